@@ -33,7 +33,7 @@ def _corrections(factor):
     }
 
 
-_NEAREST = {"UNJUDGED_STRENGTH": None}
+_NEAREST = {"UNJUDGED_C": None}
 _LESS_APART = {"UNJUDGED_SPREAD": 0.6, "UNJUDGED_POWER": 8}
 # Parameters of the ensemble, constants for its fit, and features if these are not all.
 VARIANTS = {

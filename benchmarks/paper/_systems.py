@@ -1,6 +1,6 @@
 """Heads and rules: every rule of the package, on the same experts."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, TipAdapterHead
 from skclipens.backbones._kinds import parse_kind
 from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
-from skclipens.heads import _temperature
+from skclipens.heads import _linear, _temperature
 
 FORMER = "former auto"
 IMAGE_EMBEDDINGS = "auto, image embeddings only"
@@ -20,7 +20,7 @@ FORMER_ONE_SHOT = {
     "UNJUDGED_SPREAD": 0.3,
     "UNJUDGED_POWER": 0,
     "UNJUDGED_FITTED": 0,
-    "UNJUDGED_STRENGTH": None,
+    "UNJUDGED_C": None,
 }
 HEADS = (
     *("zero-shot", "linear", POOLED_PROBE, "tip-adapter", "residual"),
@@ -93,9 +93,14 @@ def make(rule, head, blocks, **options):
     return AdaptiveBackboneEnsemble(blocks, head=head, **RULES[rule], **unlike, **options)
 
 
+@contextmanager
 def one_shot(constants):
-    """Return a context with other constants of ``skclipens.heads._temperature``, if any."""
-    return patch.multiple(_temperature, **constants) if constants else nullcontext()
+    """Return a context with other constants of heads that no row can judge, if any."""
+    with ExitStack() as stack:
+        for name, value in constants.items():
+            module = _linear if name == "UNJUDGED_C" else _temperature
+            stack.enter_context(patch.object(module, name, value))
+        yield
 
 
 def columns_of(features, blocks):

@@ -129,7 +129,7 @@ class BaseDiscriminant:
         inverse = solve(plus_ridge(self._gram, ridge), identity, assume_a="pos", overwrite_a=True)
         return len(self._gram) - ridge * float(inverse.trace())
 
-    def of_means(self, strength):
+    def of_means(self, C):
         """Return the coefficients of a logistic regression fitted on the means of classes.
 
         Its logits are close to each other, so with priors the largest class would be predicted too
@@ -137,8 +137,9 @@ class BaseDiscriminant:
 
         Parameters
         ----------
-        strength : float
-            C of the regression, for means whose mean squared distance from their own mean is 1.
+        C : float
+            Inverse of the regularisation strength, for means whose mean squared distance from
+            their own mean is 1.
 
         Returns
         -------
@@ -150,7 +151,7 @@ class BaseDiscriminant:
         basis, rows = qr(self._means[seen].T, mode="economic")  # in the span of the means
         unit = np.sqrt(rows.var(axis=1).sum())
         if unit > 0:
-            probe = LogisticRegression(C=strength, max_iter=_MAX_ITER)
+            probe = LogisticRegression(C=C, max_iter=_MAX_ITER)
             with few_rows_per_class():
                 probe.fit(rows.T / unit, seen)
             solved = probe.coef_, probe.intercept_

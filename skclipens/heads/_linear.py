@@ -17,7 +17,6 @@ from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
-from . import _temperature
 from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver, Wanted
@@ -25,6 +24,10 @@ from ._rescaling import Rescaling
 from ._ridge import needs_float64
 from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search_shrinkage
 from ._sums import SummedDiscriminant, Sums
+
+# C of the logistic regression that replaces a discriminant of one row per class; None keeps the
+# discriminant. Chosen in the same way as the constants of `_temperature`.
+UNJUDGED_C = 10.0
 
 
 @fill_doc
@@ -319,9 +322,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _solve(self, discriminant, dtype):
         alone = self.shrinkage == "auto" and discriminant.is_one_shot
-        strength = _temperature.UNJUDGED_STRENGTH if alone else None
+        C = UNJUDGED_C if alone else None
         ridge = discriminant.ridge(self.shrinkage_)
-        solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)
+        solved = discriminant.of_means(C) if C else discriminant.linear(ridge)
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
         self.block_variance_ = discriminant.rescaling.variance
         self._drop("_sums", "_rescaled", "_table_settings")

@@ -12,11 +12,9 @@ from ._losses import VALUES_IN_CACHE, log_loss, log_proba_of, row_sums, scaled_l
 # - Range of the temperature of a correction of prompts, and its slope in 1 - relative log-loss.
 # - Number of parameters that count as fitted on the rows of this log-loss: a temperature, and the
 #   weights.
-# - C of the logistic regression that replaces a discriminant; None keeps the discriminant.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 2
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 UNJUDGED_FITTED = 2
-UNJUDGED_STRENGTH = 10.0
 
 # Largest rate and shape of the gamma prior of an inverse temperature: the rate pulls it down, by
 # the same at any temperature, and the shape pulls its logarithm up; chosen on the validation sets.
