@@ -63,7 +63,7 @@ def test_kernels_hear_the_support_and_the_judges_alone(data, few_judges):
     X, y = data
     head = KernelHead(max_rows=20, random_state=0)
     _, known = head.cross_fit(X, y)
-    assert len(head.support_) == 20
+    assert len(head.X_fit_) == 20
     judges = _folds.judging_rows(y)
     assert_array_equal(np.flatnonzero(known), judges)
     halves = np.arange(0, len(y), 2), np.arange(1, len(y), 2)

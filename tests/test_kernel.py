@@ -172,10 +172,10 @@ def test_many_rows_are_drawn_by_class_and_the_others_judge(data):
     X, y = data
     head = KernelHead(BLOCKS, max_rows=60, random_state=0)
     _, known = head.cross_fit(X, y)
-    assert head.support_.shape == (60, 256)
+    assert head.X_fit_.shape == (60, 256)
     assert known.all()
     again = KernelHead(BLOCKS, max_rows=60, random_state=0).fit(X, y)
-    assert_array_equal(head.support_, again.support_)
+    assert_array_equal(head.X_fit_, again.X_fit_)
 
 
 def test_an_ensemble_hands_it_all_embeddings_with_their_texts(split):
@@ -242,7 +242,7 @@ def test_rare_classes_have_a_row_where_rows_are_sampled():
     X = np.concatenate([rng.normal(size=(900, 16)), rng.normal(size=(3, 16)) + 6])
     y, new = np.repeat(["common", "rare"], [900, 3]), rng.normal(size=(20, 16)) + 6
     head = KernelHead(max_rows=60, random_state=0).fit(X, y)
-    assert len(head.support_) == 60 and (head.predict(new) == "rare").all()
+    assert len(head.X_fit_) == 60 and (head.predict(new) == "rare").all()
     head = KernelHead(max_rows=60, random_state=0).fit(X[:100], np.arange(100))
     assert_array_equal(head.predict(X[:100]), np.arange(100))
 

@@ -94,10 +94,10 @@ class KernelHead(CrossFitTableHead):
         The chosen :math:`\beta`.
     noise_ : float
         The chosen ridge.
-    support_ : ndarray of shape (m, n_features)
+    X_fit_ : ndarray of shape (m, n_features)
         Training rows, each block of unit length, divided by the root of the number of blocks.
     dual_coef_ : ndarray of shape (m, C)
-        Coefficients of the kernel with each row of ``support_``; the sum is added to the logits.
+        Coefficients of the kernel with each row of ``X_fit_``; the sum is added to the logits.
     %(table_columns)s
 
     See Also
@@ -234,7 +234,7 @@ class KernelHead(CrossFitTableHead):
         rows = judges[known[judges]]
         scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
         base[rows] += held_out[rows] / X.dtype.type(scale)
-        self.support_ = take_rows(features, support)
+        self.X_fit_ = take_rows(features, support)
         self.dual_coef_ = (coef / scale).astype(X.dtype)
         known = np.zeros(len(X), bool)
         known[judges if self.text_heads_ else rows] = True
@@ -366,5 +366,5 @@ class KernelHead(CrossFitTableHead):
 
     def _logits_of(self, X):
         rows = self._features(X)
-        added = predict_residuals(rows, self.support_, self.beta_, self.dual_coef_)
+        added = predict_residuals(rows, self.X_fit_, self.beta_, self.dual_coef_)
         return rows @ self._text_coef.T + added if self.text_heads_ else added
