@@ -11,15 +11,15 @@ from sklearn.metrics import roc_auc_score
 
 from .._utils._warnings import warn
 
-# How much the accuracy of prompts must rise under the best order of the names: by the first at
-# least, and by more with few classes and few rows, see `_rise_by_luck`. Names without meaning rise
-# more in 1% of draws of 5 to 30 classes with 1 to 16 rows each, and right names in none.
+# Smallest rise of the accuracy of prompts under the best order of the names. It is larger with few
+# classes and few rows: see `_rise_by_luck`. Names without meaning exceed it in 1% of draws of 5 to
+# 30 classes with 1 to 16 rows each, right names in none.
 _MIN_RISE, _RISE_OF_FEW_CLASSES, _RISE_OF_FEW_ROWS = 0.35, 1.4, 0.4
-# With fewer classes, or if prompts would exchange the names of so few, accuracy is too coarse. Then
-# differences of names are compared with those of rows: the cosine must be at least the first, more
-# with few backbones, see `_order_by_differences`, and rise by the last under another order. Names
-# without meaning do so in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each, right names in
-# none.
+# With fewer classes, or if the best order moves so few names, accuracy is too coarse. Then class
+# means of rows are compared with texts by their cosine, both centred: see `_order_by_differences`.
+# Its smallest value under the best order, what is added for few backbones, and its smallest rise.
+# Names without meaning exceed these in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each,
+# right names in none.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
 _MIN_COSINE, _COSINE_OF_FEW_BACKBONES, _MIN_RISE_OF_COSINE = 0.2, 0.35, 0.45
 # A name without rows shifts the labels after it. Least number of shifted labels; how much the
@@ -164,7 +164,7 @@ def _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows):
 
 
 def _order_by_differences(backbones, targets, n_rows, some):
-    """Return an order in which names of few classes differ as their rows do, or None."""
+    """Return the order in which texts of few classes suit their rows clearly better, or None."""
     if not 2 <= len(some) < _FEW_CLASSES or n_rows[some].min() < _ROWS_OF_EACH:
         return None
     means = (targets == some[:, None]) / n_rows[some, None]

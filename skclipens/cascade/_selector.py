@@ -307,7 +307,8 @@ class BackboneSelector(
             If the score of a fold is NaN.
         """
         estimator = make_for_blocks(self.estimator, blocks, seed)
-        with few_rows_per_class(), without_doubts("mean weight"):  # of all rows it is judged in fit
+        # fit has checked the mean weight of all rows.
+        with few_rows_per_class(), without_doubts("mean weight"):
             scores = cross_val_score(
                 estimator,
                 X[:, columns_of(blocks)],

@@ -92,7 +92,7 @@ def without_gaps(table, gaps):
 
 
 def answers_beside_gaps(answer, table, gaps):
-    """Return the answers of a function for a table; those of gaps mean nothing."""
+    """Return the results of a function for a table with gaps; those of gaps mean nothing."""
     if not gaps.any():
         return answer(table)
     with without_doubts(*_DOUBTS_OF_ONES if gaps.all() else ()):
@@ -153,7 +153,9 @@ def labels_and_proba_among(gaps, classifier, table):
 
 
 def refuse_splits(pipeline, gaps):
-    """Raise ValueError if a ``cv`` of the steps is splits, as these count unreadable images.
+    """Raise ValueError if a ``cv`` of the steps is a list of splits and images are left out.
+
+    The positions in these splits would be those of other images.
 
     Parameters
     ----------
@@ -219,7 +221,7 @@ def _reason(rows, images):
 
 
 def _classes_lost(gaps, labels):
-    if labels is None or np.shape(labels) != gaps.shape:  # several for each image
+    if labels is None or np.shape(labels) != gaps.shape:  # an image has several labels
         return []
     labels = column_of_labels(labels)
     labeled = ~unlabeled_rows(labels, signs_are_classes=True)

@@ -273,7 +273,7 @@ class EmbeddingStore:
             first, last = db.execute("SELECT min(id), max(id) FROM rows").fetchone()
             if first is None:
                 break
-            # Pages are freed when all their rows are gone. After a guess too low, the loop repeats.
+            # A page is freed only when all its rows are deleted. So this may be too few: repeat.
             n_rows = (last - first + 1) * (size - self.max_bytes) // size
             db.execute("DELETE FROM rows WHERE id <= ?", [first + n_rows])
 
@@ -298,7 +298,7 @@ class EmbeddingStore:
     def _exists(self):
         """Return whether there is a store; raise EmbeddingStoreError where there can be none."""
         if any(one.is_file() for one in (self.path, *self.path.parents)):
-            self._make_folder()  # which says so
+            self._make_folder()  # raises the error
         return self.file.exists()
 
     def _make_folder(self):

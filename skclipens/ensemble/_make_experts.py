@@ -45,7 +45,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     ValueError
         If a head is unknown, or has no block.
     """
-    groups = []  # label, kind, its blocks, and whether the label is all of the name
+    groups = []  # label, kind, its blocks, and whether the label alone is the expert's name
     for label, kind, columns in named_heads(head):
         if columns is not None:
             block = _block_of(label, columns, blocks, n_features, feature_names)
@@ -83,7 +83,7 @@ def _block_of(name, columns, blocks, n_features, feature_names):
 
 
 def _parts_of(name, columns, blocks):
-    """Split columns, in their order, into whole blocks and what is between; empty without any."""
+    """Split columns into whole blocks and the columns between them; empty without a block."""
     places = {column: place for place, column in enumerate(columns.tolist())}
     starts = [(places.get(block.columns[0]), block) for block in blocks]
     parts, end = [], 0
@@ -172,7 +172,7 @@ def _from_block(block, named_classes):
     ]
     others = [
         of_part
-        for part, of_part in zip(block.parts, columns, strict=False)  # none of a block alone
+        for part, of_part in zip(block.parts, columns, strict=False)  # a single block has no parts
         if part.backbone is None
     ]
     return {

@@ -8,7 +8,7 @@ from .._utils._folds import codes_of, judging_rows
 from .._utils._linalg import SOME_ROWS, mean_cosines, one_hot, unit_blocks, unit_rows
 from ._experts import distinct_blocks
 
-# Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
+# Chosen on the validation sets of `benchmarks.paper`: see docs/results/validation/shift.md.
 PROMPT_SHARE, CERTAINTY, LARGEST_FACTOR = 0.5, 0.5, 19.0
 UNUSUAL = 0.05  # quantile of the training rows
 _FEWEST = 6  # rows

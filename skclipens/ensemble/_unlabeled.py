@@ -160,7 +160,7 @@ def fit_mixture(rows, logits, known, spread):
         coef, intercept = rows.discriminant(responsibilities)
         added = rows.rows[~labeled] @ coef + intercept
         apart = float(np.average(added.std(axis=1), weights=rows.weights[~labeled]))
-        scale = spread / max(apart, np.finfo(added.dtype).eps)  # less is rounding
+        scale = spread / max(apart, np.finfo(added.dtype).eps)  # smaller values are rounding errors
         coef, intercept = coef * scale, intercept * scale
         responsibilities[~labeled] = softmax(logits[~labeled] + added * scale, axis=1)
     return coef, intercept

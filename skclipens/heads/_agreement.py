@@ -48,11 +48,11 @@ def expected_inverse(heads, logits, sample_weight=None):
 
 
 def sample_rows(n, sample_weight):
-    """Return positions of a sample of n rows, large enough to measure the agreement."""
+    """Return positions of a sample of the n rows that have a weight, to measure agreement on."""
     return subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
 
 
 def _level(logits, weights):
-    """Return flat logits, less the mean of each row, times the roots of the weights."""
+    """Return centred logits as one vector, each row times the square root of its weight."""
     logits = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
     return (logits if weights is None else logits * np.sqrt(weights)[:, None]).ravel()

@@ -158,7 +158,7 @@ class CLIPAdapterHead(BaseTextHead):
         features, targets = self._fit_text(X, y, sample_weight=sample_weight)
         check_at_least_two(self.classes_)
         weights = check_weights(sample_weight, len(features), features.dtype)
-        if weights is not None:  # a batch of only rows without weight would have no loss
+        if weights is not None:  # the loss of a batch with no weight is not defined
             has_weight = weights > 0
             features, targets = features[has_weight], targets[has_weight]
             weights = weights[has_weight]

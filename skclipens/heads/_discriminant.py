@@ -237,7 +237,7 @@ class BaseDiscriminant:
         itself = (np.einsum("nj,j,nj->n", R, precision, R) / w)[:, None]
         change = (w * count / others)[:, None]
         change = change / (1 - change * itself)
-        # Distances less that of the row to its own mean, which only shifts all logits.
+        # Distances minus that to the mean of the row's own class: all logits shift by the same.
         apart = R @ (M * precision).T
         apart /= np.sqrt(w)[:, None]
         np.subtract(apart[own][:, None], apart, out=apart)

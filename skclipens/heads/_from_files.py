@@ -202,7 +202,7 @@ class RowsOfFiles:
         if self._names_matter:
             self._refuse_other_order(images)
             warn_of_text_order(images, self.targets)
-        self._names_matter = False  # checked once
+        self._names_matter = False  # only the first pass checks names
         self.weights[self.gaps] = 0
         if not self.weights.any() and not self.gaps.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")

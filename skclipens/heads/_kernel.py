@@ -292,7 +292,7 @@ class KernelHead(CrossFitTableHead):
         """Fit the zero-shot heads; return the positions of the classes of the rows."""
         self._check_candidates()
         self._check_blocks(X.shape[1])
-        # Zero-shot heads need only one row of each class.
+        # A zero-shot head takes only the labels from rows: one row of each class is enough.
         self.classes_, of_each, targets = np.unique(y, return_index=True, return_inverse=True)
         check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
@@ -342,7 +342,7 @@ class KernelHead(CrossFitTableHead):
         return mean / mean.dtype.type(temperature)
 
     def _features(self, X):
-        """Return rows whose products are the mean cosines."""
+        """Return rows whose inner products are the mean cosines over blocks."""
         return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
     def _support(self, targets, weights):
@@ -352,7 +352,7 @@ class KernelHead(CrossFitTableHead):
     def _drawn(self, targets, weights, n_rows):
         """Return positions of a stratified sample of at most `n_rows` rows that have a weight.
 
-        The first two rows of each class come first, as the share of a rare one may be none.
+        The first two rows of each class come first: a rare class might get none by its share.
         """
         rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
         if len(rows) <= n_rows:

@@ -20,7 +20,7 @@ _ROUNDING = 1e-9  # of the weight of a class
 
 
 def kernel(products, beta):
-    """Return the kernel of rows from their products, which are overwritten."""
+    """Return the kernel matrix from the inner products of rows, which are overwritten."""
     products -= 1
     products *= beta
     return np.exp(products, out=products)
@@ -84,7 +84,7 @@ class Regression:
         return losses
 
     def fold(self, support, folds, beta, noise):
-        """Return coefficients of the support, predictions by folds, and which rows have these."""
+        """Return coefficients of the support, held-out predictions, and which rows have one."""
         held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
         K = kernel(self._products(support, noise), beta)
         for train, test in folds:
@@ -101,7 +101,7 @@ class Regression:
 
         In closed form: Rasmussen and Williams, equation 5.12, for all rows of a group at once.
         Leaving out a row lowers the weight of its class, so the other rows of this class count for
-        more. Of a row outside of the support, rows of its group in there are not left out.
+        more. For a row outside of the support, rows of its group in the support are not left out.
         """
         K = kernel(self._products(support, noise), beta)
         coef, factor = self._solve(support, K, noise)
@@ -137,7 +137,7 @@ class Regression:
         return found
 
     def _products(self, rows, noise):
-        """Return products of rows as float64, computed in float32 unless the noise is tiny."""
+        """Return inner products of rows, float64, computed in float32 unless the noise is tiny."""
         rows = take_rows(self.rows, rows)
         if noise < _SMALLEST_NOISE:
             rows = rows.astype(np.float64)

@@ -68,7 +68,7 @@ def _cheapest_prompts(estimator):
 
 
 def _in_memory(images, rows):
-    """Return a dict from rows to the pictures whose channels the caller has ordered."""
+    """Return the pictures given as pixels, not as files, by row: the caller set their channels."""
     found = {}
     with recorded():  # embedding has already warned of them
         for row in rows:

@@ -37,7 +37,7 @@ class ReadableMixin:
         Returns the whole table, which rows are gaps, and the result of `method` for the others.
         """
         before, rest = self[:after], self[after:]
-        names = [name for name, _ in before.steps]  # with metadata routing, none is a prefix
+        names = [name for name, _ in before.steps]  # with metadata routing, no name is a prefix
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
         gaps = gaps_of(embedded)
@@ -56,7 +56,7 @@ class ReadableMixin:
         return embedded, gaps, answers
 
     def _check_unreadable_label(self):
-        classes = getattr(self.steps[-1][1], "classes_", None)  # -1 may be one, or no label
+        classes = getattr(self.steps[-1][1], "classes_", None)  # -1 may be a class, or no label
         if classes is None or self.unreadable_label is None:
             return
         for of_output in classes if isinstance(classes, list) else [classes]:

@@ -202,7 +202,7 @@ class _Fold:
     def __init__(self, train, test, features, logits, plausible, targets, weights, prior_weights):
         self.features = features[train], features[test]
         self.seen = plausible.take(train), some_of(weights, train), prior_weights
-        # Of all classes, since a selection of plausible ones would use the true class.
+        # All classes: the choice of plausible ones depends on the true class.
         self.held_out = logits[test].astype(np.float64), targets[test]
         self.last = None
 
