@@ -1,6 +1,8 @@
 """Heads that the field compares, on embeddings of the zoo: GDA, CLAP and cross-modal rows."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, softmax
@@ -279,6 +281,21 @@ def test_too_few_iterations_are_told(emoji):
     X, y, *_ = split(emoji, 2)
     with pytest.warns(ConvergenceWarning, match="raise max_iter"):
         CLAPHead(BACKBONE, strength=1.0, max_iter=2).fit(X, y)
+
+
+# Classes without rows
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.DataFrame])
+def test_classes_set_without_rows_need_no_names_of_columns_of_a_fit(container, emoji, recwarn):
+    X, y = emoji
+    frame = pd.DataFrame(X[:20], columns=[f"{BACKBONE}__{i}" for i in range(X.shape[1])])
+    head = ZeroShotHead(BACKBONE).set_classes(np.unique(y))
+    given = frame if container is pd.DataFrame else pl.from_pandas(frame)
+    assert_array_equal(head.predict(given), head.predict(X[:20]))
+    assert not recwarn.list
+    with pytest.raises(ValueError, match="in their order"):
+        head.predict(frame[frame.columns[::-1]])
 
 
 # Cross-modal rows

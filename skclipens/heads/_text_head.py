@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from .._utils._messages import listed
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder
 from .._utils._validation import check_table
-from .._utils._warnings import warn
+from .._utils._warnings import silent, warn
 from ..backbones import Backbone
 from ..backbones._kinds import BlockKind, refuse_other_columns
 from ..backbones._prompt_checks import warn_of_prompts
@@ -201,7 +201,9 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         names = names_of_columns(X)
         if names is not None and not hasattr(self, "feature_names_in_"):
             refuse_names_of_others(self._backbone(), list(map(str, names)))
-        X = super()._checked(X)
+        # After `set_classes` without `fit`, the backbone says which names columns have.
+        with nullcontext() if self._seen else silent("X has feature names"):
+            X = super()._checked(X)
         warn_of_unlike(self._seen, X)
         return X
 
