@@ -105,6 +105,17 @@ def test_another_process_finds_what_is_stored(encoded, tmp_path, monkeypatch):
     assert sum(models.values()) == 2 * (len(NAMES) + 1) + 6
 
 
+def test_a_store_gets_prompts_that_this_process_knows(encoded, tmp_path, monkeypatch):
+    names, stores = NAMES[:3], [tmp_path / "one", tmp_path / "two"]
+    for cache in (None, *stores):
+        ZeroShotHead("zoo/RN20", cache=cache).set_classes(names)
+    assert len(encoded) == 9
+    monkeypatch.setattr(_texts, "load_backbone", None)
+    for cache in stores:
+        forget(monkeypatch)
+        ZeroShotHead("zoo/RN20", cache=cache).set_classes(names)
+
+
 def test_the_cache_of_an_ensemble_is_that_of_its_heads(encoded, tmp_path, monkeypatch):
     emoji = load_emoji()
     X, y = emoji.filenames[::40], emoji.target_names[emoji.target[::40]]

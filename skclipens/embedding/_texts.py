@@ -70,20 +70,29 @@ def _rows(backbone, prompts, store):
     A model is loaded only for prompts that are not known yet.
     """
     model = backbone, backbone.version
-    rows = _known.get_many(None, model, prompts)
-    if store is not None and _lacking(prompts, rows):
+    rows, key = _known.get_many(None, model, prompts), None
+    if store is not None:
         key = _text_key(backbone, store)
-        rows |= _stored(store, key, model, _lacking(prompts, rows))
+        stored = _stored(store, key, model, prompts)
+        _keep(store, key, {prompt: row for prompt, row in rows.items() if prompt not in stored})
+        rows = stored | rows
     if not _lacking(prompts, rows):
         return rows
     with _encoding:
-        rows |= _known.get_many(None, model, _lacking(prompts, rows))  # by another thread meanwhile
+        of_others = _known.get_many(None, model, _lacking(prompts, rows))  # threads, meanwhile
+        _keep(store, key, of_others)
+        rows |= of_others
         for fresh in _encoded(backbone, _lacking(prompts, rows)):
-            if store is not None:
-                store._put([(key, _key(prompt), row) for prompt, row in fresh.items()])
+            _keep(store, key, fresh)
             _known.put_many(None, model, fresh)
             rows |= fresh
     return rows
+
+
+def _keep(store, key, rows):
+    """Put rows into the store, if there is one."""
+    if store is not None:
+        store._put([(key, _key(prompt), row) for prompt, row in rows.items()])
 
 
 def _lacking(prompts, rows):

@@ -23,7 +23,7 @@ from ..backbones import Backbone
 from ..backbones._kinds import BlockKind, refuse_other_columns
 from ..backbones._prompt_checks import warn_of_prompts
 from ..backbones._prompts import check_templates
-from ..embedding._reading import CACHE_CONSTRAINTS
+from ..embedding._reading import CACHE_CONSTRAINTS, as_store
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
 from ._class_names import names_of_classes, warn_of_names_of
@@ -47,11 +47,12 @@ _is_alone = ContextVar(
 def _class_features(backbone, names, templates, cache=None, bar=None):
     """Return text features and logit scale of classes, cached in this process."""
     warn_of_prompts([backbone], names, templates)
-    key = (backbone, backbone.version, names, templates)
+    store = as_store(cache)  # each gets the prompts, also those that this process knows
+    key = (backbone, backbone.version, names, templates, store and store.file)
     with _lock:
         found = _encoded.get(key)
     if found is None:
-        found = embed_classes(backbone, names, templates, cache=cache, bar=bar)
+        found = embed_classes(backbone, names, templates, cache=store, bar=bar)
         found[0].setflags(write=False)  # all heads of these classes hold this array
     with _lock:
         found = _encoded.setdefault(key, found)
