@@ -279,8 +279,11 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     with pytest.raises(ValueError, match="has files, such as 'part-000000"):
         predict_embeddings(named, folder, out_folder=tmp_path / "0")
     other = LogisticRegression().fit(pd.DataFrame({"a": [0, 1]}), [0, 1])
-    with pytest.raises(ValueError, match="lacks 1 of 1 columns, such as 'a'"):
+    with pytest.raises(ValueError, match=r"lacks 1 of 1 columns, such as 'a'\.$"):
         predict_embeddings(other, folder)
+    frame = pd.DataFrame({"zoo/RN20@pooled__0": [0, 1]})
+    with pytest.raises(ValueError, match=r"@pooled__0'. Embed with .*clf\[0\].embed_to\("):
+        predict_embeddings(LogisticRegression().fit(frame, [0, 1]), folder)
     pipe = make_pipeline(MultiBackboneEmbedder(BACKBONES), nameless)
     with pytest.raises(ValueError, match=r"pass what reads them, classifier\[-1\]"):
         predict_embeddings(pipe, folder)

@@ -10,7 +10,7 @@ from joblib import delayed, effective_n_jobs
 from .._utils._progress import progress, results_of
 from .._utils._sample_arguments import is_default
 from ..backbones import resolve_backbones
-from ..backbones._kinds import kinds_of
+from ..backbones._kinds import kind_behind_prefix, kinds_of, numbered_columns
 from ._streaming import MANIFEST, Folder, chunks_of, marks_of, require_pyarrow
 
 _TASKS_PER_WORKER = 4  # a lost worker loses at most one of these
@@ -119,7 +119,7 @@ class PartedTable:
             if lacking:
                 raise ValueError(
                     f"{self.name!r} lacks {len(lacking)} of {len(columns)} columns, such as "
-                    f"{lacking[0]!r}."
+                    f"{lacking[0]!r}.{_how_to_embed(lacking[0])}"
                 )
             self.columns = list(columns)
 
@@ -179,6 +179,17 @@ class PartedTable:
                     f"that were fitted on: {self.settings[name]!r}, which were "
                     f"{settings[name]!r}. Embed with the same weights and settings."
                 )
+
+
+def _how_to_embed(lacking):
+    """Return advice on a lacking column of an embedder, or an empty string."""
+    numbered = numbered_columns([lacking])[0]
+    if numbered is None or kind_behind_prefix(numbered[0]) is None:
+        return ""
+    return (
+        " Embed with the backbones, features and views of the fit: a pipeline clf has its embedder "
+        "as clf[0], so call clf[0].embed_to(folder, images)."
+    )
 
 
 def _settings(manifest):
