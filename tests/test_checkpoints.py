@@ -306,6 +306,19 @@ def test_a_configuration_asks_for_nothing_outside(model, part, changes, said):
         load_backbone(str(model(part, **changes)))
 
 
+def test_a_directory_whose_weights_have_another_ending(model):
+    folder = model()
+    expected = CLIPEmbedder(str(folder)).fit_transform([np.eye(8)])
+    torch.save({"state_dict": load_backbone(str(folder)).model.state_dict()}, folder / "a.pt")
+    (folder / "open_clip_model.safetensors").unlink()
+    said = r"/model' does not hold .* no file of weights in it. It has a.pt. .*pytorch_model.bin"
+    with pytest.raises(ValueError, match=said):
+        load_backbone(str(folder))
+    (folder / "a.pt").rename(folder / "open_clip_pytorch_model.bin")
+    found = CLIPEmbedder(str(folder)).fit_transform([np.eye(8)])
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_vocabulary_that_is_not_named(model):
     folder = model(vocab_size=2814)
     weights = open_clip.CLIP(**CONFIG | {"text_cfg": CONFIG["text_cfg"] | {"vocab_size": 2814}})

@@ -3,10 +3,11 @@
 from importlib.util import find_spec
 
 from .._utils._extras import lacking
+from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._available import check_available
 from ._checkpoints import check_checkpoint, is_archive, is_torchscript
-from ._hub import fetch_weights
+from ._hub import CONFIG, fetch_weights
 from ._mismatch import positions_message
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
@@ -37,6 +38,8 @@ def build_model(backbone):
     if backbone.repository:
         fetch_weights(backbone.repository)
     files = weights_in(backbone.folder) if backbone.repository else backbone.weight_files
+    if backbone.folder and not files:
+        raise ValueError(_no_weights_message(backbone.folder))
     for file in files[:1]:  # the one that open_clip or timm reads
         check_checkpoint(file)
     if backbone.is_timm:
@@ -62,6 +65,15 @@ def build_model(backbone):
     elif backbone.path:
         _warn_of_positions(backbone, model)
     return model
+
+
+def _no_weights_message(folder):
+    others = sorted(file.name for file in folder.iterdir() if file.name != CONFIG)
+    has = f"It has {listed(others, write=str)}. " if others else ""
+    return (
+        f"there is no file of weights in it. {has}Call the weights open_clip_model.safetensors, or "
+        "open_clip_pytorch_model.bin if torch.save or a training of open_clip wrote them."
+    )
 
 
 def _warn_of_positions(backbone, model):
