@@ -247,6 +247,20 @@ def test_set_output_does_not_change_predictions(make, fitted, paths, y):
         ({"device": "tpu:0"}, "device"),
         ({"backbones": ["zoo/RN21"]}, "The zoo has no model 'RN21'"),
         ({"estimator": LogisticRegression(C=-1)}, "The 'C' parameter"),
+        ({"head": ["auto", ResidualHead(alpha=-1)]}, "The 'alpha' parameter of ResidualHead"),
+        ({"cv": [([0, 1, 2, 3], [3, 4])]}, "Fold 0 of cv has 1 of its test rows in train"),
+        ({"cv": [(range(16), range(16, 33))]}, "Fold 0 of cv does not fit X"),
+        ({"on_error": "nan", "unreadable_label": "sick face"}, "'sick face' is a class"),
+        ({"on_error": "nan", "unreadable_label": -1}, "unreadable_label must be a string"),
+        ({"estimator": OpenSetClassifier(LogisticRegression(C=-1))}, "The 'C' parameter"),
+        (
+            {"estimator": OpenSetClassifier(AdaptiveBackboneEnsemble(head="linnear"))},
+            "head='linnear' is unknown",
+        ),
+        (
+            {"estimator": OpenSetClassifier(LinearDiscriminantHead(), reject_label="sick face")},
+            "'sick face' is a class",
+        ),
     ],
 )
 def test_parameters_are_checked_before_an_image_is_read(make, parameters, message, paths, y):

@@ -30,6 +30,7 @@ __all__ = [
     "as_output",
     "check_feature_names_in",
     "check_first_partial_fit",
+    "check_parameters",
     "check_sample_weight",
     "fit_context",
     "is_of_kind",
@@ -136,6 +137,12 @@ def fit_context(*, prefer_skip_nested_validation):
         return fit
 
     return decorate
+
+
+def check_parameters(estimator):
+    """Raise scikit-learn's error if a parameter is not valid; what defines none is not checked."""
+    if hasattr(estimator, "_parameter_constraints"):
+        estimator._validate_params()
 
 
 def with_settings(function):

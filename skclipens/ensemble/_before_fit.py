@@ -1,9 +1,11 @@
 """Check the parameters and labels of an ensemble before the rows are known."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import clone
 
-from .._utils._folds import few_shot_folds
+from .._utils._folds import check_folds, few_shot_folds, splitter_of
 from .._utils._labels import (
     check_labels,
     column_of_labels,
@@ -12,6 +14,7 @@ from .._utils._labels import (
     unlabeled_rows,
 )
 from .._utils._metadata import check_metadata, rows_of
+from .._utils._sklearn import check_parameters
 from ..backbones._prompts import check_templates
 from ..heads._class_names import names_of_classes
 from ..heads._text_head import BaseTextHead
@@ -36,20 +39,28 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
         refuse_unlabeled(y, "unlabeled")
         check_labels(y)
     metadata = check_metadata(sample_weight, groups, len(y), np.float32)
+    n_rows, all_groups = len(y), metadata["groups"]
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)
         y, metadata = labels_of(y, labeled), rows_of(metadata, labeled)
         check_labels(y)
     metadata = with_class_weights(draft, y, metadata, np.float32)
     if feature_names is None:
-        named_heads(ensemble.head)
+        for _, kind, _ in named_heads(ensemble.head):
+            check_parameters(kind)
         make_router(draft)
         return
     experts, _, router = make_plan(draft, len(feature_names), feature_names, y, metadata)
     for _, head, _ in experts:
+        check_parameters(head)
         if isinstance(head, BaseTextHead):
             names_of_classes(np.unique(y), head.class_names)
             check_templates(head.templates)
     learns = any(expert.learns for expert in experts)
-    if needs_judges(ensemble, router) and isinstance(ensemble.cv, float) and learns:
+    if not needs_judges(ensemble, router) or not learns:
+        return
+    if isinstance(ensemble.cv, float):
         few_shot_folds(y, ensemble.cv, groups=metadata["groups"], random_state=0)
+    elif not isinstance(ensemble.cv, Real) and not hasattr(ensemble.cv, "split"):
+        folds = splitter_of(ensemble.cv).split(np.empty(n_rows))
+        check_folds(folds, n_rows, "cv", all_groups)

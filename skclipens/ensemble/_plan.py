@@ -13,6 +13,7 @@ from .._mistakes._columns import (
 from .._utils._folds import is_one_shot
 from .._utils._metadata import declines_weights, metadata_taken, refuse_weights
 from .._utils._random import draw_seed
+from .._utils._sklearn import check_parameters
 from .._utils._warnings import warn
 from ..backbones._blocks import find_blocks
 from ..heads._class_names import NUMBERED
@@ -79,8 +80,7 @@ def make_router(ensemble):
     router = clone(named_router(ensemble.router), safe=False)
     if isinstance(ensemble.router, str) and "verbose" in router.get_params():
         router.set_params(verbose=ensemble.verbose)
-    if hasattr(router, "_parameter_constraints"):  # third-party estimators may have none
-        router._validate_params()
+    check_parameters(router)
     if getattr(router, "random_state", 0) is None:
         router.random_state = draw_seed(ensemble.random_state)
     return router

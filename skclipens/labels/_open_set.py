@@ -12,9 +12,9 @@ from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
 from .._utils._known_labels import check_is_no_class, warn_of_unknown_labels, with_label
-from .._utils._labels import check_at_least_two, check_labels
+from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import parts_of
-from .._utils._sklearn import Interval, MethodsOfFitted, fit_context
+from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import (
@@ -195,6 +195,19 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             )
         self._learn_familiarity(logits, known, y, groups)
         return self
+
+    def _check_before_fit(self, feature_names, y, groups=None):
+        """Raise errors of ``fit`` before a pipeline embeds images; see ``check_before_fit``."""
+        refuse_frozen(self.estimator)
+        y = column_of_labels(y)
+        check_labels(y)
+        if self.reject_rate:
+            draft = copy(self)
+            draft.classes_ = np.unique(y)
+            draft._reject_label()
+        check_parameters(self.estimator)
+        if hasattr(self.estimator, "_check_before_fit"):
+            self.estimator._check_before_fit(feature_names, y, groups=groups)
 
     def _take_features_in(self, first):
         """Copy the attributes that describe X from the step that takes it."""

@@ -2,14 +2,15 @@
 
 from inspect import signature
 
-from sklearn.base import clone
+import numpy as np
+from sklearn.base import clone, is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
-from .._utils._labels import refuse_paths_as_labels
+from .._utils._labels import column_of_labels, refuse_paths_as_labels, unlabeled_rows
 from .._utils._metadata import METADATA
-from .._utils._sklearn import routing_enabled
+from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
 
@@ -28,8 +29,7 @@ def check_before_images(pipeline, X, y, params):
     pipeline._validate_params()
     pipeline._validate_steps()
     for _, step in pipeline.steps:
-        if hasattr(step, "_parameter_constraints"):
-            step._validate_params()
+        check_parameters(step)
     transformers = pipeline._transformers()
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
@@ -40,6 +40,18 @@ def check_before_images(pipeline, X, y, params):
         warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
+    if pipeline._after_gaps() is not None and is_classifier(pipeline):
+        pipeline._check_unreadable_label(_classes_in(y))
+
+
+def _classes_in(y):
+    """Return the classes in labels, or None; -1 may be a class or no label, and is left out."""
+    y = np.asarray(y) if hasattr(y, "dtypes") else y
+    if y is None or np.ndim(y) > 1:  # of several outputs
+        return None
+    y = column_of_labels(y)
+    labels = y[~unlabeled_rows(y)].tolist()
+    return np.unique(labels) if labels else None
 
 
 def images_of(pipeline, X):

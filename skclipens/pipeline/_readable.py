@@ -52,11 +52,11 @@ class ReadableMixin:
         ]
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
-        self._check_unreadable_label()
+        self._check_unreadable_label(getattr(self.steps[-1][1], "classes_", None))
         return embedded, gaps, answers
 
-    def _check_unreadable_label(self):
-        classes = getattr(self.steps[-1][1], "classes_", None)  # -1 may be a class, or no label
+    def _check_unreadable_label(self, classes):
+        """Raise ValueError if the label is one of the classes, or of another type."""
         if classes is None or self.unreadable_label is None:
             return
         for of_output in classes if isinstance(classes, list) else [classes]:
