@@ -124,3 +124,66 @@ def test_how_often_the_readme_says_that_the_default_is_not_worse(default_against
     assert f"not worse than the best single backbone in {verdicts['not worse']} " in text
     assert f"worse in {verdicts['worse']} " in text
     assert f"undecided in {verdicts['open']}" in text
+
+
+def guide(name):
+    return " ".join((ROOT / f"docs/guide/{name}.md").read_text("utf-8").split())
+
+
+def between(values, word):
+    return f" {word} ".join(f"{100 * value:.1f}" for value in (values.min(), values.max()))
+
+
+def test_ranges_of_gains_in_the_guide_are_those_of_the_tables(default_against):
+    _, of_sets = default_against
+    gain_most = ["emoji", "emoji-style", "pacs-photo-to-cartoon"]
+    others = of_sets[~of_sets.set.isin(gain_most)]
+    for columns, other in [("image embeddings", ""), ("same columns", ", pooled features too")]:
+        of_other = others[others.other == f"LogisticRegression, C searched{other}"]
+        ranges = of_other.groupby("shots").difference.apply(between, "and")
+        row = f"| logistic regression on the {columns} | {' | '.join(ranges[['1', '4', '16']])} |"
+        assert row in guide("when_to_use")
+    for folder in ("paper", "paper-photo"):
+        means = pd.read_csv(RESULTS.parent / folder / "means.csv")
+        pooled = (means["head"] == "auto") & (means.other == "auto, image embeddings only")
+        gains = between(means[pooled].difference, "to")
+        assert re.search(rf"\[{gains}( points)?\]\(../results/{folder}/results", guide("columns"))
+
+
+def cells(page, row, section=""):
+    """Cells of the first row of a page of results that begins so, behind a heading."""
+    text = (RESULTS.parent / page).read_text("utf-8")
+    lines = text[text.index(section) :].splitlines()
+    return next(line for line in lines if line.startswith(f"| {row} |")).split(" | ")
+
+
+def test_figures_of_the_guide_are_those_of_the_results():
+    for blocks, told in [
+        ("5 blocks", '{} s of processor time for `"static"`, {} s for `"shrunk"` and {} s for'),
+        ("9 blocks", "and {}, {} and {} s with the nine models"),
+    ]:
+        rules = ("static", "shrunk (default)", "NLC")
+        page = "speed/fit_predict.md"
+        times = [cells(page, f"router alone: {rule}", blocks)[2] for rule in rules]
+        assert told.format(*times) in guide("choosing")
+    for models, told in [
+        ("zoo/ViT-16 and ViT-B-32", "it was {} times as fast .* pixels, and {} times for 4000"),
+        ("the zoo", "all small, it was {} and {} times as fast"),
+    ]:
+        rates = [
+            cells("speed/cascade.md", f"{models} | {files} | pipeline of all")[5]
+            for files in ("500 x 375, 0.04 MB", "4000 x 3000, 1.92 MB")
+        ]
+        assert re.search(told.format(*rates), guide("cost"))
+    recalls = cells("labels.md", "recall, 10%", "### tuxpaint")
+    ours, low, high = (f"{float(recalls[i].split()[0]):.0f}" for i in (1, 3, 4))
+    assert f"[{ours}% of these](../results/labels.md), and cleanlab {low} to" in guide("labels")
+    assert f"cleanlab {low} to {high}%" in guide("labels")
+    errors = cells("paper/results.md", "**shrunk (default)**", "## Expected calibration error")
+    few, all_ = (round(float(errors[i].strip("| ")), 2) for i in (1, 6))
+    assert f"[{few} at one label per class, and {all_} with all]" in guide("trust")
+    transfer = (RESULTS / "transfer.md").read_text("utf-8")
+    of_digits = transfer[transfer.index("## digits") :]
+    lost, gained = re.findall(r"- shrunk: ([-+][\d.]+)", of_digits)[:2]
+    assert f"lost {lost[1:]} on digits" in guide("few_shot")
+    assert f"gained {gained[1:]} points on digits" in guide("few_shot")
