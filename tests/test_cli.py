@@ -624,9 +624,8 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     kept = message("embed", unseen[0], "-o", out, "--cache", tmp_path / "t.csv", *SMALL)
     assert kept.startswith("Error: ") and "t.csv" in kept
     joblib.dump({"a": 1}, tmp_path / "other")
-    assert "holds a dict, not a BackbonePipeline. Save one that make_backbone" in message(
-        "predict", tmp_path / "other", unseen[0]
-    )
+    told = message("predict", tmp_path / "other", unseen[0])
+    assert "holds an object of type dict, not a BackbonePipeline. Save one that make_b" in told
     assert "zoo has no model" in message("embed", photos, "-o", out, "--backbones", "zoo/RN21")
     assert "names nothing" in message("embed", photos, "-o", out, "--backbones", " , ")
     assert "two classes" in message("name", photos, "--classes", "cat")

@@ -339,8 +339,8 @@ def load_model(path, **parameters):
     model = getattr(model, "best_estimator_", model)  # of a search
     if not isinstance(model, BackbonePipeline):
         raise ValueError(
-            f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline. Save one that "
-            "make_backbone_pipeline(estimator=...) makes of embedder and classifier."
+            f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
+            "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
         )
     return with_parameters(model, **parameters)
 
