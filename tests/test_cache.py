@@ -71,7 +71,7 @@ def test_doubts_about_pixels_are_said_each_time(emoji, tmp_path):
     cascade.set_params(cv=2).fit(emoji.filenames[::20], emoji.target[::20])
     for call in (embedder.transform, embedder.transform, cascade.predict):
         (text,) = said(call, images)
-        assert text.startswith("There are doubts about 1 image, which") and "In row 1: " in text
+        assert text.startswith("1 image looks wrong; it is used as it is.") and "In row 1: " in text
 
 
 def test_another_backbone_or_length_finds_what_is_there(emoji, forwards, tmp_path):

@@ -115,7 +115,7 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         expected = cross_val_score(one, table, labels, cv=FEW).mean()
         assert found.loc[name, "accuracy"] == pytest.approx(expected)
     assert not hasattr(baselines["nearest"], "classes_")  # a clone was fitted
-    with pytest.raises(ValueError, match=r"'ensemble' is the name of another way"):
+    with pytest.raises(ValueError, match=r"'ensemble' is already a row of the result"):
         taken = {"ensemble": KNeighborsClassifier()}
         compare_with_baselines(clf, table, labels, cv=FEW, baselines=taken)
     with pytest.raises(TypeError, match=r"baselines is a dict from names .* got list"):

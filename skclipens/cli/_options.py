@@ -146,7 +146,7 @@ GROUPS = click.option(
     "--groups",
     metavar="COLUMN",
     help="The column of TABLE that says which images belong together, such as those of one object, "
-    "patient or film: none of a group tests what the others have taught.",
+    "patient or film: images of a group are never in both the training and the test part.",
 )
 
 

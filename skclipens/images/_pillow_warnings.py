@@ -86,8 +86,9 @@ def warn_of(notes, images):
     rows = sorted(notes)
     named = [_said(row, notes[row], images) for row in rows[:_LISTED]]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
-    which = "1 image, which is" if len(rows) == 1 else f"{len(rows)} images, which are"
-    warn(f"There are doubts about {which} read all the same. {' '.join(named)}{more}")
+    found = f"{len(rows)} images look wrong; they are used as they are."
+    found = "1 image looks wrong; it is used as it is." if len(rows) == 1 else found
+    warn(f"{found} {' '.join(named)}{more}")
 
 
 def _said(row, texts, images):

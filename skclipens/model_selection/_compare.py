@@ -155,7 +155,10 @@ def _checked_names(baselines):
         if not isinstance(name, str):
             raise TypeError(f"baselines: names are strings; got {name!r}, of {one!r}.")
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
-            raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
+            raise ValueError(
+                f"baselines: {name!r} is already a row of the result. Give your baseline another "
+                "name."
+            )
         refuse_class(one, f"baselines[{name!r}]")
         if not hasattr(one, "fit") or not hasattr(one, "get_params"):
             raise TypeError(f"baselines[{name!r}] is {one!r}. Give a classifier.")
