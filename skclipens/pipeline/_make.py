@@ -28,7 +28,9 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         are passed to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
         keeps fitted heads. Set the pipeline's own memory by ``set_params(memory=...)``. The default
         of ``features`` is ``"both"`` with ``head="auto"``, since pooled features need no extra
-        forward pass and the default heads on all blocks use them, and ``"projected"`` otherwise.
+        forward pass and the default heads on all blocks use them, and ``"projected"`` otherwise. If
+        a search changes ``head``, set ``features`` yourself: its default is chosen once, from the
+        head given here.
 
     Returns
     -------
