@@ -44,7 +44,8 @@ def load_emoji(
     min_class_size : int, default=12
         Leave out subcategories with fewer pictures. Ignored with ``target="name"``.
     include_flags : bool, default=False
-        Whether to include the 270 flags, most of them flags of countries.
+        Whether to include flags, most of them of countries: 259 with the default of
+        `min_class_size`, 270 with 1.
     return_X_y : bool, default=False
         If True, return ``(filenames, target)`` instead of a Bunch. No picture is decoded.
     as_frame : bool, default=False

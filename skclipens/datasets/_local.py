@@ -88,8 +88,9 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     UserWarning
         If files are left out; if the folders contain only folders with mostly the same names, which
         may be the classes; if all folders have names such as "train" and "test"; if a folder "test"
-        beside the classes contains the same classes; or if half of the pictures have a file beside
-        them that is named like their mask, such as "3_mask.png" beside "3.png".
+        beside the classes contains the same classes; or if half of the pictures, and at least
+        three, have a file beside them that is named like their mask, such as "3_mask.png" beside
+        "3.png".
 
     See Also
     --------
