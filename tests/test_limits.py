@@ -230,7 +230,7 @@ def test_other_warnings_are_those_of_others(doubtful):
             embedder.transform(doubtful)
         stop.set()
         thread.join()
-    assert sum(text.startswith("There are doubts") for text in shown) == 5
+    assert sum(text.startswith("5 images look wrong") for text in shown) == 5
     assert sum(text.startswith("Corrupt EXIF") for text in shown) > 0
     n_filters = len(warnings.filters)
     for _ in range(5):
