@@ -6,6 +6,7 @@ import warnings
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -653,6 +654,8 @@ def test_an_index_in_another_order_is_named(table):
         (range(5, 14), ["Int64", "float64"]),
         (pd.date_range("2026-01-01", periods=9), ["M8[ns]", "M8[us]"]),
         (["first", "second", "third"] * 3, ["object", "object"]),
+        ([Path("d", f"{i}.png") for i in range(9)], ["object", "str"]),
+        (pd.interval_range(0, 9), ["interval", "object"]),
     ],
 )
 def test_an_index_of_another_type_or_with_labels_twice(labels, types):
@@ -665,6 +668,15 @@ def test_an_index_of_another_type_or_with_labels_twice(labels, types):
     others = y.set_axis([*its[:-1], its[0]])[::-1]  # some labels twice, at other places
     for same in (y, default, others):
         assert not said(lambda same=same: warn_of_other_order(X, y=same))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [[Path("d", f"{i}.png") for i in range(9)], pd.interval_range(0, 9), [0, "1", None] * 3],
+)
+def test_an_index_that_text_cannot_be_compared_with_is_no_error(index):
+    X, y = (pd.DataFrame(np.eye(9), [f"picture {i}" for i in range(9)]), pd.Series(1, index))
+    assert not said(lambda: warn_of_other_order(X, y=y))
 
 
 @pytest.mark.parametrize("weight", [-2, np.nan, np.inf, "2"])

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -522,6 +523,11 @@ def test_labels_and_weights_that_are_named_after_other_images(folder, table):
     assert_same(LinearDiscriminantHead().fit_from(folder, short), expected)
     with pytest.raises(ValueError, match=r"y is indexed by .* give it the same names, and pass y"):
         LinearDiscriminantHead().fit_from(folder, short[::-1])
+    renamed = y.set_axis(["renamed.png", *y.index[1:]])
+    assert_same(LinearDiscriminantHead().fit_from(folder, renamed), expected)
+    for some in (renamed[::-1], y.set_axis([Path(name) for name in y.index])[::-1]):
+        with pytest.raises(ValueError, match=r"y is indexed by '.*' in row ., where the table"):
+            LinearDiscriminantHead().fit_from(folder, some)
     of_own_names = y.set_axis([f"id{i}" for i in range(len(y))])
     assert_same(LinearDiscriminantHead().fit_from(folder, of_own_names), expected)
 

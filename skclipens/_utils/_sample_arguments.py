@@ -1,5 +1,6 @@
 """Checks of sample weights, groups and the index of the rows."""
 
+import os
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from ._sklearn import check_sample_weight
 from ._warnings import silent, warn
 
 MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
+SAME_INDEX, SAME_FILES = "the same index", "the same files"
 
 
 def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
@@ -141,65 +143,95 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         fold, or paths of the same files in different orders. Common numbers do not count, since
         they may be positions in different tables. Nor do common names if some occur twice.
     """
-    indices = {name: getattr(one, "index", None) for name, one in {name_of_X: X, **given}.items()}
-    telling = [
-        (name, index)
-        for name, index in indices.items()
-        if hasattr(index, "equals") and not is_default(index)
-    ]
+    indices = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
+    telling = [(name, index) for name, index in indices.items() if index is not None]
     for name, index in telling[1:]:
         first, other = telling[0]
-        what = _in_other_order(other, index)
-        if what is not None:
-            advice = f"pass {name}.loc[{first}.index]."
+        what, _ = in_other_order(other, index)
+        if what is None:
+            continue
+        advice = f"pass {name}.loc[{first}.index]."
+        if what == SAME_FILES:
+            advice = f"give both the same names and {advice}"
+            what += " in another order, in folders that are written otherwise"
+        else:
+            what += " in another order"
             if not index.is_unique:
                 advice = "give each row a label of its own: some are there twice."
-            warn(
-                f"{first} and {name} have {what} in another order. Rows belong together by their "
-                f"position. If they do by their index, {advice}",
-                doubt=f"order of {name}",
-            )
-        elif _are_files_in_other_order(other, index):
-            warn(
-                f"{first} and {name} have the same files in another order, in folders that are "
-                f"written otherwise. Rows belong together by their position. If they do by their "
-                f"index, give both the same names and pass {name}.loc[{first}.index].",
-                doubt=f"order of {name}",
-            )
+        warn(
+            f"{first} and {name} have {what}. Rows belong together by their position. If they do "
+            f"by their index, {advice}",
+            doubt=f"order of {name}",
+        )
 
 
-def _in_other_order(index, other):
-    """Return what is in another order, as text, or None; see :func:`warn_of_other_order`."""
-    if index.nlevels != other.nlevels or len(index) != len(other):
+def names_of_rows(given):
+    """Return the index of a frame or Series, with paths as text; None if it has none of its own.
+
+    Parameters
+    ----------
+    given : object
+
+    Returns
+    -------
+    pandas.Index or None
+        None for the default index, too.
+    """
+    import pandas as pd
+
+    index = getattr(given, "index", None)
+    if not hasattr(index, "equals") or is_default(index):
         return None
+    if index.nlevels > 1 or index.dtype.kind != "O" or index.inferred_type == "string":
+        return index
+    # As objects: pandas cannot compare text with intervals, for example.
+    names = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in index]
+    return pd.Index(names, dtype=object, tupleize_cols=False)
+
+
+def in_other_order(index, other):
+    """Compare two indices; see :func:`warn_of_other_order`.
+
+    Parameters
+    ----------
+    index, other : pandas.Index
+        As :func:`names_of_rows` returns them.
+
+    Returns
+    -------
+    what : str or None
+        What is in another order: ``SAME_INDEX``, ``SAME_FILES`` or a part of the index.
+    moved : ndarray of bool, or None
+        In which rows.
+    """
+    if index.nlevels != other.nlevels or len(index) != len(other):
+        return None, None
     with silent("Inferring datetime64"):  # if dates are mixed with times
         if index.equals(other):
-            return None
+            return None, None
         both = index.append(other)  # its dtype can hold the labels of both
     own, its = np.split(_codes_of(both), 2)
     n_own, n_its = (np.bincount(codes, minlength=len(both)) for codes in (own, its))
-    moved = own != its
+    moved, in_common = own != its, n_its[own] > 0
     if not moved.any():
-        return None
+        return None, None
     if (n_own == n_its).all():
-        return "the same index"
+        return SAME_INDEX, moved
+    if not in_common.any():
+        same = same_files(index.tolist(), other.tolist())
+        moved = np.array([one != another for one, another in zip(*same or ((), ()), strict=True)])
+        return (SAME_FILES, moved) if moved.any() else (None, None)
     is_unique = n_own.max() == n_its.max() == 1
     holds_names = both.inferred_type not in ("integer", "floating", "mixed-integer-float")
-    in_common = is_unique and holds_names and (moved & (n_its[own] > 0)).any()
-    return "parts of the same index" if in_common else None
+    if is_unique and holds_names and (moved & in_common).any():
+        return "parts of the same index", moved & in_common
+    return None, None
 
 
 def _codes_of(index):
     if index.nlevels > 1:  # `factorize` would make tuples first
         return index.drop_duplicates().get_indexer(index)
     return index.factorize(use_na_sentinel=False)[0]
-
-
-def _are_files_in_other_order(index, other):
-    if index.nlevels != other.nlevels or len(index) != len(other) or index.isin(other).any():
-        return False
-    same = same_files(index.tolist(), other.tolist())
-    return same is not None and same[0] != same[1]
 
 
 def same_files(names, others):

@@ -15,7 +15,13 @@ from .._utils._folds import judging_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
 from .._utils._rows import warn_of_lost
-from .._utils._sample_arguments import check_weights, same_files, scaled_shares
+from .._utils._sample_arguments import (
+    SAME_INDEX,
+    check_weights,
+    in_other_order,
+    names_of_rows,
+    scaled_shares,
+)
 from .._utils._tables import check_range
 from .._utils._validation import check_rows
 from ..embedding._gaps import gaps_of
@@ -211,19 +217,16 @@ class RowsOfFiles:
         return found, KeptRows(keep, take_rows(X, kept), positions_in(keep, judges))
 
     def _refuse_other_order(self, images):
+        import pandas as pd
+
         for name, index in self._indices.items():
-            other = images != index
-            same = None
-            if other.all() and set(images).isdisjoint(index):
-                same = same_files(images.tolist(), index.tolist())
-            if same is not None:
-                other = np.array([one != another for one, another in zip(*same, strict=True)])
-            if other.any() and (same or set(images[other]) == set(index[other])):
-                row = int(np.argmax(other))
+            what, moved = in_other_order(pd.Index(images, dtype=object), index)
+            if what is not None:
+                row = int(np.argmax(moved))
                 raise ValueError(
                     f"{name} is indexed by {index[row]!r} in row {row}, where the table has "
                     f"{images[row]!r}. Rows belong together by their position: "
-                    + ("give it the same names, and " if same else "")
+                    + ("" if what == SAME_INDEX else "give it the same names, and ")
                     + f"pass {name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
 
@@ -269,12 +272,12 @@ def _read_parts(table, parts, given):
 
 
 def _indices_of_names(**given):
-    """Return the string indices of the arguments that have one, such as Series, by name."""
-    indices = {name: getattr(one, "index", None) for name, one in given.items()}
+    """Return the indices of the arguments that have one that can hold names, by argument."""
+    indices = {name: names_of_rows(one) for name, one in given.items()}
     return {
-        name: np.asarray(index, dtype=object)
+        name: index
         for name, index in indices.items()
-        if getattr(index, "dtype", None) is not None and len(index) and isinstance(index[0], str)
+        if index is not None and index.nlevels == 1 and index.dtype.kind == "O"
     }
 
 
