@@ -370,6 +370,32 @@ def test_a_call_ends_when_another_one_has_begun_in_its_folder(
     assert list(read_embeddings(tmp_path).index) == files[::-1]
 
 
+def test_no_part_of_a_call_that_another_one_has_replaced_is_kept(
+    tmp_path, files, embedder, monkeypatch
+):
+    write, begun = _streaming.Folder.write, []
+
+    def write_and_begin(table, name, content):
+        if name.startswith("part-") and not begun:
+            begun.append(name)
+            embedder.embed_to(tmp_path, files[:2], chunk_size=3, resume=False)
+        write(table, name, content)
+
+    # Its first part is no part of the other table, so that it goes on up to its end.
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    (tmp_path / "part-000001.parquet").unlink()
+    with monkeypatch.context() as context:
+        context.setattr(_streaming.Folder, "write", write_and_begin)
+        with pytest.raises(ValueError, match=r"Another call of embed_to.* has begun in "):
+            embedder.embed_to(tmp_path, files, chunk_size=3)
+    assert list(pd.read_parquet(tmp_path).index) == files[:2]
+    shutil.copy(
+        tmp_path / "part-000000.parquet", tmp_path / "part-000005.parquet"
+    )  # of a killed one
+    embedder.embed_to(tmp_path, files[:2], chunk_size=3)
+    assert list(pd.read_parquet(tmp_path).index) == files[:2]
+
+
 @pytest.fixture
 def truncated(tmp_path, files):
     """The path of an image that is cut short."""

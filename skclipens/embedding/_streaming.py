@@ -53,13 +53,8 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     parts, with_gaps = _whole_parts(table, chunks, marks, listed)
     todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_gaps]
     n_todo = sum(stop - start for _, start, stop in todo)
-    pillow = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    options = {
-        "manifest": manifest,
-        "on_error": embedder.on_error,
-        "pillow": pillow,
-        "is_part": len(chunks) > 1,
-    }
+    options = {"manifest": manifest, "on_error": embedder.on_error, "is_part": len(chunks) > 1}
+    options["pillow"] = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     tasks = (
         delayed(_write_part)(
             task,
@@ -320,8 +315,7 @@ class Folder:
     def begin_empty(self):
         """Make the folder if it does not exist; raise ValueError if it has files."""
         self.fs.makedirs(self.root, exist_ok=True)
-        files = sorted(self.files())
-        if files:
+        if files := sorted(self.files()):
             raise ValueError(f"{self.name!r} has files, such as {files[0]!r}: name a new folder.")
 
     def begin(self, manifest, stamps, resume):
@@ -340,6 +334,7 @@ class Folder:
             found = earlier.pop("parts", {}), earlier.pop("stamps")
             if earlier != manifest:
                 self._refuse(earlier, manifest)
+            self._remove_others(manifest)
             return found
         else:
             self.remove(file for file in self.files() if _PART.fullmatch(file))
@@ -353,6 +348,7 @@ class Folder:
 
     def require_same(self, manifest):
         if not self.is_of(manifest):
+            self._remove_others(self.manifest())
             raise ValueError(
                 f"Another call of embed_to, of other images or settings, has begun in {self.name!r}"
                 " while this one was going. Name another folder for one of them."
@@ -362,6 +358,7 @@ class Folder:
         """Check that all parts exist, and remove what killed processes left behind."""
         self.require_same(manifest)
         self.require(names)
+        self._remove_others(manifest)
         self.remove(file for file in self.files() if _UNFINISHED.fullmatch(file))
 
     def require(self, names):
@@ -374,8 +371,7 @@ class Folder:
             )
 
     def _require_empty(self):
-        foreign = sorted(file for file in self.files() if not file.startswith("."))
-        if foreign:
+        if foreign := sorted(file for file in self.files() if not file.startswith(".")):
             raise ValueError(
                 f"{self.name!r} has files that embed_to has not written, such as {foreign[0]!r}: "
                 "name a folder that is new or empty."
@@ -392,6 +388,12 @@ class Folder:
             "folder, or pass resume=False to replace what is there."
         )
 
+    def _remove_others(self, manifest):
+        """Remove parts that a table does not have, as of a call that it has replaced."""
+        names = {name for name, _, _ in chunks_of(manifest["n_images"], manifest["chunk_size"])}
+        self.remove(file for file in self.files() if _PART.fullmatch(file) and file not in names)
+
     def remove(self, names):
         for name in names:
-            self.fs.rm_file(self.path(name))
+            with suppress(FileNotFoundError):  # another call may have removed it
+                self.fs.rm_file(self.path(name))
