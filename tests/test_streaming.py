@@ -732,6 +732,29 @@ def test_hard_links_of_a_shard_lead_to_their_files(tmp_path, files, expected, em
     np.testing.assert_allclose(table.iloc[[0, 1, 2, 4]], expected[[0, 0, 0, 1]], atol=1e-5)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_links_are_the_files_that_they_lead_to_wherever_they_are(tmp_path, files, embedder):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(files[0], folder / "0.png")
+    (folder / "1.png").symlink_to("0.png")
+    (folder / "to a folder").symlink_to(tmp_path)
+    with tarfile.open(tmp_path / "in.tar", "w") as tar:
+        for name in ("1.png", "0.png"):
+            tar.add(folder / name, name)
+    embedder.embed_to(tmp_path / "out", tmp_path / "in.tar")
+    first, second = read_embeddings(tmp_path / "out").to_numpy()
+    np.testing.assert_array_equal(first, second)
+    forms = [f"{folder}", f"{folder}/*", f"file://{folder}", f"file://{folder}/*"]
+    for form in forms[1:]:
+        assert [name[-5:] for name in image_files.find_images(form).names] == ["0.png", "1.png"]
+    (folder / "to a folder").unlink()
+    (folder / "2.png").symlink_to("none.png")
+    for number, form in enumerate(forms):
+        with pytest.raises(ImageError, match=r"row 2, '.*2\.png'"):
+            embedder.embed_to(tmp_path / f"out{number}", form)
+
+
 def test_sparse_members_of_a_shard_are_read_with_their_holes(tmp_path, files, embedder):
     picture = Image.new("RGB", (64, 64))
     picture.paste(Image.open(files[0]).convert("RGB").resize((64, 16)), (0, 0))

@@ -269,7 +269,7 @@ def _expand_path(text):
         return [os.path.join(place, one) for place, one in found if _is_image_or_shard(one)]
     if os.path.exists(text):
         return [text]
-    found = (name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
+    found = (name for name in glob.iglob(text, recursive=True) if not os.path.isdir(name))
     return sorted(found, key=lambda name: name.split(os.sep))  # folder by folder
 
 
@@ -293,8 +293,8 @@ def _expand_url(text):
         return [text]
     fs, path = locate(text)
     if glob.has_magic(url):
-        seen = fs.glob(path, detail=True)
-        found = [name for name, info in seen.items() if info["type"] == "file"]
+        kinds = {name: info["type"] for name, info in fs.glob(path, detail=True).items()}
+        found = [name for name, kind in kinds.items() if kind == "file" or _is_link(fs, name, kind)]
     else:
         found = [one for one in fs.find(path) if _is_image_or_shard(one.removeprefix(path))]
     found.sort(key=lambda name: name.split("/"))
@@ -302,6 +302,11 @@ def _expand_url(text):
     protocol = url.partition("://")[0]
     found = [fs.unstrip_protocol(name).partition("://")[2] for name in found]
     return ["::".join([*before, f"{protocol}://{name}", *rest]) for name in found]
+
+
+def _is_link(fs, name, kind):
+    """Return whether a path leads to a file, or nowhere, if it is none itself."""
+    return kind != "directory" and not fs.isdir(name)
 
 
 def is_image_name(name):

@@ -23,14 +23,14 @@ def member_and_shard(name):
 
 
 def members_of(shard):
-    """Yield the files in a tar file, in its order; a hard link is the file that it leads to.
+    """Yield the files in a tar file, in its order; a link is the file that it leads to.
 
     Yields
     ------
     name : str
     place : tuple of int or None
-        Start and stop in bytes; None for a sparse file, which has holes, and for a hard link that
-        leads to no earlier file.
+        Start and stop in bytes; None for a sparse file, which has holes, for a symbolic link, and
+        for a hard link that leads to no earlier file.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def members_of(shard):
             places = {}
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
-                if member.issparse():
+                if member.issparse() or member.issym():
                     place = None
                 elif member.isreg():
                     place = member.offset_data, member.offset_data + member.size
