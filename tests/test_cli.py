@@ -21,6 +21,7 @@ from sklearn.svm import LinearSVC
 import skclipens
 from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
 from skclipens.cli import _commands
+from skclipens.cli._files import beside
 from skclipens.cli._options import split_at_commas
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.labels import OpenSetClassifier
@@ -392,6 +393,15 @@ def test_outputs_replace_what_links_lead_to_and_are_written_to_devices(photos, t
     assert target.stat().st_mode & 0o777 == 0o600
     run("fit", photos / "train", "-o", "/dev/null", "--head", "linear", *SMALL)
     assert Path("/dev/null").is_char_device()
+
+
+def test_outputs_that_are_written_at_a_time_in_one_folder_stay_apart(tmp_path):
+    cats, dogs = str(tmp_path / "cats.csv"), str(tmp_path / "dogs.csv")
+    with beside(cats) as of_cats, beside(dogs) as of_dogs:
+        Path(of_cats).write_text("cats")
+        Path(of_dogs).write_text("dogs")
+    assert Path(cats).read_text() == "cats"
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["cats.csv", "dogs.csv"]
 
 
 def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):

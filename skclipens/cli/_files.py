@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -283,7 +284,8 @@ def beside(path):
     if is_other or not os.access(folder, os.W_OK):
         yield path
         return
-    part = os.path.join(folder, f".{os.getpid()}{Path(name).suffix}")  # which decides the format
+    # Containers that share the folder may have the same process id. The ending decides the format.
+    part = os.path.join(folder, f".{uuid.uuid4().hex}{Path(name).suffix}")
     try:
         yield part
         if os.path.exists(real):
