@@ -348,6 +348,17 @@ def test_the_limit_is_checked(tmp_path, max_bytes):
         EmbeddingStore(False)
 
 
+@pytest.mark.parametrize("path", ["s3://bucket/embeddings", "file:///tmp/store"])
+def test_a_url_is_no_folder_for_a_store(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"'{path}' is a URL.* embed_to writes .* to URLs"):
+        MultiBackboneEmbedder("zoo/ViT-8", cache=path).fit([np.zeros((8, 8, 3), np.uint8)])
+    monkeypatch.setenv("SKCLIPENS_CACHE", path)
+    with pytest.raises(ValueError, match="is a URL"):
+        EmbeddingStore()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("path", ["", "True"])
 def test_a_text_that_is_no_folder(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

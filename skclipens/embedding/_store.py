@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exceptions import EmbeddingStoreError
+from ..images._protocols import is_url
 from ._keys import FILE_DIGESTS
 from ._memory import memory
 
@@ -123,6 +124,11 @@ class EmbeddingStore:
         if not isinstance(max_bytes, Integral) or max_bytes < _SMALLEST_LIMIT:
             raise ValueError(f"max_bytes is at least {_SMALLEST_LIMIT} (1 MiB); got {max_bytes!r}.")
         folder = default_path() if path is None or path is True else path
+        if is_url(os.fspath(folder)):
+            raise ValueError(
+                f"{folder!r} is a URL, and a store is a file on a disk of this machine: name a "
+                "folder. embed_to writes embeddings to URLs."
+            )
         self.path = Path(folder).expanduser().absolute()
         self.file = self.path / _FILE
         self.max_bytes = int(max_bytes)
@@ -316,7 +322,7 @@ class EmbeddingStore:
 def default_path():
     """Return the default folder of the store; ``SKCLIPENS_CACHE`` moves it."""
     folder = os.environ.get("SKCLIPENS_CACHE") or Path.home() / ".cache" / "skclipens"
-    return Path(folder, "embeddings")
+    return os.path.join(folder, "embeddings")
 
 
 def _code(error):
