@@ -980,6 +980,19 @@ def test_a_file_for_a_folder_is_a_mistake(tmp_path, paths):
     assert file.read_text() == "mine"
 
 
+def test_without_a_home_folder_an_embedder_warns_and_goes_on(paths, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SKCLIPENS_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.warns(UserWarning, match=r"no home folder.*or set SKCLIPENS_CACHE.* is complete"):
+        found = MultiBackboneEmbedder(PAIR, cache=True).transform(paths)
+    np.testing.assert_array_equal(found, MultiBackboneEmbedder(PAIR).transform(paths))
+    with pytest.raises(EmbeddingStoreError, match="no home folder"):
+        EmbeddingStore()
+
+
 def test_an_embedder_warns_and_goes_on(tmp_path, paths, monkeypatch):
     expected = MultiBackboneEmbedder(PAIR).transform(paths)
     cache = EmbeddingStore(tmp_path)

@@ -73,8 +73,12 @@ class FallbackStore(EmbeddingStore):
         with _lock:  # the threads that make keys and that embed may call it at once
             warned, self._warned = self._warned, True
         if not warned:
-            warn(
-                f"{self._failure} The result is complete, but embeddings that are not in the "
-                "store are computed in each call.",
-                UserWarning,
-            )
+            warn_of_failure(self._failure)
+
+
+def warn_of_failure(error):
+    warn(
+        f"{error} The result is complete, but embeddings that are not in the store are computed in "
+        "each call.",
+        UserWarning,
+    )

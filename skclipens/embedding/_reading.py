@@ -8,7 +8,8 @@ from itertools import chain
 import numpy as np
 from PIL import ImageFile
 
-from ._fallback_store import FallbackStore
+from ..exceptions import EmbeddingStoreError
+from ._fallback_store import FallbackStore, warn_of_failure
 from ._keys import block_key, file_stamp, keys_ahead
 from ._memory import memory
 from ._store import EmbeddingStore
@@ -21,7 +22,11 @@ def as_store(cache):
     """Return the store that an embedder's parameter ``cache`` means for one call, or None."""
     if cache is None or cache is False or isinstance(cache, FallbackStore):
         return cache or None
-    return FallbackStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
+    try:
+        return FallbackStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
+    except EmbeddingStoreError as error:  # there is no home folder
+        warn_of_failure(error)
+        return None
 
 
 def models_of(blocks, precision, decode, store):

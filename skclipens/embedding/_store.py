@@ -321,7 +321,10 @@ class EmbeddingStore:
 
 def default_path():
     """Return the default folder of the store; ``SKCLIPENS_CACHE`` moves it."""
-    folder = os.environ.get("SKCLIPENS_CACHE") or Path.home() / ".cache" / "skclipens"
+    try:
+        folder = os.environ.get("SKCLIPENS_CACHE") or Path.home() / ".cache" / "skclipens"
+    except RuntimeError as error:
+        raise EmbeddingStoreError(f"This user has no home folder. {_NOT_WRITABLE}") from error
     return os.path.join(folder, "embeddings")
 
 
