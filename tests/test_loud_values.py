@@ -670,6 +670,24 @@ def test_an_index_of_another_type_or_with_labels_twice(labels, types):
         assert not said(lambda same=same: warn_of_other_order(X, y=same))
 
 
+@pytest.mark.parametrize("name", ["{:02}", "{:02}.png", "s/{:02}", "tar://{:02}.png::s.tar"])
+def test_members_of_a_shard_in_another_order(name):
+    X = pd.DataFrame(np.eye(9), [f"tar://{i:02}.png::/data/s.tar" for i in range(9)])
+    y = pd.Series(0, [name.format(i) for i in range(9)])
+    assert not said(lambda: warn_of_other_order(X, y=y))
+    assert not said(lambda: warn_of_other_order(X, y=y.set_axis([*y.index[1:], "other"])))
+    (text,) = said(lambda: warn_of_other_order(X, y=y[::-1]))
+    assert "X and y have the same files in another order" in text
+
+
+def test_shards_whose_members_have_the_same_names():
+    names = [f"tar://{i}.png::/data/s-{shard}.tar" for shard in (0, 1) for i in range(4)]
+    X, y = pd.DataFrame(np.eye(8), names), pd.Series(0, [f"s-{i // 4}/{i % 4}" for i in range(8)])
+    assert not said(lambda: warn_of_other_order(X, y=y))
+    assert len(said(lambda: warn_of_other_order(X, y=y[::-1]))) == 1
+    assert not said(lambda: warn_of_other_order(X, y=y.set_axis([*"01230123"])[::-1]))
+
+
 @pytest.mark.parametrize(
     "index",
     [[Path("d", f"{i}.png") for i in range(9)], pd.interval_range(0, 9), [0, "1", None] * 3],

@@ -11,6 +11,8 @@ from ._sklearn import check_sample_weight
 from ._warnings import silent, warn
 
 MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
+_MEMBER = re.compile(r"^tar://(.+?)::(.+)", re.DOTALL)  # of a shard
+_ENDING = re.compile(r"\.[a-z]\w{1,4}(?=[/\\]|$)", re.IGNORECASE)
 SAME_INDEX, SAME_FILES = "the same index", "the same files"
 
 
@@ -153,7 +155,7 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         advice = f"pass {name}.loc[{first}.index]."
         if what == SAME_FILES:
             advice = f"give both the same names and {advice}"
-            what += " in another order, in folders that are written otherwise"
+            what += " in another order, under names that are written otherwise"
         else:
             what += " in another order"
             if not index.is_unique:
@@ -237,6 +239,9 @@ def _codes_of(index):
 def same_files(names, others):
     """Shorten the paths of two lists to their last parts if both name the same files.
 
+    A member of a shard has the path SHARD/MEMBER. If only one of the lists has the endings of
+    files, they are left out.
+
     Parameters
     ----------
     names, others : list of n str
@@ -250,6 +255,13 @@ def same_files(names, others):
     """
     if not all(isinstance(name, str) for name in (*names, *others)):
         return None
+    paths = [[_MEMBER.sub(r"\2/\1", name) for name in some] for some in (names, others)]
+    return _last_parts(*paths) or _last_parts(
+        *([_ENDING.sub("", name) for name in some] for some in paths)
+    )
+
+
+def _last_parts(names, others):
     lists = [[re.split(r"[/\\]", name) for name in some] for some in (names, others)]
     for n_parts in range(1, 1 + min(max(map(len, some), default=0) for some in lists)):
         ends = tuple([tuple(parts[-n_parts:]) for parts in some] for some in lists)
