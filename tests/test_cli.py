@@ -747,6 +747,18 @@ def test_the_command_runs_by_itself(photos, unseen, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("skclipens"), reason="the command is not on the path")
+def test_what_goes_to_a_pipe_is_utf_8_and_can_be_read_again(model, unseen, tmp_path):
+    for name in ("caffè.png", "猫.png"):
+        shutil.copy(unseen[0], tmp_path / name)
+    command = [sys.executable, "-m", "skclipens", "predict", str(model), str(tmp_path)]
+    env = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, env=env, check=True)
+    table = tmp_path / "t.csv"
+    table.write_bytes(done.stdout)
+    assert [Path(one).name for one in pd.read_csv(table).path] == ["caffè.png", "猫.png"]
+    assert run("predict", model, table).stdout == done.stdout.decode().replace(os.linesep, "\n")
+
+
 def test_the_installed_command():
     done = subprocess.run(["skclipens", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and all(f"  {name} " in done.stdout for name in COMMANDS)

@@ -296,7 +296,7 @@ def beside(path):
 
 
 def write_table(frame, path):
-    """Write a frame in the format of the file's ending, or as CSV to the standard output.
+    """Write a frame in the format of the file's ending, or as CSV in UTF-8 to the standard output.
 
     Parameters
     ----------
@@ -304,7 +304,8 @@ def write_table(frame, path):
     path : str or None
     """
     if path is None:
-        frame.to_csv(sys.stdout, index=False)
+        # As files are: Windows, for example, has another encoding for what goes to a pipe.
+        frame.to_csv(sys.stdout.buffer, index=False, mode="wb", encoding="utf-8")
         return
     write = frame.to_csv if path.lower().endswith(".csv") else frame.to_parquet
     with beside(path) as file:
