@@ -95,6 +95,19 @@ def test_lazy_columns_of_images_are_told_what_to_call():
         CLIPEmbedder(SPEC).transform(polars.DataFrame({"photo": ["cat.png"]}).lazy())
 
 
+def test_labels_and_images_that_are_yet_to_be_computed_are_told_what_to_call(table):
+    X, y = table
+    frames = pytest.importorskip("dask.dataframe")
+    labels, name = pd.Series(y, name="label"), r"pass {}\.{}\(\)"
+    lazy = frames.from_pandas(labels, npartitions=2)
+    for method, column in {"compute": lazy, "collect": polars.LazyFrame({"y": y.tolist()})}.items():
+        with pytest.raises(ValueError, match=name.format("y", method)):
+            LinearDiscriminantHead().fit(X, column)
+        with pytest.raises(ValueError, match=name.format("X", method)):
+            CLIPEmbedder(SPEC).transform(column)
+    assert_array_equal(LinearDiscriminantHead().fit(X, lazy.compute()).classes_, np.unique(y))
+
+
 def test_columns_of_a_table_of_pyarrow_are_named(table):
     X, y = table
     frame = pa.table({f"{SPEC}__{i}": column for i, column in enumerate(X.T)})

@@ -1,4 +1,4 @@
-"""Names of the columns of a table. Imports nothing."""
+"""Names of the columns of a table, and whether it is in memory. Imports nothing."""
 
 
 def names_of_columns(X):
@@ -7,7 +7,20 @@ def names_of_columns(X):
     Frames of pandas and polars have them as ``columns``. Tables of pyarrow, whose ``columns`` are
     arrays, and datasets of Hugging Face have them as ``column_names``.
     """
+    if getattr(X, "ndim", 2) != 2:  # a Series of Dask has columns, too
+        return None
     names = getattr(X, "column_names", None)
     # In a frame of pandas this may be a column.
     names = names if isinstance(names, list) else getattr(X, "columns", None)
     return None if names is None else list(names)
+
+
+def refuse_lazy(X, name="X"):
+    """Raise ValueError if values of Dask or polars are yet to be computed."""
+    if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
+        method = "compute"
+    elif type(X).__name__ == "LazyFrame":
+        method = "collect"
+    else:
+        return
+    raise ValueError(f"{name} is not in memory yet: pass {name}.{method}().")

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from ._column_names import names_of_columns
+from ._column_names import names_of_columns, refuse_lazy
 from ._messages import listed
 from ._missing import is_missing, without_mask
 from ._one_column import first_of_column, refuse_no_column, without_string_dtype
@@ -47,6 +47,7 @@ def column_of_labels(y, *, name="y", warn=False):
         among integers to a float, and return the masked values of a masked array. It would also
         cut off the names of members of an Enum.
     """
+    refuse_lazy(y, name)
     columns = names_of_columns(y)
     is_table = columns is not None and len(columns) == 1
     if is_table:

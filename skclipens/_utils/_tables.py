@@ -10,7 +10,7 @@ from numbers import Real
 
 import numpy as np
 
-from ._column_names import names_of_columns
+from ._column_names import names_of_columns, refuse_lazy
 from ._messages import listed
 from ._missing import is_missing
 from ._one_column import first_of_column
@@ -37,16 +37,10 @@ def refuse_unread(X):
             "X is a dict. Give a table with a row for each picture: pandas.DataFrame([X]) makes "
             "one of a single row, and pandas.DataFrame(X) of columns."
         )
+    refuse_lazy(X)
     _refuse_shared_names(X)
-    if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
-        method = "compute"
-    elif type(X).__name__ == "LazyFrame":
-        method = "collect"
-    elif str(getattr(X, "dtype", "")) == "torch.bfloat16":
-        method = "float"
-    else:
-        return
-    raise ValueError(f"X cannot be read as an array of numpy as it is: pass X.{method}().")
+    if str(getattr(X, "dtype", "")) == "torch.bfloat16":
+        raise ValueError("X cannot be read as an array of numpy as it is: pass X.float().")
 
 
 def _refuse_shared_names(X):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from .._utils._column_names import names_of_columns
+from .._utils._column_names import names_of_columns, refuse_lazy
 from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from ..exceptions import ImageError
@@ -210,8 +210,7 @@ def _refuse_single(X):
 
 def _one_column(X):
     """Return the only column of a frame; anything else is returned unchanged."""
-    if type(X).__name__ == "LazyFrame":
-        raise ValueError("Images in a LazyFrame are not there yet: pass X.collect().")
+    refuse_lazy(X)
     columns = names_of_columns(X)
     if columns is None:
         return X
