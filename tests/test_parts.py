@@ -22,7 +22,7 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -37,6 +37,7 @@ from skclipens import (
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
     ResidualHead,
+    make_backbone_pipeline,
 )
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
@@ -530,6 +531,16 @@ def test_labels_and_weights_that_are_named_after_other_images(folder, table):
             LinearDiscriminantHead().fit_from(folder, some)
     of_own_names = y.set_axis([f"id{i}" for i in range(len(y))])
     assert_same(LinearDiscriminantHead().fit_from(folder, of_own_names), expected)
+
+
+def test_what_embeds_images_does_not_read_their_embeddings(folder, emoji):
+    paths, y = emoji[0][::20], emoji[1][::20]
+    pipe = make_backbone_pipeline("zoo/RN20", estimator=LinearDiscriminantHead()).fit(paths, y)
+    with pytest.raises(ValueError, match=r"reads them, classifier\[-1\]"):
+        predict_embeddings(pipe, folder)
+    search = GridSearchCV(pipe, {}, cv=2).fit(paths, y)
+    with pytest.raises(ValueError, match=r"reads them, classifier\.best_estimator_\[-1\]"):
+        predict_embeddings(search, folder)
 
 
 def test_what_is_wrong_is_named(folder, table, tmp_path):

@@ -91,10 +91,12 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
 
 
 def _check(classifier, out_folder):
-    if isinstance(classifier, Pipeline) and isinstance(classifier.steps[0][1], BaseEmbedder):
+    best = getattr(classifier, "best_estimator_", classifier)  # of a search
+    if isinstance(best, Pipeline) and isinstance(best.steps[0][1], BaseEmbedder):
+        name = "classifier" if best is classifier else "classifier.best_estimator_"
         raise ValueError(
-            "classifier is a pipeline that embeds images, and a table of embeddings holds none: "
-            "pass what reads them, classifier[-1]."
+            f"{name} is a pipeline that embeds images, and a table of embeddings holds none: pass "
+            f"what reads them, {name}[-1]."
         )
     require_classes(classifier)
     last = classifier[-1] if isinstance(classifier, Pipeline) else classifier
