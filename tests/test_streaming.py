@@ -672,6 +672,21 @@ def test_input_that_is_no_list_of_images(tmp_path, files, embedder):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_list_in_a_file_is_utf_8_and_has_a_name_in_each_line(tmp_path):
+    names = ["a\u2028b.png", "c\x0cd.png", "e f.png"]
+    file = tmp_path / "list.txt"
+    for end in ("\n", "\r\n", "\r"):
+        file.write_bytes(end.join([*names, "", " "]).encode())
+        assert image_files.find_images(file).names == names
+    for encoding in ("utf-16", "latin-1"):
+        file.write_bytes("é.png".encode(encoding))
+        with pytest.raises(ValueError, match=rf"'{file}' is no valid UTF-8.* Save the list as"):
+            image_files.find_images(file)
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "folder.txt" / "a.png").touch()
+    assert len(image_files.find_images(tmp_path / "folder.txt")) == 1
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_zip_file_that_is_named_like_an_image(tmp_path, pictures, embedder, several):
     archive = str(pictures / "all.zip")

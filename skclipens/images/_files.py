@@ -4,6 +4,7 @@ import glob
 import hashlib
 import os
 import posixpath
+import re
 import uuid
 from array import array
 from collections.abc import Sequence
@@ -256,10 +257,21 @@ def checked_text(name):
 
 def _expand(text):
     """Return the names that a pattern, a folder, a file with a list, or a name stands for."""
-    if text.lower().endswith(".txt"):
-        lines = fetch(text).decode("utf-8-sig").splitlines()
-        return [line.strip() for line in lines if line.strip()]
+    if text.lower().endswith(".txt") and not os.path.isdir(text):
+        return _lines_of(text)
     return _expand_url(text) if is_url(text) else _expand_path(text)
+
+
+def _lines_of(file):
+    try:
+        text = fetch(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file!r} is no valid UTF-8: {error.reason} at byte {error.start}. Save the list as "
+            "UTF-8."
+        ) from error
+    lines = re.split(r"[\r\n]", text)  # a name may have other signs that end lines
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _expand_path(text):
