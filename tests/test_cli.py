@@ -652,6 +652,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "'geometric_shape', skclipens fit makes the class 'geometric shape': write" in message(
         "evaluate", model, tmp_path / "t.csv", "-o", tmp_path / "r.html"
     )
+    (tmp_path / "list.txt").write_text(unseen[0])
+    listed = message("predict", model, tmp_path / "list.txt")
+    assert "list.txt' is no image: a list of files goes into a .csv table with" in listed
     (tmp_path / "empty").mkdir()
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
     for command in (["predict", model], ["name", "--classes", "cat,dog"], ["embed", "-o", out]):

@@ -75,6 +75,11 @@ def _pictures_of(source):
             read_table(path, text=PATH_COLUMNS), path
         )  # labels play no part
         return _without_urls(images, source)
+    if source.lower().endswith(".txt") or Path(source).is_fifo():
+        raise ValueError(
+            f"{source!r} is no image: a list of files goes into a .csv table with the column "
+            "'path'."
+        )
     return [checked_text(str(Path(source).absolute()))]
 
 
