@@ -374,11 +374,15 @@ def test_a_full_disk_costs_no_file_that_was_there(model, photos, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        run("embed", photos / "train", "-o", table, *SMALL, fails=True)
-        run("fit", photos / "train", "-o", other, *SMALL, fails=True)
-        run("evaluate", model, photos / "train", "-o", report, fails=True)
+        told = [
+            run("embed", photos / "train", "-o", table, *SMALL, fails=True),
+            run("fit", photos / "train", "-o", other, *SMALL, fails=True),
+            run("evaluate", model, photos / "train", "-o", report, fails=True),
+        ]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    for output, one in zip((table, other, report), told, strict=True):
+        assert f"The output '{output}' cannot be written: File too large." in one.stderr
     assert [file.read_bytes() for file in (table, other, report)] == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["m.joblib", "r.html", "t.csv"]
 

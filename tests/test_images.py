@@ -704,6 +704,11 @@ def test_single_tensor_must_be_wrapped():
     assert len(as_image_list(torch.zeros(3, 5, 6)[:, None])) == 3
 
 
+def test_an_array_of_bytes_cuts_files_off():
+    with pytest.raises(ValueError, match=r"pass X\.astype\(str\), or of the bytes of files a list"):
+        as_image_list(np.array([b"a.png", b"b.png"]))
+
+
 def test_several_columns():
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     table = {"photo": PATHS, "price": [1, 2, 3]}

@@ -554,6 +554,9 @@ def test_files_that_are_no_tables(folder, monkeypatch):
         load_table(folder / "table.xlsx")
     with pytest.raises(FileNotFoundError, match="no table"):
         load_table(folder / "table.csv")
+    (folder / "parts.parquet").mkdir()
+    with pytest.raises(ValueError, match=r"parts\.parquet' is a folder, .* write them to one file"):
+        load_table(folder / "parts.parquet")
     path = write(pd.DataFrame({"path": ["zoo/0.PNG"]}), folder / "t.parquet")
     for name in ("pyarrow", "fastparquet"):
         monkeypatch.setitem(sys.modules, name, None)

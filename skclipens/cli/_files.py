@@ -282,6 +282,11 @@ def beside(path):
     Yields
     ------
     str
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; names the output.
     """
     real = os.path.realpath(path)
     folder, name = os.path.split(real)
@@ -296,6 +301,9 @@ def beside(path):
         if os.path.exists(real):
             shutil.copymode(real, part)
         os.replace(part, real)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"The output {path!r} cannot be written: {reason}.") from error
     finally:
         Path(part).unlink(missing_ok=True)
 

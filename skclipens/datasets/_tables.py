@@ -45,12 +45,17 @@ def read_table(path, text):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file has another format, no rows, or a column of `text` twice.
+        If it is a folder or has another format, no rows, or a column of `text` twice.
     ImportError
         If the file is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
+    if path.is_dir():
+        raise ValueError(
+            f"{str(path)!r} is a folder, such as of the parts of a table: write them to one file, "
+            "and name that."
+        )
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {str(path)!r}.")
     is_csv = path.suffix.lower() == ".csv"
