@@ -17,7 +17,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit, TimeSeriesSplit
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    ShuffleSplit,
+    TimeSeriesSplit,
+    cross_val_predict,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -30,7 +36,14 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_back
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
-from skclipens.heads import LinearDiscriminantHead, ResidualHead
+from skclipens.heads import (
+    CLIPAdapterHead,
+    GDAHead,
+    LinearDiscriminantHead,
+    ResidualHead,
+    TipAdapterHead,
+    ZeroShotHead,
+)
 from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.labels._issues import _by_noise
 from skclipens.labels._suggest import _herd
@@ -489,6 +502,40 @@ def test_about_so_many_labelled_rows_would_be_rejected(emoji, rate):
     even = np.arange(84) % 2 == 0
     clf = OpenSetClassifier(make(), reject_rate=rate).fit(X[even], y[even])
     assert np.mean(clf.predict(X[~even]) == "") == pytest.approx(rate, abs=0.2 * (rate > 0))
+
+
+class CrossFitted(LogisticRegression):
+    """A head of a user, with held-out logits of its own."""
+
+    def cross_fit(self, X, y, *, folds=None):
+        logits = cross_val_predict(clone(self), X, y, method="decision_function")
+        if logits.ndim == 1:
+            logits = np.stack([np.zeros_like(logits), logits], axis=1)
+        self.fit(X, y)
+        return logits, np.ones(len(y), bool)
+
+
+@pytest.mark.parametrize("n_classes", [2, 7])
+@pytest.mark.parametrize(
+    "head",
+    [
+        ZeroShotHead("zoo/RN20"),
+        CLIPAdapterHead("zoo/RN20", max_iter=3, random_state=0),
+        TipAdapterHead("zoo/RN20", fine_tune=True, max_iter=3, random_state=0),
+        GDAHead("zoo/RN20", alpha=2),
+        make(head="gda"),
+        CrossFitted(),
+    ],
+    ids=repr,
+)
+def test_new_rows_are_scored_as_held_out_rows_are(emoji, head, n_classes):
+    _, X, y = emoji
+    X = X if isinstance(head, AdaptiveBackboneEnsemble) else X.iloc[:, :128]
+    some = np.isin(y, np.unique(y)[:n_classes])
+    X, y = X[some].reset_index(drop=True), y[some]
+    even = np.arange(len(y)) // n_classes % 2 == 0
+    clf = OpenSetClassifier(head, reject_rate=0.3, random_state=0).fit(X[even], y[even])
+    assert np.mean(clf.predict(X[~even]) == "") == pytest.approx(0.3, abs=0.25)
 
 
 def test_rejected_rows_have_the_label_that_is_asked_for(halves):

@@ -18,13 +18,12 @@ from ..heads._classifier import (
     LogitClassifierMixin,
     centre_logits,
     left_to_others,
-    one_column_per_class,
+    scores_of,
     trait_of,
 )
 from ..heads._text_head import as_one_of_many
 from ._heads import refuse_without_scores
 
-_SMALLEST_PROBABILITY = 1e-12
 _AS_MANY_PAIRS = 3  # classes
 _NO_NAMES = "X does not have valid feature names"
 _OF_CLASSES = "For SVC and NuSVC, set decision_function_shape='ovr'."
@@ -105,7 +104,7 @@ class Expert(NamedTuple):
         if not hasattr(head, "decision_function") or not hasattr(head, "predict"):
             return
         with silent(_NO_NAMES):
-            scores, labels = self._scores(self.columns_of(X)), head.predict(self.columns_of(X))
+            scores, labels = scores_of(head, self.columns_of(X)), head.predict(self.columns_of(X))
         if scores.shape != (len(labels), _AS_MANY_PAIRS):
             return
         first, second, third = (scores > 0).T.astype(int)
@@ -135,13 +134,8 @@ class Expert(NamedTuple):
         else:
             # `_check_names` has compared the column names of frozen heads with the block's.
             with silent(_NO_NAMES):
-                logits = self._scores(X)
-        return self.for_classes(one_column_per_class(logits), classes).astype(X.dtype, copy=False)
-
-    def _scores(self, X):
-        if hasattr(self.head, "decision_function"):
-            return np.asarray(self.head.decision_function(X))
-        return np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
+                logits = scores_of(self.head, X)
+        return self.for_classes(logits, classes).astype(X.dtype, copy=False)
 
     def for_classes(self, logits, classes):
         """Expand logits of the head's classes to all classes, see :func:`left_to_others`."""

@@ -18,6 +18,7 @@ from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 
 _LEAD = 0.01  # see `left_to_others`
+_SMALLEST_PROBABILITY = 1e-12
 
 
 def trait_of(classifier, name):
@@ -31,6 +32,13 @@ def trait_of(classifier, name):
 def one_column_per_class(logits):
     """Return logits of shape (n, C) from those of ``decision_function``, (n,) for two classes."""
     return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
+
+
+def scores_of(classifier, X):
+    """Return one score per class of any classifier, (n, C): those that an ensemble combines."""
+    if hasattr(classifier, "decision_function"):
+        return one_column_per_class(np.asarray(classifier.decision_function(X)))
+    return np.log(np.maximum(classifier.predict_proba(X), _SMALLEST_PROBABILITY))
 
 
 def centre_logits(classifier, logits):

@@ -98,6 +98,7 @@ class GDAHead(CrossFitTextHead):
     """
 
     _in_closed_form = True
+    _is_up_to_constant = True  # leave-one-out logits of the discriminant are
     _parameter_constraints: dict = {
         **CrossFitTextHead._parameter_constraints,
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],

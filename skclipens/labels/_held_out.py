@@ -19,7 +19,7 @@ from .._utils._sklearn import safe_indexing
 from .._utils._tables import first_gap_named, refuse_images, refuse_text
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
-from ..heads._classifier import LogitClassifierMixin, centre_logits
+from ..heads._classifier import LogitClassifierMixin, centre_logits, scores_of
 
 
 def refuse_frozen(estimator):
@@ -63,7 +63,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
             if "groups" in signature(estimator.cross_fit).parameters:  # also for its router
                 options["groups"] = groups
         logits, known = estimator.cross_fit(X, y, **options)
-        return centre_logits(estimator, logits), known
+        return _comparable(estimator, np.asarray(logits)), known
     estimator.fit(X, y)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
@@ -71,8 +71,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=compared):
         part = clone(estimator).fit(safe_indexing(X, train), y[train])
         columns = positions_of_labels(part.classes_, estimator.classes_)
-        with np.errstate(divide="ignore"):
-            logits[np.ix_(test, columns)] = np.log(part.predict_proba(safe_indexing(X, test)))
+        logits[np.ix_(test, columns)] = logits_of(part, safe_indexing(X, test))
         known[test] = True
     return logits, known
 
@@ -105,9 +104,21 @@ def logits_of(classifier, X):
     ndarray of shape (n, C)
     """
     if isinstance(classifier, LogitClassifierMixin):
-        return centre_logits(classifier, classifier._logits(X))
+        return _comparable(classifier, classifier._logits(X))
+    if hasattr(classifier, "cross_fit"):
+        return _comparable(classifier, scores_of(classifier, X))
     with np.errstate(divide="ignore"):
         return np.log(classifier.predict_proba(X))
+
+
+def _comparable(classifier, logits):
+    """Centre logits that are defined up to a constant, as by a ``decision_function`` of shape (n,).
+
+    A head of two classes that is not of this package may have such a ``decision_function``.
+    """
+    if logits.shape[1] == 2 and not isinstance(classifier, LogitClassifierMixin):
+        return logits - logits.mean(axis=1, keepdims=True)
+    return centre_logits(classifier, logits)
 
 
 def checked_labels(X, y, groups=None):
