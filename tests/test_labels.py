@@ -323,7 +323,7 @@ def test_few_labels_are_marked_with_a_classifier_that_is_too_sure():
         ({"estimator": SVC()}, ValueError, r"'estimator' parameter .*'predict_proba'.* Got SVC\("),
         ({"estimator": np.eye(2), "X": make()}, TypeError, "'estimator' parameter .* 'fit'"),
         ({"method": "magic"}, ValueError, "'method' parameter"),
-        ({"y": np.array([f"class {i}" for i in range(84)])}, ValueError, "only one of its class"),
+        ({"y": np.array([f"class {i}" for i in range(84)])}, ValueError, "have a second row"),
     ],
 )
 def test_bad_input_of_find_label_issues(emoji, change, error, message):
@@ -334,7 +334,7 @@ def test_bad_input_of_find_label_issues(emoji, change, error, message):
 
 def test_groups_that_are_classes_judge_no_label(emoji):
     _, X, y = emoji
-    with pytest.raises(ValueError, match=r"No label can be judged: .* no class has rows of two gr"):
+    with pytest.raises(ValueError, match=r"No label can be judged: .* classes have rows of two gr"):
         find_label_issues(LogisticRegression(), X, y, groups=y)
 
 
@@ -594,6 +594,14 @@ def test_one_row_per_class_is_judged_by_logits_alone(emoji):
     assert np.isfinite(clf.score_samples(X)).all()
     with pytest.raises(ValueError, match="No row can be judged without itself"):
         OpenSetClassifier(make(head="linear")).fit(X[:7], y[:7])
+
+
+def test_a_logistic_regression_on_means_has_no_familiar_rows(emoji):
+    _, X, y = emoji
+    rows = [*range(7), *range(7, 10)]  # three classes of seven have a second row
+    for estimator in (LinearDiscriminantHead(), make(head="linear")):
+        with pytest.raises(ValueError, match="Label at least two rows of most classes"):
+            OpenSetClassifier(estimator).fit(X.iloc[rows], y[rows])
 
 
 def test_in_a_pipeline_of_pictures(emoji, halves):

@@ -356,6 +356,8 @@ def test_where_no_row_can_judge_the_shrinkage_is_one(emoji):
     some = np.union1d(first, np.flatnonzero(np.isin(y, np.unique(y)[:5])))
     _, known = head.cross_fit(X[some], y[some])
     assert head.shrinkage_ == 1  # five classes of thirty have another row
+    assert not known.any()  # held-out discriminants do not judge a logistic regression
+    _, known = head.set_params(shrinkage=1.0).cross_fit(X[some], y[some])
     assert known.sum() == 10
 
 

@@ -100,8 +100,8 @@ class CrossFitMixin:
             logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not
             depend on them. Otherwise: rows that were held out from a head that knows their class.
             A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by at most 10,000
-            rows. If a KernelHead is fitted on a sample, other rows of its groups do not judge it,
-            unless `folds` are given.
+            rows, the latter by none if it is a logistic regression. If a KernelHead is fitted on a
+            sample, other rows of its groups do not judge it, unless `folds` are given.
 
         Raises
         ------

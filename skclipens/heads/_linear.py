@@ -277,13 +277,12 @@ class LinearDiscriminantHead(CrossFitTableHead):
         known = np.isin(judges, held_out.rows)
         logits = np.zeros((len(judges), len(self.classes_)), of_known.dtype)
         logits[known] = of_known
-        return logits, known
+        return logits, known & (not self._is_of_means(held_out.discriminant))
 
     def _fit_sums(self, sums, rows, judges, X_judges):
         """Fit on the sums over rows; return HeldOutDiscriminants and their logits."""
         self.classes_ = rows.classes
-        given = sums, rows.targets, rows.weights, judges, X_judges
-        make = partial(SummedDiscriminant, *given)
+        make = partial(SummedDiscriminant, sums, rows.targets, rows.weights, judges, X_judges)
         held_out, logits = self._choose(make, None, rows.targets, rows.weights)
         self._solve(held_out.discriminant, np.float32)
         return held_out, logits
@@ -321,13 +320,15 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):
-        alone = self.shrinkage == "auto" and discriminant.is_one_shot
-        C = UNJUDGED_C if alone else None
-        ridge = discriminant.ridge(self.shrinkage_)
-        solved = discriminant.of_means(C) if C else discriminant.linear(ridge)
+        ridge, of_means = discriminant.ridge(self.shrinkage_), self._is_of_means(discriminant)
+        solved = discriminant.of_means(UNJUDGED_C) if of_means else discriminant.linear(ridge)
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
         self.block_variance_ = discriminant.rescaling.variance
         self._drop("_sums", "_rescaled", "_table_settings")
+
+    def _is_of_means(self, discriminant):
+        # Held-out logits of the discriminant then do not judge the head.
+        return UNJUDGED_C and self.shrinkage == "auto" and discriminant.is_one_shot
 
     def _fit(self, X, targets, weights, folds, groups):
         if self.shrinkage == "auto":
@@ -344,7 +345,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         make = self._maker(X, targets, weights)
         held_out, logits = self._choose(make, folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
-        return held_out.of_all(logits.astype(X.dtype, copy=False))
+        logits, known = held_out.of_all(logits.astype(X.dtype, copy=False))
+        return logits, known & (not self._is_of_means(held_out.discriminant))
 
     @property
     def _is_exact(self):

@@ -143,9 +143,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     known = ~gaps
     known[known] = is_judged
     if not known.any():
-        why = "each row is the only one of its class"
+        why = "too few classes have a second row"
         if groups is not None:
-            why = "rows of a group do not judge each other, and no class has rows of two groups"
+            why = "rows of a group do not judge each other; too few classes have rows of two groups"
         raise ValueError(f"No label can be judged: {why}.")
     targets = positions_of_labels(labels, classifier.classes_)
     judge = _by_noise if method == "noise" else _by_confidence
