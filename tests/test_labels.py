@@ -596,6 +596,17 @@ def test_one_row_per_class_is_judged_by_logits_alone(emoji):
         OpenSetClassifier(make(head="linear")).fit(X[:7], y[:7])
 
 
+def test_experts_that_no_row_can_judge_do_not_count(emoji):
+    _, X, y = emoji
+    names = {label: f"qwe{i}" for i, label in enumerate(np.unique(y))}  # unknown to the models
+    clf = OpenSetClassifier(make(class_names=names), reject_rate=0.3).fit(X[:7], y[:7])
+    ensemble = clf.estimator_
+    assert not ensemble.judged_.all()
+    logits = ensemble.transform(X).reshape(84, -1, 7)[:, ensemble.judged_]
+    largest = ensemble.router_.combine(X.to_numpy(), logits).max(axis=1)
+    assert_allclose(clf.score_samples(X), (largest - clf.location_[0]) / clf.scale_[0], rtol=1e-3)
+
+
 def test_a_logistic_regression_on_means_has_no_familiar_rows(emoji):
     _, X, y = emoji
     rows = [*range(7), *range(7, 10)]  # three classes of seven have a second row

@@ -58,6 +58,17 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def _combination(self):
         return Combination(self.judged_, self.temperatures_, self.router_)
 
+    def _as_held_out(self):
+        """Return the ensemble of the routed experts, whose held-out logits are combined."""
+        routed = self._combination.routed
+        if routed.all():
+            return self
+        part = copy(self)
+        part.experts_ = [expert for expert, used in zip(self.experts_, routed, strict=True) if used]
+        part.judged_, part.temperatures_ = self.judged_[routed], self.temperatures_[routed]
+        part._merged = merge_experts(part)
+        return part
+
     def _has_weights(self):
         return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
 

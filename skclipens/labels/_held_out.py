@@ -104,7 +104,7 @@ def logits_of(classifier, X):
     ndarray of shape (n, C)
     """
     if isinstance(classifier, LogitClassifierMixin):
-        return _comparable(classifier, classifier._logits(X))
+        return _comparable(classifier, classifier._as_held_out()._logits(X))
     if hasattr(classifier, "cross_fit"):
         return _comparable(classifier, scores_of(classifier, X))
     with np.errstate(divide="ignore"):
