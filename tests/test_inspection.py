@@ -468,6 +468,22 @@ def test_costs_of_any_table(table):
             AccuracyCostDisplay.from_estimator(clf, X, y, costs={**costs, "cheap": wrong})
 
 
+def test_a_backbone_that_only_heads_on_all_blocks_read_is_paid_for(table):
+    X, y = table
+    blocks = list(zip([*BACKBONES[:2], "mine"], np.split(np.arange(X.shape[1]), 3)))
+    costs = {BACKBONES[0]: 1.0, BACKBONES[1]: 2.0, "mine": 100.0}
+    clf = AdaptiveBackboneEnsemble(blocks, head=["zero-shot", "linear-all"], random_state=0)
+    display = AccuracyCostDisplay.from_estimator(clf.fit(X, y), X, y, costs=costs)
+    assert display.names == BACKBONES[:2]
+    assert display.lines["AdaptiveBackboneEnsemble"][0].tolist() == [103.0]
+    del costs["mine"]
+    with pytest.raises(ValueError, match="no entry for block 'mine'; name it, as in"):
+        AccuracyCostDisplay.from_estimator(clf, X, y, costs=costs)
+    clf.set_params(head="linear-all").fit(X, y)
+    with pytest.raises(ValueError, match="No block has an expert of its own"):
+        AccuracyCostDisplay.from_estimator(clf, X, y, costs={**costs, "mine": 100.0})
+
+
 def test_other_columns_beside_pictures_have_a_cost_of_their_own(table):
     X, y = table
     names = MultiBackboneEmbedder(BACKBONES).get_feature_names_out()

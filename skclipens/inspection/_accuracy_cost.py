@@ -12,6 +12,8 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_cost
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
+from ..backbones._blocks import columns_of
+from ..ensemble._experts import distinct_blocks
 from ..metrics import oracle_accuracy_score
 from ._display import (
     annotate_points,
@@ -106,9 +108,10 @@ class AccuracyCostDisplay:
         A point is the average of the calibrated logits of a backbone's own experts. The line is the
         average over the cheapest backbone, the two cheapest, and so on. A backbone that embeds
         several columns of images is one point for each of them. The star is the ensemble,
-        which also has the experts on all columns. The dotted line is the oracle, which is right for
-        a row if any backbone is; see :func:`skclipens.metrics.oracle_accuracy_score`. Costs are
-        those of embedding an image; heads and router count as free.
+        which also has the experts on all columns, and needs every backbone that an expert reads.
+        The dotted line is the oracle, which is right for a row if any backbone is; see
+        :func:`skclipens.metrics.oracle_accuracy_score`. Costs are those of embedding an image;
+        heads and router count as free.
 
         Parameters
         ----------
@@ -147,8 +150,8 @@ class AccuracyCostDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If an expert has no cost, or a negative one, an image cannot be read, or a row has no
-            label.
+            If an expert has no cost, or a negative one, all experts read several backbones, an
+            image cannot be read, or a row has no label.
 
         Warns
         -----
@@ -165,7 +168,8 @@ class AccuracyCostDisplay:
             cost_label = cost_label or "GFLOPs per image"
         members = _experts_of_blocks(ensemble, costs)
         price_of = {block: check_cost(entry, costs[entry]) for block, (entry, _) in members.items()}
-        blocks = sorted(members, key=price_of.__getitem__)
+        total = sum(price_of.values())
+        blocks = sorted(_with_experts(members), key=price_of.__getitem__)
         proba = ensemble.expert_proba(X)
 
         def predicted(chosen):
@@ -184,7 +188,7 @@ class AccuracyCostDisplay:
             [accuracy(labels) for labels in single.T],
             lines={
                 "Logit average of the cheapest": (np.cumsum(prices), prefixes),
-                name or type(ensemble).__name__: ([prices.sum()], [accuracy(ensemble.predict(X))]),
+                name or type(ensemble).__name__: ([total], [accuracy(ensemble.predict(X))]),
             },
             cost_label=cost_label or "Cost",
             oracle=oracle_accuracy_score(y, single, sample_weight=sample_weight),
@@ -305,18 +309,26 @@ class AccuracyCostDisplay:
 def _experts_of_blocks(ensemble, costs):
     """Return the entry in `costs` and the experts of each block, without those on several blocks.
 
-    Blocks of one backbone that are of the same images, as with pooled features, count as one.
+    Blocks of one backbone that are of the same images, as with pooled features, count as one. Those
+    that only experts on several blocks read have no experts.
     """
-    members = {}
+    members, priced, joined = {}, [], []
     for e, expert in enumerate(ensemble.experts_):
-        entry = _priced_name(expert, costs)
+        entry = _priced_name(expert.block, costs, expert.name)
         if entry is not None:
             members.setdefault((_prefix(expert.block, entry), entry), []).append(e)
-        elif not expert.block.parts and len(expert.block.columns) < ensemble.n_features_in_:
-            raise ValueError(
-                f"costs has no entry for expert {expert.name!r}; name its block, or the expert, as "
-                f"in costs={{**list_backbones()['gflops'], {expert.block.name!r}: 1.5}}."
-            )
+            priced.append(expert.block)
+        elif expert.block.parts:
+            joined.append(expert)
+        elif len(expert.block.columns) < ensemble.n_features_in_:
+            raise _no_entry("expert", expert.name, expert.block, "name its block, or the expert")
+    for block in distinct_blocks(joined):
+        if np.isin(block.columns, columns_of(priced)).all():
+            continue
+        entry = _priced_name(block, costs)
+        if entry is None:
+            raise _no_entry("block", block.name, block, "name it")
+        members.setdefault((_prefix(block, entry), entry), [])
     if not members:
         raise ValueError("costs has no entry for any expert; name their blocks.")
     n_blocks = Counter(entry for _, entry in members)
@@ -326,15 +338,32 @@ def _experts_of_blocks(ensemble, costs):
     }
 
 
+def _with_experts(members):
+    """Return the blocks that have experts of their own."""
+    own = [block for block, (_, experts) in members.items() if experts]
+    if not own:
+        raise ValueError(
+            "No block has an expert of its own, so there is no backbone to compare: all heads read "
+            "several blocks."
+        )
+    return own
+
+
+def _no_entry(kind, name, block, advice):
+    return ValueError(
+        f"costs has no entry for {kind} {name!r}; {advice}, as in "
+        f"costs={{**list_backbones()['gflops'], {block.name!r}: 1.5}}."
+    )
+
+
 def _prefix(block, entry):
     """Return what is before the backbone in the name of a block, such as a column of images."""
     return block.name.removesuffix(block.kind.name) if entry == block.backbone else ""
 
 
-def _priced_name(expert, costs):
-    """Return an expert's key in `costs`: its own name, its block's, its backbone's, or None."""
-    block = expert.block
-    names = [expert.name, block.name]
+def _priced_name(block, costs, *names):
+    """Return a key in `costs`: one of the names, that of the block, its backbone, or None."""
+    names = [*names, block.name]
     if block.kind is not None and not block.kind.views:  # the number of views is unknown
         names.append(block.backbone)
     return next((name for name in names if name in costs), None)
