@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from matplotlib.colors import same_color
 from numpy.testing import assert_allclose
 from scipy.special import softmax
+from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -466,6 +467,28 @@ def test_costs_of_any_table(table):
             ValueError, match=f"The cost of 'cheap' is {wrong}; it must be a number"
         ):
             AccuracyCostDisplay.from_estimator(clf, X, y, costs={**costs, "cheap": wrong})
+
+
+def test_averages_are_of_logits_however_large():
+    X, y = load_digits(return_X_y=True)
+    X, blocks = (
+        X.astype(np.float32),
+        [(name, slice(16 * i, 16 * i + 16)) for i, name in enumerate("abc")],
+    )
+    head = SGDClassifier(random_state=0)
+    clf = AdaptiveBackboneEnsemble(blocks, head=head, calibrate=False, router="uniform")
+    clf.fit(X[:900], y[:900])
+    X, y = X[900:], y[900:]
+    display = AccuracyCostDisplay.from_estimator(clf, X, y, costs=dict.fromkeys("abc", 1.0))
+    of_all = display.lines["Logit average of the cheapest"][1][-1]
+    assert of_all == clf.score(X, y)
+    one, gains = clf.expert_proba(X).argmax(axis=2), []
+    logits = clf.transform(X).reshape(len(X), 3, -1)
+    for pair in ([0, 1], [0, 2], [1, 2]):
+        averaged = clf.classes_[logits[:, pair].mean(axis=1).argmax(axis=1)] == y
+        best = (clf.classes_[one[:, pair]] == y[:, None]).mean(axis=0).max()
+        gains.append(averaged.mean() - best)
+    assert_allclose(DiversityGainDisplay.from_estimator(clf, X, y).gains, gains)
 
 
 def test_a_backbone_that_only_heads_on_all_blocks_read_is_paid_for(table):

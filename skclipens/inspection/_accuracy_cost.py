@@ -17,7 +17,7 @@ from ..ensemble._experts import distinct_blocks
 from ..metrics import oracle_accuracy_score
 from ._display import (
     annotate_points,
-    average_predictions,
+    expert_logits,
     split_ensemble,
     start_plot,
 )
@@ -170,11 +170,11 @@ class AccuracyCostDisplay:
         price_of = {block: check_cost(entry, costs[entry]) for block, (entry, _) in members.items()}
         total = sum(price_of.values())
         blocks = sorted(_with_experts(members), key=price_of.__getitem__)
-        proba = ensemble.expert_proba(X)
+        logits = expert_logits(ensemble, X)
 
         def predicted(chosen):
             experts = [e for block in chosen for e in members[block][1]]
-            return average_predictions(proba[:, experts], ensemble.classes_)
+            return ensemble.classes_[logits[:, experts].mean(axis=1).argmax(axis=1)]
 
         def accuracy(labels):
             return accuracy_score(y, labels, sample_weight=sample_weight)

@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._known_labels import known_labels, warn_of_unknown_labels
 from .._utils._labels import refuse_unlabeled
-from .._utils._probabilities import log_of
 from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._gaps import table_of
 from ..heads._classifier import warn_of_doubtful_labels
@@ -105,19 +104,10 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
     return ensemble, X
 
 
-def average_predictions(proba, classes):
-    """Return the labels predicted by the average of logits, given the softmax of the logits.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (n, E, C)
-    classes : ndarray of shape (C,)
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    return classes[log_of(proba).mean(axis=1).argmax(axis=1)]
+def expert_logits(ensemble, X):
+    """Return the calibrated logits of the experts of a fitted ensemble, (n, E, C)."""
+    logits = ensemble.transform(X)
+    return logits.reshape(len(logits), -1, len(ensemble.classes_))
 
 
 def start_plot(display, ax, figsize):

@@ -11,7 +11,7 @@ from ..metrics import disagreement_matrix
 from ..metrics._checks import check_combined
 from ._display import (
     annotate_points,
-    average_predictions,
+    expert_logits,
     split_ensemble,
     start_plot,
 )
@@ -128,13 +128,13 @@ class DiversityGainDisplay:
                 f"n_members must be between 2 and the number of experts, {len(names)}; got "
                 f"{n_members}."
             )
-        proba = ensemble.expert_proba(X)
-        predictions = ensemble.classes_[proba.argmax(axis=2)]
+        logits = expert_logits(ensemble, X)
+        predictions = ensemble.classes_[logits.argmax(axis=2)]
         given = {
             _JOIN.join(names[list(members)]): (
                 y,
                 predictions[:, members],
-                average_predictions(proba[:, members], ensemble.classes_),
+                ensemble.classes_[logits[:, members].mean(axis=1).argmax(axis=1)],
             )
             for members in itertools.combinations(range(len(names)), n_members)
         }
