@@ -248,6 +248,22 @@ def test_weights_of_rows_are_repetitions(name):
     assert_allclose(found, expected, rtol=0.01, atol=0.01)
 
 
+@pytest.mark.parametrize("scale", [1 / 200, 0.1, 3])
+def test_the_scale_of_weights_does_not_matter_to_evolution(scale):
+    y, logits = draw(200, p_right=[0.8, 0.6], strength=np.array([1, 4]))
+    logits[:, 0] *= np.where(logits[:, 0].argmax(axis=1) == y, 1, 500)[:, None]
+    counts = np.random.default_rng(1).integers(1, 4, size=200)
+    for weights in (np.ones(200), counts):
+        fits = [
+            GeneticRouter(random_state=0).fit(None, logits, y, sample_weight=by * weights)
+            for by in (1, scale)
+        ]
+        assert_allclose(fits[1].weights_, fits[0].weights_)
+    average = logits.mean(axis=1).argmax(axis=1) == y
+    router = GeneticRouter(random_state=0).fit(None, logits, y, sample_weight=np.full(200, scale))
+    assert np.mean(router.combine(None, logits).argmax(axis=1) == y) >= average.mean()
+
+
 @pytest.mark.parametrize(
     "router, message",
     [

@@ -14,6 +14,7 @@ from ...heads._losses import log_proba_of
 from ._base import BaseRouter
 
 _MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which fits in a processor's cache
+_SMALLEST_UNIT = 1e-6  # of the mean weight
 
 
 @fill_doc
@@ -51,7 +52,7 @@ class GeneticRouter(BaseRouter):
     The paper gives no settings of its genetic algorithm. Here it is differential evolution [2]_,
     SciPy's evolutionary optimiser for real numbers. The logit average is in the first generation
     and the fittest always survive, so the result is at least as accurate as the logit average on
-    the rows that it is fitted on.
+    the rows that it is fitted on; if rows have unequal weights, up to the smallest of them.
     The time of a generation is proportional to rows x classes x E² x ``population``; memory
     beside the logits is bounded.
 
@@ -114,6 +115,8 @@ class GeneticRouter(BaseRouter):
 def unfitness(weights, logits, targets, sample_weight=None):
     """Return the number of errors of a weighted sum of logits, plus log-loss mapped below 1.
 
+    An error counts as the weight of its row, and the smallest weight counts as 1.
+
     Parameters
     ----------
     weights : ndarray of shape (E, S)
@@ -128,7 +131,7 @@ def unfitness(weights, logits, targets, sample_weight=None):
     """
     n_experts, n, n_classes = logits.shape
     weights = weights.reshape(n_experts, -1)
-    sample_weight = np.ones(n) if sample_weight is None else sample_weight
+    sample_weight = np.ones(n) if sample_weight is None else sample_weight / _unit(sample_weight)
     errors, losses = np.zeros((2, weights.shape[1]))
     for rows in row_batches(n, weights.shape[1] * n_classes, values=_MAX_CHUNK):
         sums = np.tensordot(weights, logits[:, rows], axes=(0, 0))  # (S, rows, C)
@@ -137,3 +140,8 @@ def unfitness(weights, logits, targets, sample_weight=None):
         losses -= found.reshape(len(sums), -1) @ sample_weight[rows]
     loss = losses / sample_weight.sum()
     return errors + loss / (1 + loss)
+
+
+def _unit(sample_weight):
+    """Return the smallest weight, or more if rounding would then lose the loss beside errors."""
+    return max(sample_weight[sample_weight > 0].min(), _SMALLEST_UNIT * sample_weight.mean())
