@@ -28,8 +28,9 @@ class GDAHead(CrossFitTextHead):
 
     .. math:: z_c + \alpha\, (\mu_c^T P f - \tfrac12 \mu_c^T P \mu_c),
 
-    where z are those of :class:`ZeroShotHead`, calibrated on the training rows. Everything is in
-    closed form except the temperature of z and alpha.
+    where z are those of :class:`ZeroShotHead`, calibrated on the training rows; if classes have
+    unequal numbers of rows, there is a correction, see Notes. Everything is in closed form except
+    the temperature of z and alpha.
 
     Parameters
     ----------
@@ -64,7 +65,10 @@ class GDAHead(CrossFitTextHead):
     Notes
     -----
     The paper's precision, :math:`d\, ((N - 1) S + \mathrm{tr}(S) I)^{-1}` for d columns, is P times
-    d / (N - 1). Without this factor, alpha means the same for any number of rows and columns.
+    d / (N - 1). Without this factor, alpha means the same for any number of rows and columns. As in
+    the authors' code, classes have equal priors. If they have unequal numbers of rows, they also
+    get the correction of :class:`LinearDiscriminantHead` for the noise of means, which the paper
+    does not have.
 
     The authors' code takes the alpha with the best accuracy on validation data, which ``fit`` does
     not have, and leaves z as it is. Here the temperature of z and alpha are those with the smallest
