@@ -82,6 +82,7 @@ def draw_inputs():
         ({"X": lambda X: X[:5]}, r"X has shape \(5, 5\), and logits \(30, 3, 4\)"),
         ({"logits": lambda z: np.where(z > 3, np.nan, z)}, "logits contains NaN"),
         ({"logits": lambda z: z[:, 0]}, r"logits has shape \(30, 4\)"),
+        ({"logits": lambda z: z[:, :, :1]}, r"logits has shape \(30, 3, 1\), of one class"),
         ({"sample_weight": lambda _: np.ones(7)}, "sample_weight.shape"),
     ],
 )

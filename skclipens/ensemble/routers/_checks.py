@@ -65,9 +65,11 @@ def check_targets(y, logits):
     Raises
     ------
     ValueError
-        If they are not integers from 0 to C - 1, one for each row of logits.
+        If they are not integers from 0 to C - 1, one for each row of logits, or C is 1.
     """
     n, _, n_classes = logits.shape
+    if n_classes < 2:
+        raise ValueError(f"logits has shape {logits.shape}, of one class. Routers need two.")
     y = column_of_labels(y, warn=True)
     if len(y) != n:
         raise ValueError(f"y has {len(y)} rows, and logits has {n}.")
