@@ -267,3 +267,14 @@ def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts)
     assert 200 <= known.sum() < 300
     right = head.classes_[logits.argmax(axis=1)] == y
     assert abs(right[known].mean() - 1 / 3) < 0.1
+
+
+@pytest.mark.parametrize("max_rows", [30, 45, 60])
+def test_the_only_row_of_a_class_in_the_sample_does_not_judge(max_rows):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(30), 6)
+    X = rng.normal(size=(30, 20))[y] + 0.5 * rng.normal(size=(len(y), 20))
+    head = KernelHead(max_rows=max_rows, random_state=0)
+    logits, known = head.cross_fit(X, y)
+    assert np.count_nonzero(~known) == 60 - max_rows  # classes with one row in the sample
+    assert np.mean(logits[known].argmax(axis=1) == y[known]) > 0.95

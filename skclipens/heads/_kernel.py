@@ -226,6 +226,8 @@ class KernelHead(CrossFitTableHead):
         if folds is None:
             coef, held_out = regression.leave_out(support, groups, self.beta_, self.noise_)
             known = accompanied
+            of_support = some_of(weights, support)
+            known[support] = has_peer(targets[support], groups[support], of_support)
             is_seen = np.isin(groups, groups[support])  # the support has some of the row's group
             is_seen[support] = False
             judges = judges[~is_seen[judges]]
