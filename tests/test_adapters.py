@@ -126,8 +126,10 @@ def test_the_held_out_logits_of_a_class_with_one_row_are_not_known(split):
     X, y, _, _ = split
     (lone, *others) = np.flatnonzero(y == y[0])
     X, y = np.delete(X, others, axis=0), np.delete(y, others)
-    _, known = clone(TIP).cross_fit(X, y)
-    np.testing.assert_array_equal(known, np.arange(len(X)) != lone)
+    folds = [(np.arange(fold, len(X), 2), np.arange(1 - fold, len(X), 2)) for fold in (0, 1)]
+    for some in (None, folds):
+        _, known = clone(TIP).cross_fit(X, y, folds=some)
+        np.testing.assert_array_equal(known, np.arange(len(X)) != lone)
 
 
 def test_keys_that_were_trained_have_no_held_out_logits(split):

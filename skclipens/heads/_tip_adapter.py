@@ -271,12 +271,11 @@ class _HiddenKeys:
         n = len(targets)
         self.fold_of = np.full(n, -1)
         self.outside = np.ones((len(folds or ()), n), bool)
+        self.known = has_peer(targets, weights=weights) & (folds is None)
         for fold, (train, test) in enumerate(folds or ()):
             self.fold_of[test] = fold
             self.outside[fold, train] = False
-        self.known = self.fold_of >= 0
-        if folds is None:
-            self.known = has_peer(targets, weights=weights)
+            self.known[test] = np.isin(targets[test], targets[train])
 
     def __call__(self, rows):
         """Return the mask of hidden keys of some rows, (len(rows), number of keys)."""
