@@ -339,6 +339,7 @@ def test_a_vocabulary_that_is_not_named(model):
         ("std", [0.2, 0.2, 0], "above 0"),
         ("mean", [0.5, 0.5], "one number or three"),
         ("mean", "0.5", "one number or three"),
+        ("mean", 0, re.escape("may be [0, 0, 0]: open_clip takes a single 0 for the mean of Op")),
         ("interpolation", "cubic", "'bicubic', 'bilinear', 'random'"),
         ("resize_mode", "crop", "'shortest', 'longest', 'squash'"),
         ("mode", "L", "'RGB'"),

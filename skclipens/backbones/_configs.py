@@ -108,6 +108,8 @@ def check_preprocessing(config, file):
             continue
         if value not in _ALLOWED.get(name, (value,)):
             may_be = ", ".join(map(repr, _ALLOWED[name]))
+        elif name == "mean" and value == 0:
+            may_be = "[0, 0, 0]: open_clip takes a single 0 for the mean of OpenAI's models"
         elif name == "mean" and not _are_numbers(value, lambda one: 0 <= one <= 1):
             may_be = "one number or three from 0 to 1: of pixels from 0 to 255, divide it by 255"
         elif name == "std" and not _are_numbers(value, lambda one: 0 < one <= 1):
