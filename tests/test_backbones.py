@@ -310,7 +310,6 @@ def test_state_dict_with_the_entries_of_openai(state, outputs, tmp_path, suffix,
     ("repository", "expected"),
     [
         ("models--timm--vit_base_patch32_clip_224.openai/snapshots/0a", "quickgelu"),
-        ("vit_base_patch32_clip_224.openai", "quickgelu"),
         ("models--apple--DFN5B-CLIP-ViT-H-14/snapshots/0a", "quickgelu"),
         ("models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K/snapshots/0a", "gelu"),
     ],

@@ -167,6 +167,10 @@ def test_a_file_in_the_folder_of_a_repository_is_known_by_it(weights, tmp_path):
         warnings.simplefilter("error")
         config = load_backbone(f"{TINY}//{file}").preprocess_config
     assert config == {**siglip, "size": [48, 48]}
+    named_alike = tmp_path / "ViT-B-16-SigLIP" / file.name  # as an architecture, too
+    named_alike.parent.mkdir()
+    named_alike.symlink_to(weights)
+    assert preprocessing(Backbone(f"{TINY}//{named_alike}"))["resize_mode"] == "shortest"
     elsewhere = Backbone(f"{TINY}//{weights}")
     assert model_key(elsewhere, "fp32") != model_key(Backbone(f"{TINY}//{file}"), "fp32")
     # What a configuration beside the file says counts more.

@@ -70,11 +70,13 @@ def fetch_weights(repository):
 
 
 def repository_of(path, known):
-    """Return the known repository in whose cache folder a path lies, or None.
+    """Return the known repository in whose folder of the hub's cache a path lies, or None.
 
-    Names are without the owner: the hub's cache names folders models--OWNER--NAME.
+    Names are without the owner: these folders are named models--OWNER--NAME. Other folders may have
+    the name of a repository by chance, as some are those of architectures.
     """
-    names = (part.rpartition("--")[2] for part in path.parts)
+    folders = (part for part in path.parts if part.startswith("models--"))
+    names = (folder.rpartition("--")[2] for folder in folders)
     return next((name for name in names if name in known), None)
 
 
