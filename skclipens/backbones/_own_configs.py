@@ -9,6 +9,10 @@ from ._parsing import nearest
 
 _SMALLEST_STD = 0.05  # 0.5 with a zero too many; satellite images are hardly above
 _LARGEST_RATIO = 2  # of the std of two channels; below 1.1 for photographs
+_OF_BOTH_TOWERS = {  # keys of model_cfg beside its parts, and what they are
+    **dict.fromkeys(("quick_gelu", "custom_text", "nonscalar_logit_scale"), False),
+    **dict.fromkeys(("init_logit_scale", "init_logit_bias"), 0.0),
+}
 
 
 def check_own_config(backbone):
@@ -46,12 +50,13 @@ def _check_keys(config, preprocessing, file):
     from open_clip import CLIPTextCfg, CLIPVisionCfg
     from open_clip.transform import PreprocessCfg
 
-    for part, values, kind in (
-        ("vision_cfg", config["vision_cfg"], CLIPVisionCfg),
-        ("text_cfg", config["text_cfg"], CLIPTextCfg),
-        ("preprocess_cfg", preprocessing, PreprocessCfg),
+    whole = {key: config[key] for key in config if key in _OF_BOTH_TOWERS}
+    for part, values, known in (
+        ("model_cfg", whole, _OF_BOTH_TOWERS),
+        ("vision_cfg", config["vision_cfg"], asdict(CLIPVisionCfg())),
+        ("text_cfg", config["text_cfg"], asdict(CLIPTextCfg())),
+        ("preprocess_cfg", preprocessing, asdict(PreprocessCfg())),
     ):
-        known = asdict(kind())
         for key, value in values.items():
             if key not in known:
                 similar = nearest({key}, known)
@@ -60,8 +65,9 @@ def _check_keys(config, preprocessing, file):
                     f"{file!r} has {key!r} in {part!r}, which open_clip does not know. {hint}"
                 )
             if isinstance(value, str) and isinstance(known[key], Real):
+                kind = "true or false" if isinstance(known[key], bool) else "a number"
                 raise ValueError(
-                    f"{file!r} has {key!r}: {value!r} in {part!r}. It is a number: write it "
+                    f"{file!r} has {key!r}: {value!r} in {part!r}. It is {kind}: write it "
                     "without quotes."
                 )
 
