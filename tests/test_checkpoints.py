@@ -340,6 +340,7 @@ def test_a_vocabulary_that_is_not_named(model):
         ("mean", [0.5, 0.5], "one number or three"),
         ("mean", "0.5", "one number or three"),
         ("mean", 0, re.escape("may be [0, 0, 0]: open_clip takes a single 0 for the mean of Op")),
+        *(("fill_color", value, "white is 255") for value in (300, -1, 0.5, [255, 255])),
         ("interpolation", "cubic", "'bicubic', 'bilinear', 'random'"),
         ("resize_mode", "crop", "'shortest', 'longest', 'squash'"),
         ("mode", "L", "'RGB'"),
@@ -366,6 +367,7 @@ def written(folder, vision, preprocessing):
         ({}, {"size": [64, 64]}, "'size': [64, 64] in 'preprocess_cfg', but images are resized"),
         ({}, {"std": [0.5, 0.05, 0.5]}, "'std': [0.5, 0.05, 0.5] in 'preprocess_cfg'"),
         ({}, {"std": 0.0229}, "'std': 0.0229 in 'preprocess_cfg'"),
+        ({}, {"fill_color": 1.0}, "'fill_color': 1.0 in 'preprocess_cfg', which is nearly black"),
         ({"head_width": 48}, {}, "'width': 64 in 'vision_cfg', which is no multiple of 'head_w"),
         (
             {"image_size": 64},

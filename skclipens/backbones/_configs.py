@@ -99,8 +99,8 @@ def check_preprocessing(config, file):
     Raises
     ------
     ValueError
-        If `mean` or `std` is not one number, or three, for pixels from 0 to 1, or another value is
-        not one of open_clip's.
+        If `mean` or `std` is not one number, or three, for pixels from 0 to 1, `fill_color` for
+        those from 0 to 255, or another value is not one of open_clip's.
     """
     _check_is_object(config, "preprocess_cfg", file)
     for name, value in config.items():
@@ -114,6 +114,8 @@ def check_preprocessing(config, file):
             may_be = "one number or three from 0 to 1: of pixels from 0 to 255, divide it by 255"
         elif name == "std" and not _are_numbers(value, lambda one: 0 < one <= 1):
             may_be = "one number or three above 0, to 1: of pixels from 0 to 255, divide it by 255"
+        elif name == "fill_color" and not _are_numbers(value, lambda one: one in range(256)):
+            may_be = "one whole number or three from 0 to 255: white is 255"
         else:
             continue
         raise ValueError(

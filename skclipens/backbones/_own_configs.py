@@ -40,6 +40,7 @@ def check_own_config(backbone):
     for message in (
         _size_message(config["vision_cfg"], preprocessing),
         _std_message(preprocessing.get("std")),
+        _fill_message(preprocessing.get("fill_color")),
         _heads_message(config["vision_cfg"]),
     ):
         if message:
@@ -113,6 +114,16 @@ def _std_message(std):
         return (
             f"'std': {std} in 'preprocess_cfg'. Of photographs, it is between 0.1 and 0.5 in all "
             "channels, and nearly the same. Write that of its training."
+        )
+    return None
+
+
+def _fill_message(color):
+    """Return a warning if the colour of the padding is 1, which is white in pixels from 0 to 1."""
+    if color in (1, [1], [1, 1, 1]):
+        return (
+            f"'fill_color': {color} in 'preprocess_cfg', which is nearly black: colours are from 0 "
+            "to 255. Write that of its training."
         )
     return None
 
