@@ -6,7 +6,9 @@ test_preprocessing.py.
 
 import gzip
 import json
+import logging
 import os
+import re
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from _said import said
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -233,6 +236,24 @@ def test_of_several_files_the_first_is_the_one_that_open_clip_reads(tmp_path):
         first.unlink()
 
 
+def test_the_first_by_name_of_several_files_is_doubted(tmp_path):
+    logged = []
+    handler = logging.Handler()
+    handler.emit = logged.append
+    logging.getLogger().addHandler(handler)
+    for name, doubts in [
+        ("epoch_1.pth", 0),
+        ("epoch_2.pth", r"several files of weights, 'epoch_1.pth', 'epoch_2.pth', of .*1.pth' is"),
+        ("mine.safetensors", 0),
+        ("open_clip_pytorch_model.pth", 0),
+    ]:
+        spec = save(tmp_path, name=name)
+        texts = said(load_backbone, spec)
+        assert len(texts) == bool(doubts) and all(re.search(doubts, text) for text in texts)
+    logging.getLogger().removeHandler(handler)
+    assert not logged
+
+
 def test_a_file_that_is_renamed_to_be_read_is_another_model(tmp_path, pictures):
     folder = tmp_path / "model"
     spec = save(folder, model=build(PLAIN), name="a.safetensors")
@@ -377,8 +398,8 @@ def test_weights_with_a_tower_of_timm_that_do_not_fit_are_named_as_torch_does(tm
 
 def test_a_configuration_that_says_plain_gelu_has_it_in_any_folder(tmp_path, pictures):
     folder = tmp_path / "models--timm--vit_base_patch32_clip_224.openai" / "mine"
-    for said in (False, True):
-        spec = save(folder, having(quick_gelu=said))
-        assert uses_quick_gelu(Backbone(spec)) is said
+    for quick in (False, True):
+        spec = save(folder, having(quick_gelu=quick))
+        assert uses_quick_gelu(Backbone(spec)) is quick
         found = CLIPEmbedder(spec, **RAW).transform(pictures)
         np.testing.assert_allclose(found, by_open_clip(spec, pictures)[0], atol=1e-4)

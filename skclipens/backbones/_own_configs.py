@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from numbers import Real
 
+from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._hub import CONFIG
 from ._parsing import nearest
+from ._spec import PREFERRED
 
 _SMALLEST_STD = 0.05  # 0.5 with a zero too many; satellite images are hardly above
 _LARGEST_RATIO = 2  # of the std of two channels; below 1.1 for photographs
@@ -31,7 +33,8 @@ def check_own_config(backbone):
     Warns
     -----
     SuspectedMistakeWarning
-        If the model was probably not trained with a value.
+        If the model was probably not trained with a value, or one of several files of weights is
+        read only because its name is the first.
     """
     file = str(backbone.folder / CONFIG)
     config, preprocessing = backbone.config, backbone.preprocess_config
@@ -45,6 +48,20 @@ def check_own_config(backbone):
     ):
         if message:
             warn(f"{file!r} has {message}")
+    _warn_of_files(backbone.weight_files)
+
+
+def _warn_of_files(files):
+    if not files or files[0].name in PREFERRED:
+        return
+    kind = files[0].suffix == ".safetensors"  # read rather than others
+    alike = [file.name for file in files if (file.suffix == ".safetensors") == kind]
+    if len(alike) > 1:
+        warn(
+            f"{str(files[0].parent)!r} holds several files of weights, {listed(alike)}, of which "
+            f"{alike[0]!r} is read, the first by name. Keep the one that is meant, or rename it to "
+            f"'open_clip_pytorch_model{files[0].suffix}'."
+        )
 
 
 def _check_keys(config, preprocessing, file):

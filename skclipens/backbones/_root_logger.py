@@ -5,10 +5,27 @@ from contextlib import contextmanager
 
 from .._utils._locks import Overlapping
 
+# Skclipens warns itself if one of several files was taken, and loads weights in OpenAI's form.
+_NEEDLESS = ("Multiple checkpoints found", "No pretrained weights loaded")
+
+
+def _is_needed(record):
+    return not str(record.msg).startswith(_NEEDLESS)
+
 
 @contextmanager
 def _root_handler():
     root = logging.getLogger()
+    root.addFilter(_is_needed)
+    try:
+        with _with_handler(root):
+            yield
+    finally:
+        root.removeFilter(_is_needed)
+
+
+@contextmanager
+def _with_handler(root):
     if root.handlers:
         yield
         return

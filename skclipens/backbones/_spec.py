@@ -12,7 +12,7 @@ from ._hub import CONFIG, snapshot
 from ._parsing import parse
 
 _SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
-_PREFERRED = [  # by open_clip, in this order
+PREFERRED = [  # by open_clip, in this order
     *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     *("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth"),
     *("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth"),
@@ -218,7 +218,7 @@ def weights_in(folder):
 
 
 def _preference(file):
-    place = _PREFERRED.index(file.name) if file.name in _PREFERRED else len(_PREFERRED)
+    place = PREFERRED.index(file.name) if file.name in PREFERRED else len(PREFERRED)
     return place, file.suffix != ".safetensors", file
 
 
