@@ -141,6 +141,34 @@ def test_other_formats_are_named(tmp_path, name, content, said):
     assert str(file) in text and said in text
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            {"epoch": 3, "model": {"a": torch.ones(1)}},
+            r"holds 'epoch', 'model', of which 'model' is",
+        ),
+        (
+            {"model_state_dict": {"a": torch.ones(1)}},
+            r"torch.save\(torch.load\('.*a.pth', 'cpu'\)\['model_s",
+        ),
+        (
+            {"epoch": 3, "state_dict": None},
+            "it holds 'epoch', 'state_dict', and no state dict. Save",
+        ),
+        ({}, "it holds nothing. Save"),
+        ([torch.ones(1)], "it holds a list, not a state dict. Save"),
+    ],
+)
+def test_a_file_that_holds_no_state_dict_where_open_clip_has_it(model, content, said):
+    folder = model()
+    (folder / "open_clip_model.safetensors").unlink()
+    torch.save(content, folder / "a.pth")
+    for spec in (f"{ARCHITECTURE}//{folder / 'a.pth'}", str(folder)):
+        with pytest.raises(ValueError, match=f"does not hold the weights of .*: .*{said}"):
+            load_backbone(spec)
+
+
 # Sizes
 
 

@@ -22,7 +22,7 @@ _ITEM_SIZES = {
 }
 _PUTS = {"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"}
 _GETS = {"BINGET", "LONG_BINGET", "GET"}
-_ADVICE = (
+SAVE_TENSORS = (
     "Save the tensors alone: safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
 )
 
@@ -51,7 +51,7 @@ def check_checkpoint(file):
             stream.seek(0)
             _check_pickles(stream, file.stat().st_size)
         else:
-            raise ValueError(f"it is {kind_of(start) or 'of no known format'}. {_ADVICE}.")
+            raise ValueError(f"it is {kind_of(start) or 'of no known format'}. {SAVE_TENSORS}.")
 
 
 def is_archive(file):
@@ -77,7 +77,7 @@ def reason(error):
     named = f", such as {found[1]}" if found else ""
     return (
         f"it holds more than tensors{named}, which can run code when it is read, so it was not. "
-        f"{_ADVICE}."
+        f"{SAVE_TENSORS}."
     )
 
 
@@ -101,7 +101,7 @@ def _check_entries(archive, file):
     pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl")]
     if len(pickles) != 1:
         kind = "a NumPy archive" if file.suffix == ".npz" else "a zip file of something else"
-        raise ValueError(f"it is {kind}, not weights that torch.save wrote. {_ADVICE}.")
+        raise ValueError(f"it is {kind}, not weights that torch.save wrote. {SAVE_TENSORS}.")
     if any(entry.compress_type != ZIP_STORED for entry in entries):
         raise ValueError("it is compressed, which torch.save never does: fetch it again.")
     if sum(entry.file_size for entry in entries) > file.stat().st_size:
@@ -118,7 +118,7 @@ def _check_is_openais(file):
     if digest not in openai_digests():
         raise ValueError(
             "it is a TorchScript archive, which holds code, and none of those that OpenAI "
-            f"published (by its SHA-256), so it was not read. {_ADVICE}."
+            f"published (by its SHA-256), so it was not read. {SAVE_TENSORS}."
         )
 
 
@@ -167,7 +167,7 @@ def _storages(stream):
             before = code.name
             del values[:-8]
     except (ValueError, IndexError, UnicodeError, MemoryError, OverflowError) as error:
-        raise ValueError(f"it is not what torch.save writes ({error}). {_ADVICE}.") from error
+        raise ValueError(f"it is not what torch.save writes ({error}). {SAVE_TENSORS}.") from error
 
 
 def _declared(values, before):

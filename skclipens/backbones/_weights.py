@@ -6,7 +6,7 @@ from .._utils._extras import lacking
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._available import check_available
-from ._checkpoints import check_checkpoint, is_archive, is_torchscript
+from ._checkpoints import SAVE_TENSORS, check_checkpoint, is_archive, is_torchscript
 from ._hub import CONFIG, fetch_weights
 from ._mismatch import positions_message
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
@@ -122,8 +122,32 @@ def _read_state_dict(file):
 
     if is_torchscript(file):  # one of OpenAI's, as check_checkpoint has found
         return torch.jit.load(file, map_location="cpu").state_dict()
-    state = torch.load(file, map_location="cpu", weights_only=True, mmap=is_archive(file))
-    return state.get("state_dict", state)
+    found = torch.load(file, map_location="cpu", weights_only=True, mmap=is_archive(file))
+    state = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not _is_state_dict(state):
+        raise ValueError(_not_a_state_dict(found, file))
+    return state
+
+
+def _is_state_dict(value):
+    import torch
+
+    is_dict = isinstance(value, dict) and value
+    return is_dict and all(isinstance(one, torch.Tensor) for one in value.values())
+
+
+def _not_a_state_dict(found, file):
+    """Return what a file holds instead of tensors by their names, and what to do."""
+    if not isinstance(found, dict):
+        return f"it holds a {type(found).__name__}, not a state dict. {SAVE_TENSORS}."
+    inner = next((key for key, value in found.items() if _is_state_dict(value)), None)
+    if inner is None:
+        holds = f"{listed(found)}, and no state dict" if found else "nothing"
+        return f"it holds {holds}. {SAVE_TENSORS}."
+    return (
+        f"it holds {listed(found)}, of which {inner!r} is a state dict. Save this alone: "
+        f"torch.save(torch.load({str(file)!r}, 'cpu')[{inner!r}], 'weights.pth')."
+    )
 
 
 def shapes_in(backbone):
