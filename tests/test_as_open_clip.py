@@ -352,6 +352,9 @@ def sizes(tmp_path_factory):
         "ViT-small-sizes": PLAIN,
         "ViT-large-sizes": having({"image_size": 64}),
         "ViT-long-sizes": having(text={"context_length": 40}),
+        "ViT-tall-sizes": having({"image_size": 96}),
+        "ViT-tall-sizes-quickgelu": having({"image_size": 96}, quick_gelu=True),
+        "ViT-wide-sizes-quickgelu": having(embed_dim=40, quick_gelu=True),
     }
     for name, config in configs.items():
         (folder / f"{name}.json").write_text(json.dumps(config))
@@ -388,6 +391,41 @@ def test_positions_that_are_interpolated_are_doubted(tmp_path, sizes, name, said
             load_backbone(f"ViT-small-sizes//{file}")
         if name == "ViT-large-sizes":
             assert f"'ViT-large-sizes//{file}'" in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    ("options", "form"),
+    [
+        ({"init_logit_bias": -10.0, "init_logit_scale": 2.3}, "w.pt"),
+        ({"force_custom_text": True}, "w.pt"),
+        ({"force_custom_text": True, "init_logit_bias": -10.0}, "w.safetensors"),
+    ],
+)
+def test_what_a_training_by_open_clip_adds_to_an_architecture_is_read(
+    tmp_path, sizes, options, form
+):
+    model = open_clip.create_model("ViT-small-sizes", **options).eval()
+    save(tmp_path, model=model, name=form)
+    assert not said(load_backbone, f"ViT-small-sizes//{tmp_path / form}")
+    found = load_backbone(f"ViT-small-sizes//{tmp_path / form}").model
+    tokens = open_clip.tokenize(NAMES, context_length=TEXT["context_length"])
+    with torch.inference_mode():
+        np.testing.assert_allclose(found.encode_text(tokens), model.encode_text(tokens), atol=1e-5)
+
+
+def test_weights_that_fit_but_for_their_keys_or_activation(tmp_path, sizes):
+    state = build(sizes["ViT-small-sizes"]).state_dict()
+    file = tmp_path / "more.pt"
+    torch.save({**state, "head.weight": torch.ones(3, 24)}, file)
+    with pytest.raises(ValueError, match=r"weights of ViT-small-sizes: .*(?s:.*)Unexpected.*head"):
+        load_backbone(f"ViT-small-sizes//{file}")
+    state = build(sizes["ViT-large-sizes"]).half().state_dict()
+    torch.save(state, file)
+    with pytest.raises(ValueError, match=rf"They fit 'ViT-large-sizes//{file}'"):
+        load_backbone(f"ViT-small-sizes//{file}")
+    torch.save(build(sizes["ViT-tall-sizes"]).state_dict(), file)
+    with pytest.raises(ValueError, match=rf"They fit 'ViT-tall-sizes-quickgelu//{file}'"):
+        load_backbone(f"ViT-wide-sizes-quickgelu//{file}")
 
 
 def test_weights_with_a_tower_of_timm_that_do_not_fit_are_named_as_torch_does(tmp_path):

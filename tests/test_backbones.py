@@ -293,13 +293,16 @@ def test_torchscript_archive_of_openai(state, outputs, tmp_path, monkeypatch):
     assert activation(f"{TINY}-quickgelu//{file}", outputs) == ["quickgelu"]
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors"])
 @pytest.mark.parametrize("legacy", [True, False])
 def test_state_dict_with_the_entries_of_openai(state, outputs, tmp_path, suffix, legacy):
     content = state | {key: torch.tensor(value) for key, value in OPENAI_ENTRIES.items()}
     content = {"state_dict": content} if legacy else content
     file = save_directory(tmp_path / "model") / f"weights{suffix}"
-    torch.save(content, file, _use_new_zipfile_serialization=not legacy)
+    if suffix == ".safetensors":
+        save_file(content.get("state_dict", content), file)
+    else:
+        torch.save(content, file, _use_new_zipfile_serialization=not legacy)
     for name in (TINY, f"{TINY}-quickgelu"):
         assert activation(f"{name}//{file}", outputs) == ["quickgelu"]
     if suffix != ".pt":  # open_clip does not look for it in a directory

@@ -14,7 +14,7 @@ from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
-from ._mismatch import explain_misfit, explain_own_misfit
+from ._mismatch import explain_misfit
 from ._own_configs import check_own_config
 from ._root_logger import own_handler
 from ._spec import Backbone
@@ -333,11 +333,7 @@ def _loading_error(backbone, text):
             f"{backbone.name!r} cannot be loaded: {text} {advice_of(backbone)}"
         )
     if not backbone.is_timm:
-        shapes = partial(shapes_in, backbone)
-        if backbone.architecture:
-            text = explain_misfit(text, shapes, f"//{backbone.path}") or text
-        else:
-            text = explain_own_misfit(text, shapes, backbone.config) or text
+        text = explain_misfit(text, partial(shapes_in, backbone), backbone) or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
         f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {text}"

@@ -17,8 +17,8 @@ _OTHER_SHAPE = re.compile(
 _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 
 
-def explain_misfit(text, read_shapes, named):
-    """Return why weights do not fit an architecture, or None if something else is wrong.
+def explain_misfit(text, read_shapes, backbone):
+    """Return why weights do not fit a model, or None if torch's text says it.
 
     Parameters
     ----------
@@ -26,62 +26,47 @@ def explain_misfit(text, read_shapes, named):
         Why they could not be loaded.
     read_shapes : callable
         Returns the shapes of the tensors in the file by name, a dict of str to tuple of int.
-    named : str
-        The file in a spec, after the architecture: ``"//path/to/file"``.
+    backbone : Backbone
+        With weights of the user's own.
 
     Returns
     -------
     str or None
     """
-    if not _MISFIT.search(text):
-        return None
-    shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
-    if any(_FOREIGN.match(key) for key in shapes):
-        return None
-    if lacking := _lacking(shapes):
-        return lacking
-    fitting = architectures_of(shapes)
-    if not fitting:
-        return (
-            "its tensors are of another architecture, and of none that open_clip has. Name a "
-            "directory that holds an open_clip_config.json beside the weights."
-        )
-    names = listed(f"{name}{named}" for name in fitting)
-    return f"its tensors are of another architecture. They fit {names}."
-
-
-def explain_own_misfit(text, read_shapes, config):
-    """Return why weights do not fit the configuration in their directory, or None.
-
-    Parameters
-    ----------
-    text : str
-    read_shapes : callable
-        Returns the shapes of the tensors in the file by name, a dict of str to tuple of int.
-    config : dict
-        The part ``model_cfg`` of the configuration.
-
-    Returns
-    -------
-    str or None
-    """
-    if (found := _OTHER_SHAPE.search(text)) and "key(s)" not in text:
-        key, own, asked = found.groups()
+    other = None if backbone.architecture or "key(s)" in text else _OTHER_SHAPE.search(text)
+    if other:
+        key, own, asked = other.groups()
         return f"its tensor {key!r} has the shape ({own}), and that of the model is ({asked})."
     is_half = "not implemented for 'Half'" in text
     if not (is_half or _MISFIT.search(text)):  # the file may be unreadable
         return None
     shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
     key = "visual.positional_embedding"
-    if is_half and key in shapes:  # positions are interpolated in the file's precision
-        vision, _ = _towers(config)
+    names = fitting(shapes, backbone.architecture) if backbone.architecture else []
+    if is_half and key in shapes and not names:  # positions are interpolated in its precision
+        vision, _ = _towers(backbone.config)
         return (
             f"its tensor {key!r} has the shape {shapes[key]}, and its rows are not those of "
             f"'image_size': {vision.image_size} and 'patch_size': {vision.patch_size}. Write those "
             "of its training."
         )
-    is_foreign = any(_FOREIGN.match(key) for key in shapes)
-    return None if is_foreign else _lacking(shapes)
+    if any(_FOREIGN.match(key) for key in shapes):
+        return None
+    if lacking := _lacking(shapes):
+        return lacking
+    # If it fits the model itself, only keys are wrong.
+    in_directory = not backbone.architecture
+    return None if in_directory or backbone.architecture in names else _other(names, backbone.path)
+
+
+def _other(names, path):
+    if not names:
+        return (
+            "its tensors are of another architecture, and of none that open_clip has. Name a "
+            f"directory that holds an {CONFIG} beside the weights."
+        )
+    names = listed(f"{name}//{path}" for name in names)
+    return f"its tensors are of another architecture. They fit {names}."
 
 
 def _lacking(shapes):
@@ -91,7 +76,7 @@ def _lacking(shapes):
     return None
 
 
-def positions_message(shapes, model, architecture, named):
+def positions_message(shapes, model, backbone):
     """Return a warning if a file has more or fewer positions than a model, or None.
 
     open_clip interpolates the positional embeddings and only logs it.
@@ -101,16 +86,15 @@ def positions_message(shapes, model, architecture, named):
     shapes : dict of str to tuple of int
         Shapes of the tensors in the file, by name.
     model : torch.nn.Module
-    architecture : str
-        Its name; ``""`` if a configuration beside the file describes it.
-    named : str
-        As in :func:`explain_misfit`.
+    backbone : Backbone
+        With weights of the user's own.
 
     Returns
     -------
     str or None
     """
     shapes = {_without_prefixes(key): shape for key, shape in shapes.items()}
+    architecture = backbone.architecture
     own = {_without_prefixes(key): tuple(value.shape) for key, value in model.state_dict().items()}
     for key, tower, setting in _POSITIONS:
         n, n_own = (found.get(key, (0,))[0] for found in (shapes, own))
@@ -121,10 +105,10 @@ def positions_message(shapes, model, architecture, named):
                     f"are interpolated, and embeddings are not what its training made. Write the "
                     f"{setting} of its training."
                 )
-            fitting = [name for name in architectures_of(shapes) if name != architecture]
-            advice = "Its tensors fit " + listed(f"{name}{named}" for name in fitting)
-            if setting == "context_length" or not fitting:
-                advice = f"A directory with an open_clip_config.json can say its {setting}"
+            names = [name for name in fitting(shapes, architecture) if name != architecture]
+            advice = "Its tensors fit " + listed(f"{name}//{backbone.path}" for name in names)
+            if setting == "context_length" or not names:
+                advice = f"A directory with an {CONFIG} can say its {setting}"
             return (
                 f"its {tower} tower has {n} positions and that of {architecture!r} has {n_own}, so "
                 f"they are interpolated, and embeddings are not what its training made. {advice}."
@@ -137,12 +121,14 @@ def _without_prefixes(key):
     return key.removeprefix("module.").removeprefix("text.")
 
 
-def architectures_of(shapes):
-    """Return the architectures of open_clip, without QuickGELU, that fit tensors of these shapes.
+def fitting(shapes, architecture):
+    """Return the architectures of open_clip that fit tensors of these shapes.
 
     Parameters
     ----------
     shapes : dict of str to tuple of int
+    architecture : str
+        One with the activation that is meant, where an architecture exists with either.
 
     Returns
     -------
@@ -151,9 +137,12 @@ def architectures_of(shapes):
     """
     import open_clip
 
-    names = [name for name in open_clip.list_models() if not name.endswith(QUICKGELU)]
+    models = open_clip.list_models()
+    names = [name for name in models if not name.endswith(QUICKGELU)]
     found = _sizes_in(shapes)
-    return [name for name in names if _sizes_of(open_clip.get_model_config(name)) == found]
+    names = [name for name in names if _sizes_of(open_clip.get_model_config(name)) == found]
+    quick = QUICKGELU if architecture.endswith(QUICKGELU) else ""
+    return [name + quick if name + quick in models else name for name in names]
 
 
 def _sizes_in(shapes):

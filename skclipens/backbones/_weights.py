@@ -13,7 +13,6 @@ from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
 
 _OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}
-_OPENAI_SUFFIXES = {".pt", ".pth", ".bin"}
 
 
 def build_model(backbone):
@@ -48,10 +47,13 @@ def build_model(backbone):
         return build_tower(backbone)
     import open_clip
 
-    state = _openai_state_dict(backbone)
+    shapes = shapes_in(backbone) if backbone.weight_files else {}
+    state = _openai_state_dict(backbone) if _OPENAI_KEYS <= set(shapes) else None
     if state is None:
         warn_of_guesses(backbone)
     folder = backbone.folder
+    keys = {key.removeprefix("module.") for key in shapes}
+    lacks_bias = "logit_bias" in keys and backbone.config.get("init_logit_bias") is None
     model = open_clip.create_model(
         f"local-dir:{folder}" if folder else backbone.architecture,
         pretrained=None if folder else str(backbone.path or backbone.tag),
@@ -59,11 +61,14 @@ def build_model(backbone):
         force_preprocess_cfg=preprocessing(backbone),
         load_weights=state is None,
         require_pretrained=state is None,
+        # A training by open_clip may add both to an architecture.
+        force_custom_text=any(key.startswith("text.") for key in keys),
+        **({"init_logit_bias": 0} if lacks_bias else {}),
     )
     if state is not None:
         model.load_state_dict(state)
     elif backbone.path:
-        _warn_of_positions(backbone, model)
+        _warn_of_positions(backbone, model, shapes)
     return model
 
 
@@ -76,11 +81,9 @@ def _no_weights_message(folder):
     )
 
 
-def _warn_of_positions(backbone, model):
+def _warn_of_positions(backbone, model, shapes):
     """Warn if a file was trained with another image size or text length than the model."""
-    named = f"//{backbone.path}"
-    message = positions_message(shapes_in(backbone), model, backbone.architecture, named)
-    if message:
+    if message := positions_message(shapes, model, backbone):
         warn(f"{str(backbone.path)!r}: {message}")
 
 
@@ -103,23 +106,21 @@ def require_transformers(backbone, setting):
 
 
 def _openai_state_dict(backbone):
-    """Return the weights of a file in the form that OpenAI published, or None.
+    """Return the weights of a file in the form that OpenAI published.
 
     open_clip cannot load a state dict with the extra entries of this form. It reads a TorchScript
     archive only if it may also run any code in it.
     """
-    files = backbone.weight_files
-    if not files or files[0].suffix not in _OPENAI_SUFFIXES:
-        return None
-    state = _read_state_dict(files[0])
-    if not _OPENAI_KEYS <= set(state):
-        return None
+    state = _read_state_dict(backbone.weight_files[0])
     return {key: value for key, value in state.items() if key not in _OPENAI_KEYS}
 
 
 def _read_state_dict(file):
     import torch
+    from safetensors.torch import load_file
 
+    if file.suffix == ".safetensors":
+        return load_file(file)
     if is_torchscript(file):  # one of OpenAI's, as check_checkpoint has found
         return torch.jit.load(file, map_location="cpu").state_dict()
     found = torch.load(file, map_location="cpu", weights_only=True, mmap=is_archive(file))
