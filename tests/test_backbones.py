@@ -505,6 +505,22 @@ def test_a_model_that_was_changed_in_memory_is_refused(specs, tmp_path):
     np.testing.assert_array_equal(embedder.transform(images), expected)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model, other: model.visual.proj.data.add_(0.1),
+        lambda model, other: setattr(model.visual.proj, "data", model.visual.proj.data * 2),
+        lambda model, other: setattr(model, "visual", other.visual),
+        lambda model, other: model.load_state_dict(other.state_dict(), assign=True),
+    ],
+    ids=["written to data", "other data", "other tower", "assigned"],
+)
+def test_weights_that_were_exchanged_in_memory_are_refused(specs, change):
+    change(load_backbone(specs[0]).model, load_backbone(specs[1]).model)
+    with pytest.raises(ValueError, match="were changed since they were loaded"):
+        CLIPEmbedder(specs[0]).transform([np.zeros((9, 9), np.uint8)])
+
+
 def test_only_the_last_used_are_kept(specs, monkeypatch):
     monkeypatch.setattr(_loading, "_MAX_LOADED", 2)
     a, b = map(load_backbone, specs[:2])

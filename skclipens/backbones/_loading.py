@@ -112,10 +112,16 @@ class LoadedBackbone:
 
 
 def _state_of(model):
-    """Return how many modules of a model are in training mode, and how often it was written to."""
+    """Return how many modules of a model are in training mode, and what tells a write to it."""
     tensors = (*model.parameters(), *model.buffers())
-    writes = [one._version for one in tensors if not one.is_inference()]
-    return sum(part.training for part in model.modules()), (len(tensors), sum(writes))
+    return sum(part.training for part in model.modules()), [_state_of_one(one) for one in tensors]
+
+
+def _state_of_one(tensor):
+    version = None if tensor.is_inference() else tensor._version
+    # The version does not tell of changes through `tensor.data`. A GPU would have to be waited for.
+    first = tensor.as_strided((), ()).item() if tensor.is_cpu and tensor.numel() else 0
+    return id(tensor), version, first if first == first else "NaN"
 
 
 def _one_at_a_time(tokenizer):
