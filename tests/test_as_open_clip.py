@@ -267,6 +267,15 @@ def test_a_file_that_is_renamed_to_be_read_is_another_model(tmp_path, pictures):
     assert weights_digest(Backbone(spec)) != digest
 
 
+def test_a_file_beside_the_weights_that_is_not_read_changes_nothing(tmp_path, pictures):
+    spec = save(tmp_path)
+    embedder = CLIPEmbedder(spec, **RAW).fit(pictures)
+    digest, key = weights_digest(Backbone(spec)), model_key(Backbone(spec), "fp32")
+    torch.save({"step": 1}, tmp_path / "optimizer.bin")
+    assert not said(embedder.transform, pictures)
+    assert (weights_digest(Backbone(spec)), model_key(Backbone(spec), "fp32")) == (digest, key)
+
+
 def test_another_file_with_the_time_and_size_of_the_first_is_loaded(tmp_path, pictures):
     spec = save(tmp_path)
     file = tmp_path / "open_clip_model.safetensors"

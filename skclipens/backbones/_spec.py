@@ -172,9 +172,12 @@ class Backbone:
 
     @property
     def files(self):
-        """Your own files that the model consists of; empty if the model is downloaded."""
+        """Your own files that the model consists of; empty if the model is downloaded.
+
+        Other files with weights may lie beside: of an optimizer, or of the next epoch.
+        """
         config = [self.path / CONFIG] if self.path and self.path.is_dir() else []
-        return config + self.weight_files
+        return config + self.weight_files[:1]
 
     @property
     def tokenizer_files(self):
