@@ -742,6 +742,16 @@ def test_weights_that_are_written_over_after_fit(emoji, tmp_path):
     retriever.kneighbors()  # compares what fit embedded
 
 
+def test_a_model_that_was_moved_after_fit_is_named_anew(emoji, tmp_path):
+    paths = emoji[0][:3]
+    embedder = MultiBackboneEmbedder([str(copy_of_zoo("ViT-8", tmp_path / "old"))]).fit(paths)
+    before = embedder.transform(paths)
+    new = (tmp_path / "old").rename(tmp_path / "new")
+    with pytest.warns(UserWarning, match="has changed since fit: backbones"):
+        found = embedder.set_params(backbones=[str(new)]).transform(paths)
+    np.testing.assert_array_equal(found, before)
+
+
 def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_path):
     pytest.importorskip("pyarrow")
     from skclipens.embedding import predict_embeddings

@@ -38,7 +38,10 @@ class WeightsMixin(VersionsMixin):
         """Return descriptions of the weights that have changed since ``fit``."""
         changed = []
         for name, version in getattr(self, "_weights_versions", {}).items():
-            backbone = Backbone(name)
+            try:
+                backbone = Backbone(name)
+            except ValueError:  # moved: if it is needed, its use will report it
+                continue
             if _version(backbone) != version:  # by times of files, which copies do not keep
                 digest = weights_digest(backbone)
                 if digest != self._weights_digests.get(name, digest):
