@@ -127,7 +127,10 @@ def test_archives_of_openai_are_known_by_their_digests():
         ("a.bin", b"weights", "of no known format"),
         ("a.ckpt", b"\x80\x02}q\x00.", "not what torch.save writes"),
         ("a.pt", b"PK\x03\x04 and no more", "it is damaged"),
-        ("a.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00not json", "does not hold"),
+        ("a.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00not json", "it is damaged or cut sho"),
+        ("a.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", "(git lfs pull): fe"),
+        ("a.safetensors", b"<!doctype html><html>404", "a page of HTML"),
+        ("a.safetensors", b"", "it is empty: fetch it again"),
     ],
 )
 def test_other_formats_are_named(tmp_path, name, content, said):

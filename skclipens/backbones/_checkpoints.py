@@ -33,7 +33,7 @@ def check_checkpoint(file):
     Parameters
     ----------
     file : Path
-        A ``.safetensors`` file is not checked: safetensors checks all sizes before it reads.
+        Of a ``.safetensors`` file, safetensors itself checks all sizes before it reads.
 
     Raises
     ------
@@ -42,6 +42,7 @@ def check_checkpoint(file):
         declares more data than it holds. Nothing has then been unpickled.
     """
     if file.suffix == ".safetensors":
+        _check_safetensors(file)
         return
     with open(file, "rb") as stream:
         start = stream.read(32)
@@ -52,6 +53,18 @@ def check_checkpoint(file):
             _check_pickles(stream, file.stat().st_size)
         else:
             raise ValueError(f"it is {kind_of(start) or 'of no known format'}. {SAVE_TENSORS}.")
+
+
+def _check_safetensors(file):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt"):
+            return
+    except SafetensorError as error:
+        with open(file, "rb") as stream:
+            kind = kind_of(stream.read(132)) or f"damaged or cut short ({error})"
+        raise ValueError(f"it is {kind}: fetch it again.") from error
 
 
 def is_archive(file):
