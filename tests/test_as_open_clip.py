@@ -422,6 +422,29 @@ def test_what_a_training_by_open_clip_adds_to_an_architecture_is_read(
         np.testing.assert_allclose(found.encode_text(tokens), model.encode_text(tokens), atol=1e-5)
 
 
+def test_towers_that_do_not_give_what_their_configuration_says(tmp_path):
+    vision = {"timm_model_name": "test_vit", "timm_pool": "token", "image_size": 160}
+    for number, (config, message) in enumerate(
+        [
+            (
+                {**PLAIN, "vision_cfg": {**TIMM, "timm_model_name": "test_vit3"}},
+                r"'image_size': 64 .* \[160, 160\] on",
+            ),
+            (
+                {**PLAIN, "vision_cfg": {**vision, "timm_proj": "none"}},
+                r"image tower.* gives 64 values",
+            ),
+            (
+                having(text={"proj_type": "none"}),
+                r"'embed_dim': 24 .* text tower.* gives 32 values",
+            ),
+        ]
+    ):
+        spec = save(tmp_path / str(number), config)
+        with pytest.raises(ValueError, match=message):
+            load_backbone(spec)
+
+
 def test_weights_that_fit_but_for_their_keys_or_activation(tmp_path, sizes):
     state = build(sizes["ViT-small-sizes"]).state_dict()
     file = tmp_path / "more.pt"

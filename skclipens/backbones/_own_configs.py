@@ -5,6 +5,7 @@ from numbers import Real
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ._catalogue import TIMM
 from ._hub import CONFIG
 from ._parsing import nearest
 from ._spec import PREFERRED
@@ -28,7 +29,8 @@ def check_own_config(backbone):
     ------
     ValueError
         If there is a key that open_clip does not know, which it would ignore in
-        ``preprocess_cfg``; text instead of a number; or a model that timm does not have.
+        ``preprocess_cfg``; text instead of a number; a model that timm does not have; or another
+        ``embed_dim`` than towers without a projection have.
 
     Warns
     -----
@@ -40,6 +42,7 @@ def check_own_config(backbone):
     config, preprocessing = backbone.config, backbone.preprocess_config
     _check_keys(config, preprocessing, file)
     _check_timm(config["vision_cfg"], file)
+    _check_widths(config, file)
     for message in (
         _size_message(config["vision_cfg"], preprocessing),
         _std_message(preprocessing.get("std")),
@@ -103,6 +106,28 @@ def _check_timm(vision, file):
             f"{file!r} has 'timm_model_name': {name!r} in 'vision_cfg', which timm does not have. "
             f"{hint}timm.list_models() lists them."
         )
+
+
+def _check_widths(config, file):
+    """Raise ValueError if a tower without a projection has other values than ``embed_dim``."""
+    from open_clip import CLIPTextCfg
+
+    from ._timm import width
+    from ._towers import projects
+
+    text = CLIPTextCfg(**config["text_cfg"])
+    widths = {}
+    if not projects(config):
+        widths["image"] = width(TIMM + config["vision_cfg"]["timm_model_name"])
+    if text.proj_type == "none" and not text.hf_model_name:
+        widths["text"] = text.width
+    for tower, n_values in widths.items():
+        if n_values != config["embed_dim"]:
+            raise ValueError(
+                f"{file!r} has 'embed_dim': {config['embed_dim']} in 'model_cfg', but its {tower} "
+                f"tower, which has no projection, gives {n_values} values. Write this number, or "
+                "the projection of its training."
+            )
 
 
 def _size_message(vision, preprocessing):

@@ -65,6 +65,7 @@ def build_model(backbone):
         force_custom_text=any(key.startswith("text.") for key in keys),
         **({"init_logit_bias": 0} if lacks_bias else {}),
     )
+    _check_size(model.visual, backbone.config["vision_cfg"])
     if state is not None:
         model.load_state_dict(state)
     elif backbone.path:
@@ -79,6 +80,22 @@ def _no_weights_message(folder):
         f"there is no file of weights in it. {has}Call the weights open_clip_model.safetensors, or "
         "open_clip_pytorch_model.bin if torch.save or a training of open_clip wrote them."
     )
+
+
+def _check_size(tower, vision):
+    """Raise ValueError if a tower of timm takes images of another size only, which timm asserts."""
+    patches = getattr(getattr(tower, "trunk", None), "patch_embed", None)
+    takes = getattr(patches, "img_size", None)
+    if takes is None or not getattr(patches, "strict_img_size", True):
+        return
+    size = (
+        tower.image_size if isinstance(tower.image_size, (tuple, list)) else [tower.image_size] * 2
+    )
+    if tuple(takes) != tuple(size):
+        raise ValueError(
+            f"it has 'image_size': {vision.get('image_size', 224)} in 'vision_cfg', but timm's "
+            f"{vision['timm_model_name']!r} takes images of {list(takes)} only. Write this size."
+        )
 
 
 def _warn_of_positions(backbone, model, shapes):
