@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
 from skclipens.backbones import Backbone, _checkpoints, load_backbone
 from skclipens.backbones._checkpoints import check_checkpoint, openai_digests
+from skclipens.backbones._configs import check_vocabulary
 from skclipens.backbones._hub import checked_downloads
 
 ARCHITECTURE = "ViT-S-32-alt"
@@ -357,6 +358,10 @@ def test_a_vocabulary_that_is_not_named(model):
     said = r"config.json' has 'vocab_size': 2814 .* has 49408 words.*'bpe_path': 'FILE NAME'"
     with pytest.raises(ValueError, match=said):
         ZeroShotHead(str(folder)).set_classes(["cat", "dog"])
+    with pytest.warns(
+        UserWarning, match=r"'vocab_size': 64000 .* names no tokenizer, .*'hf_tokeni"
+    ):
+        check_vocabulary(49408, CONFIG | {"text_cfg": {"vocab_size": 64000}}, folder / "config")
     (folder / "words.gz").write_bytes(zoo.VOCABULARY.read_bytes())
     model(vocab_size=2814, tokenizer_kwargs={"bpe_path": "words.gz"})
     assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).text_features_.shape == (2, 16)

@@ -7,6 +7,7 @@ from numbers import Real
 from pathlib import Path
 
 from .. import zoo
+from .._utils._warnings import warn
 
 # Of open_clip's tokenizers. Others go to transformers, where "trust_remote_code" runs code.
 _TOKENIZER_OPTIONS = {
@@ -23,6 +24,7 @@ _ALLOWED = {
     "interpolation": ("bicubic", "bilinear", "random"),
     "resize_mode": ("shortest", "longest", "squash"),
 }
+_NAMED = "'tokenizer_kwargs': {'bpe_path': 'FILE NAME'}"
 _NAME = re.compile(r"(hf-hub:)?[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
@@ -131,7 +133,7 @@ def _are_numbers(value, is_right):
 
 
 def check_vocabulary(n_words, config, file):
-    """Raise ValueError if a model knows fewer words than its vocabulary has.
+    """Raise ValueError if a model knows fewer words than its vocabulary has; warn of more.
 
     Parameters
     ----------
@@ -147,7 +149,13 @@ def check_vocabulary(n_words, config, file):
         raise ValueError(
             f"{str(file)!r} has 'vocab_size': {n_known} in 'text_cfg', but its vocabulary has "
             f"{n_words} words. Put the vocabulary that the model was trained with beside this "
-            "file, and name it in 'text_cfg': 'tokenizer_kwargs': {'bpe_path': 'FILE NAME'}."
+            f"file, and name it in 'text_cfg': {_NAMED}."
+        )
+    if n_known > n_words and not config["text_cfg"].get("tokenizer_kwargs"):
+        warn(
+            f"{str(file)!r} has 'vocab_size': {n_known} in 'text_cfg', and names no tokenizer, so "
+            f"texts are read with the {n_words} words of OpenAI's models. If it was trained with "
+            f"another one, name this in 'text_cfg': 'hf_tokenizer_name', or {_NAMED}."
         )
 
 
