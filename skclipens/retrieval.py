@@ -102,6 +102,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         "fusion": [StrOptions({"cosine", "rank"})],
         "templates": [InOrder()],
     }
+    _reads_texts = True
 
     def __init__(self, embedder=None, *, n_neighbors=10, fusion="cosine", templates=("{}",)):
         self.embedder = embedder

@@ -21,7 +21,7 @@ from _said import said
 from PIL import Image
 from safetensors.torch import save_file
 
-from skclipens import CLIPEmbedder, MultiBackboneEmbedder, ZeroShotHead
+from skclipens import CLIPEmbedder, ImageRetriever, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone
 from skclipens.backbones._pretrained import uses_quick_gelu
 from skclipens.backbones._spec import weights_in
@@ -311,6 +311,19 @@ def test_texts_change_with_the_vocabulary_and_pictures_do_not(tmp_path, pictures
     another_process()
     np.testing.assert_allclose(texts(), expected, atol=1e-5)
     assert model_key(Backbone(spec), "fp32") == key
+
+
+def test_a_vocabulary_that_is_replaced_after_fit_is_told_where_texts_are_read(tmp_path, pictures):
+    config = having(text={"tokenizer_kwargs": {"bpe_path": "vocabulary.gz"}})
+    spec = save(tmp_path, config)
+    lines = gzip.open(open_clip.tokenizer.default_bpe()).read()
+    (tmp_path / "vocabulary.gz").write_bytes(gzip.compress(lines))
+    embedder = CLIPEmbedder(spec, **RAW).fit(pictures)
+    retriever = ImageRetriever(embedder).fit(pictures)
+    (tmp_path / "vocabulary.gz").write_bytes(gzip.compress(lines.replace(b"i n", b"q z")))
+    assert not said(embedder.transform, pictures)
+    with pytest.warns(UserWarning, match="changed since fit: the weights or vocabulary of"):
+        retriever.search("a cat")
 
 
 @torch.inference_mode()

@@ -11,8 +11,10 @@ from ._keys import image_keys
 class WeightsMixin(VersionsMixin):
     """Mixin of estimators that are saved with digests of the weights they were fitted with."""
 
+    _reads_texts = False  # after fit, so that a model consists of its vocabulary, too
+
     def _note_weights(self, backbones):
-        found = {backbone.name: weights_digest(backbone) for backbone in backbones}
+        found = {one.name: weights_digest(one, self._reads_texts) for one in backbones}
         self._weights_digests = {name: digest for name, digest in found.items() if digest}
         self._weights_versions = {backbone.name: _version(backbone) for backbone in backbones}
 
@@ -43,27 +45,30 @@ class WeightsMixin(VersionsMixin):
             except ValueError:  # moved: if it is needed, its use will report it
                 continue
             if _version(backbone) != version:  # by times of files, which copies do not keep
-                digest = weights_digest(backbone)
+                digest = weights_digest(backbone, self._reads_texts)
                 if digest != self._weights_digests.get(name, digest):
-                    changed.append(f"the weights of {name!r}")
+                    what = "weights or vocabulary" if self._reads_texts else "weights"
+                    changed.append(f"the {what} of {name!r}")
         return changed
 
     def __setstate__(self, state):
         super().__setstate__(state)
         saved = getattr(self, "_weights_digests", {})
-        here = {name: _digest_here(name) for name in saved}
+        here = {name: _digest_here(name, self._reads_texts) for name in saved}
         there = {name: digest for name, digest in saved.items() if here[name]}
         warn_of_others(
             self, *({f"weights of {k}": each[k] for k in there} for each in (there, here))
         )
 
 
-def weights_digest(backbone):
+def weights_digest(backbone, with_texts=False):
     """Return a digest of the weights of a backbone.
 
     Parameters
     ----------
     backbone : Backbone
+    with_texts : bool, default=False
+        Whether it is also of the vocabulary, unless that is the zoo's.
 
     Returns
     -------
@@ -73,7 +78,8 @@ def weights_digest(backbone):
     """
     if backbone.repository:
         return backbone.version[0]
-    keys = image_keys(backbone.files)
+    with_texts = with_texts and not backbone.name.startswith("zoo/")
+    keys = image_keys(backbone.files + (backbone.tokenizer_files if with_texts else []))
     if not keys or None in keys:
         return None
     return hashlib.sha256(b"".join(keys)).hexdigest()[:32]
@@ -87,10 +93,10 @@ def _version(backbone):
         return None
 
 
-def _digest_here(name):
+def _digest_here(name, with_texts):
     """Return the digest; None if the model is not on this machine, which its use will report."""
     try:
         backbone = Backbone(name)
-        return None if backbone.repository else weights_digest(backbone)
+        return None if backbone.repository else weights_digest(backbone, with_texts)
     except (ValueError, OSError):
         return None
