@@ -143,6 +143,17 @@ def test_the_pixels_of_a_tag_are_those_of_open_clip(tags, weights, picture, tag)
         np.testing.assert_allclose(embedder.transform([picture])[0], row, atol=1e-4)
 
 
+def test_another_default_dtype_changes_nothing():
+    pixels = torch.arange(48, dtype=torch.uint8).reshape(1, 3, 4, 4)
+    colours = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+    expected = scale_pixels(pixels, *colours)
+    torch.set_default_dtype(torch.float16)
+    try:
+        assert torch.equal(scale_pixels(pixels, *colours), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_different_tags_give_different_embeddings(tags, weights, picture):
     specs = [f"{TINY}/{tag}//{weights}" for tag in tags]
     options = {"device": "cpu", "precision": "fp32"}

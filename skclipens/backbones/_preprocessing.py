@@ -115,7 +115,8 @@ def scaling(config):
 
 def scale_pixels(pixels, mean, std):
     """Apply ToTensor and Normalize of torchvision to a whole batch, in their order."""
-    mean, std = (torch.tensor(x, device=pixels.device)[:, None, None] for x in (mean, std))
+    options = {"device": pixels.device, "dtype": torch.float32}
+    mean, std = (torch.tensor(x, **options)[:, None, None] for x in (mean, std))
     return pixels.float().div_(255).sub_(mean).div_(std)
 
 
