@@ -288,6 +288,18 @@ def test_another_file_with_the_time_and_size_of_the_first_is_loaded(tmp_path, pi
     assert not np.allclose(found, before, atol=0.01)
 
 
+def test_an_architecture_that_is_registered_again_is_loaded_again(tmp_path, pictures):
+    file, configs = tmp_path / "weights.pt", tmp_path / "configs"
+    configs.mkdir()
+    torch.save(build(PLAIN).state_dict(), file)
+    rows = []
+    for quick in (False, True):
+        (configs / "ViT-again.json").write_text(json.dumps({**PLAIN, "quick_gelu": quick}))
+        open_clip.add_model_config(configs)
+        rows.append(CLIPEmbedder(f"ViT-again//{file}", **RAW).transform(pictures))
+    assert not np.allclose(*rows)
+
+
 def test_texts_change_with_the_vocabulary_and_pictures_do_not(tmp_path, pictures, another_process):
     config = having(text={"tokenizer_kwargs": {"bpe_path": "words/vocabulary.gz"}})
     spec, cache = save(tmp_path / "model", config), tmp_path / "cache"

@@ -199,7 +199,10 @@ class Backbone:
             return (self.folder.name,)
         stats = [file.stat() for file in self.files + self.tokenizer_files]
         # Copies and archives may set mtime back, but not ctime.
-        return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for stat in stats)
+        times = tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for stat in stats)
+        # An architecture of the user's own can be registered again with other settings.
+        is_file = self.path and self.architecture and not self.is_timm
+        return (json.dumps(self.config, sort_keys=True), *times) if is_file else times
 
     def _read_config(self):
         file = self.folder / CONFIG
