@@ -167,7 +167,7 @@ def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
         assert (backbone.name, backbone.path) == (f"ViT-B-32/openai//{path}", file)
         assert (backbone.architecture, backbone.tag, backbone.width) == ("ViT-B-32", "openai", 512)
         assert backbone == Backbone(f"ViT-B-32/openai//{file}") != Backbone(f"ViT-B-32//{file}")
-    for path in ("a/model", "./a//model", "~/a/model", str(folder)):
+    for path in ("a/model", "./a//model", "~/a/model", str(folder), "local-dir:a/model"):
         backbone = Backbone(path)
         assert (backbone.name, backbone.path) == (path, folder)
         assert (backbone.architecture, backbone.tag, backbone.width) == ("", "", 32)
@@ -206,6 +206,9 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
         (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),
         ("zoo/VGG", "no model 'VGG'. It has zoo/RN20, zoo/ViT-8"),
         ("VGG//weights.pt", "Unknown backbone 'VGG//weights.pt'. A backbone is 'zoo/NAME'"),
+        ("VGG//weights.pt", "One that open_clip.add_model_config adds is known in the process"),
+        (__file__, "This is a file: name '/.*tests', or 'NAME///.*/tests/test_backbones.py'"),
+        ("local-dir:/no/model", "There is no directory '/no/model'."),
         ("RN50//no/such/file.pt", "there is no file '/.*/no/such/file.pt'"),
         ("RN50//", "there is no file"),
         ("RN50/openai//no/file.pt", "there is no file '/.*/no/file.pt'"),

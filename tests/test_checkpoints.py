@@ -315,6 +315,13 @@ def test_a_vocabulary_is_beside_its_configuration(tmp_path, model):
     assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).text_features_.shape == (2, 16)
 
 
+def test_a_vocabulary_that_is_not_compressed(model):
+    folder = model(tokenizer_kwargs={"bpe_path": "merges.txt"})
+    (folder / "merges.txt").write_text("#version: 0.2")
+    with pytest.raises(BackboneNotAvailableError, match=r"zip.*merges.txt' has to be its vocab"):
+        load_backbone(str(folder)).tokenizer  # noqa: B018
+
+
 def test_a_copy_of_the_zoos_vocabulary_may_lie_anywhere(tmp_path, model):
     (tmp_path / "vocabulary.txt.gz").write_bytes(zoo.VOCABULARY.read_bytes())
     folder = model(tokenizer_kwargs={"bpe_path": "../vocabulary.txt.gz"})

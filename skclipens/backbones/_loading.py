@@ -102,9 +102,11 @@ class LoadedBackbone:
             with own_handler():
                 tokenizer = open_clip.get_tokenizer(self.backbone.model_name, **options)
         except Exception as error:
+            advice = "One that is not on this machine is fetched once from the internet."
+            if "bpe_path" in options:
+                advice = f"{options['bpe_path']!r} has to be its vocabulary, compressed by gzip."
             raise BackboneNotAvailableError(
-                f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} One that is "
-                "not on this machine is fetched once from the internet."
+                f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} {advice}"
             ) from error
         if isinstance(tokenizer, open_clip.SimpleTokenizer) and folder:
             check_vocabulary(tokenizer.vocab_size, self.backbone.config, folder / CONFIG)

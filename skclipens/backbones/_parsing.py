@@ -10,7 +10,7 @@ from ._catalogue import TIMM
 from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
-_HUB = "hf-hub:"  # as in open_clip
+_HUB, _LOCAL = "hf-hub:", "local-dir:"  # as in open_clip
 _LIKE = 0.6  # ratio of difflib from which a name may be the intended one
 
 
@@ -65,7 +65,7 @@ def names_directory(spec):
 
 
 def _directory(spec):
-    return Path(spec).expanduser().absolute()
+    return Path(spec.removeprefix(_LOCAL)).expanduser().absolute()
 
 
 def _refuse_two_meanings(spec):
@@ -161,17 +161,22 @@ def _check_architecture(architecture, spec):
     raise ValueError(
         f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'zoo/NAME', 'NAME/TAG' "
         "as open_clip.list_pretrained() lists them, or weights of your own: 'NAME//path/to/file', "
-        f"or a directory that holds {CONFIG}.{_no_directory(spec)}"
+        f"or a directory that holds {CONFIG}.{_misnamed(spec)}"
     )
 
 
-def _no_directory(spec):
-    """Return a sentence for a message if a spec is no directory, else ``""``.
+def _misnamed(spec):
+    """Return a sentence for a message if a spec is a file, or no directory, else ``""``.
 
     The directory may have been moved, or the spec may be relative to another one.
     """
+    architecture, slashes, _ = spec.partition("//")
+    if architecture and slashes:
+        return " One that open_clip.add_model_config adds is known in the process that calls it."
     directory = _directory(spec)
-    if "//" in spec or directory.is_dir():
+    if directory.is_file():
+        return f" This is a file: name {str(directory.parent)!r}, or 'NAME//{directory}'."
+    if slashes or directory.is_dir():
         return ""
     return f" There is no directory {str(directory)!r}."
 
