@@ -134,7 +134,7 @@ def test_blocks_without_texts_are_named():
     embedder = MultiBackboneEmbedder(PAIR, features="both")
     with pytest.raises(ValueError, match=r"'zoo/RN20@pooled' has no texts.*features='projected'"):
         embedder.embed_text(["a cat"])
-    with pytest.raises(ValueError, match=r"'timm/.*' has no texts"):
+    with pytest.raises(ValueError, match=r"'timm/.*' has no texts.*is an image tower: take a CLIP"):
         CLIPEmbedder("timm/resnet18").embed_text(["a cat"])
     with pytest.raises(ValueError, match="no-place"):
         CLIPEmbedder("zoo/RN20").embed_text(["a cat"], templates=["no-place"])

@@ -198,10 +198,10 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         blocks = self._blocks()
         for block in blocks:
             if not block.kind.has_text:
-                raise ValueError(
-                    f"Block {block.kind.name!r} has no texts. Leave this backbone out, or take "
-                    "features='projected', which a text tower can read."
-                )
+                advice = "Take features='projected', which a text tower can read."
+                if not block.backbone.has_text:
+                    advice = "This backbone is an image tower: take a CLIP model instead."
+                raise ValueError(f"Block {block.kind.name!r} has no texts. {advice}")
         # Blocks of one backbone, as with keep_plain=True, share its text features.
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         load_backbones(backbones, self._devices()[:1])
