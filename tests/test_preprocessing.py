@@ -84,7 +84,7 @@ def unbuilt(tmp_path, monkeypatch):
         monkeypatch.setattr(open_clip.factory, name, Model)
     for name in ("load_checkpoint", "download_pretrained"):
         monkeypatch.setattr(open_clip.factory, name, lambda *args, **options: "weights")
-    for name in ("require_transformers", "check_available"):
+    for name in ("require_transformers", "check_available", "check_checkpoint"):
         monkeypatch.setattr(_weights, name, lambda *args: None)
     monkeypatch.setattr(_weights, "shapes_in", lambda backbone: {})
     file = tmp_path / "weights.safetensors"
