@@ -128,6 +128,36 @@ def test_weights_of_rows_are_repetitions_for_heads(head, weights, emoji):
     assert_allclose(found, expected, rtol=0.01, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    "clf",
+    [
+        LinearDiscriminantHead(),
+        GDAHead(BACKBONE),
+        CrossModalHead(BACKBONE),
+        AdaptiveBackboneEnsemble(BACKBONE, head=["linear", "cross-modal"], cv=2),
+        AdaptiveBackboneEnsemble(head=LogisticRegression(), cv=2),
+    ],
+    ids=str,
+)
+def test_the_mean_of_the_weights_as_given_is_doubted_once(clf, emoji):
+    X, y = emoji
+
+    def doubts(X, y, weights):
+        found = said(lambda: clone(clf).fit(X, y, sample_weight=weights))
+        return [text for text in found if "mean of the weights" in text]
+
+    (doubt,) = doubts(X, y, np.full(24, 0.02))
+    assert "is 0.02." in doubt and "24 rows count as 0.48" in doubt
+    assert not doubts(X, y, np.full(24, 1 / 24))  # shares
+    assert not doubts(X.repeat(20, axis=0), y.repeat(20), np.ones(24 * 20))
+
+
+def test_weights_whose_parts_do_not_sum_to_one_are_doubted_in_folds(emoji):
+    options = {"cv": 3, "params": {"sample_weight": np.full(24, 1 / 24)}}
+    with pytest.warns(UserWarning, match="16 rows count as 0.667"):
+        cross_val_score(GDAHead(BACKBONE), *emoji, **options)
+
+
 @pytest.mark.parametrize("head", ["linear", GaussianNB(), LogisticRegression(C=0.1)])
 @pytest.mark.parametrize("router", ["uniform", "static", GatedRouter(), "super-learner"])
 @settings(max_examples=5)

@@ -253,6 +253,21 @@ def test_rows_that_weigh_nothing_are_as_if_not_there(folder, table):
     assert_same(found, LinearDiscriminantHead().fit(X[some], y[some]))
 
 
+@pytest.mark.parametrize(
+    "clf",
+    [LinearDiscriminantHead(), AdaptiveBackboneEnsemble(head=["linear", "residual"])],
+    ids=str,
+)
+def test_weights_of_another_mean_are_doubted_over_files_as_in_memory(folder, table, clf):
+    X, y = table
+    options = {"y": y, "sample_weight": np.full(len(y), 0.02)}
+    doubts = [
+        [text for text in said(partial(fit, given, **options)) if "mean of the weights" in text]
+        for fit, given in [(clone(clf).fit, X), (clone(clf).fit_from, folder)]
+    ]
+    assert doubts[0] == doubts[1] and len(doubts[0]) == 1
+
+
 def test_threads_share_a_fit_over_some_columns(folder, table):
     X, y = table
     with joblib.parallel_config("threading", n_jobs=2):

@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import clone
 
 from .._mistakes._row_order import warn_of_moved_labels
-from .._mistakes._rows import warn_of_weights
 from .._utils._labels import few_rows_per_class
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
@@ -96,7 +95,6 @@ class FitFromMixin:
         labels = rows.classes[rows.targets]
         metadata = {"sample_weight": rows.sample_weight, "groups": None}
         metadata = with_class_weights(self, labels, metadata)
-        warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.set_weights(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._mistakes._rows import warn_of_weights
 from .._utils._folds import check_folds, drop_unseen_classes, few_shot_folds
 from .._utils._labels import check_at_least_two
 from .._utils._metadata import check_metadata
@@ -64,8 +65,8 @@ class CrossFitMixin:
         Warns
         -----
         SuspectedMistakeWarning
-            If X, labels or names of classes look as if they did not belong together. Heads that
-            start from prompts check this.
+            If the mean of the weights is far from 1; and if X, labels or names of classes look as
+            if they did not belong together, which heads that start from prompts check.
         """
         self._fit(*self._learned(X, y, None, sample_weight, groups)[0])
         return self
@@ -122,6 +123,7 @@ class CrossFitMixin:
         X, targets = self._check_rows(X, y, sample_weight=sample_weight, groups=groups)
         check_at_least_two(self.classes_)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
+        warn_of_weights(metadata["sample_weight"])
         own = getattr(self, "cv", None)
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")

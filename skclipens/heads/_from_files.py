@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
+from .._mistakes._rows import warn_of_weights
 from .._utils._folds import judging_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
@@ -186,7 +187,13 @@ class RowsOfFiles:
             If no image that has a weight could be read, but others could.
         ValueError
             If labels or weights are indexed by the names of the images, in another order.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If the mean of the weights is far from 1.
         """
+        warn_of_weights(self.weights)
         keep, found = np.union1d(judges, keep).astype(int), None
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(

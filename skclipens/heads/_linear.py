@@ -246,7 +246,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Warns
         -----
         UserWarning
-            If rows are left out since their images could not be read.
+            If rows are left out since their images could not be read, or the mean of the weights is
+            far from 1.
 
         See Also
         --------
