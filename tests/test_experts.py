@@ -10,6 +10,7 @@ import pytest
 from _models import ProbaBackwards, ScoresBackwards
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -332,6 +333,24 @@ def test_parameters_of_a_list_of_heads_are_nested(X, y):
             clf.set_params(**{f"{owner}__alpha": 1.0})
         with pytest.raises(ValueError, match=message):
             clf.set_params(**{owner: given, f"{owner}__alpha": 1.0})
+
+
+def test_a_named_head_of_a_list_may_be_a_string(X, y):
+    clf = make(BACKBONES[:1], head=[("prompts", ZeroShotHead()), ("learned", "linear")])
+    for head in ("residual", ZeroShotHead(), "zero-shot"):
+        assert clf.set_params(prompts=head).get_params()["prompts"] is head
+    assert clf.head == [("prompts", "zero-shot"), ("learned", "linear")]
+    with pytest.raises(ValueError, match="learned is 'linear', a name, so learned__cv cannot be"):
+        clf.set_params(learned__cv=3)
+    clf.set_params(learned=LogisticRegression(), learned__C=3).fit(X[:, :WIDTH], y)
+    assert [one.name for one in clf.experts_] == ["zoo/RN20:prompts", "zoo/RN20:learned"]
+    assert clf.experts_[1].head.C == 3
+    with config_context(enable_metadata_routing=True):
+        search = GridSearchCV(clf, {"learned": ["linear", "linear-probe"]}, cv=2)
+        scores = search.fit(X[:, :WIDTH], y).cv_results_["mean_test_score"]
+    assert (scores > 0.5).all()
+    with pytest.raises(ValueError, match="A head is named 'cv', which is a parameter"):
+        make(BACKBONES[:1], head=[("cv", "zero-shot")]).fit(X[:, :WIDTH], y)
 
 
 @pytest.mark.parametrize("inner", ["linear", KernelHead(), ["residual", "linear"]])

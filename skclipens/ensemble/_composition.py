@@ -15,14 +15,17 @@ class HeadCompositionMixin:
     """
 
     def _listed_heads(self):
-        """Return a dict from names to heads, for the estimators in a list of heads."""
+        """Return a dict from names to heads, for the named items and estimators in a list."""
         if not isinstance(self.head, (list, tuple)):
             return {}
         try:
             named = named_heads(self.head)
         except ValueError:  # fit raises it
             return {}
-        return {name: head for name, head, _ in named if hasattr(head, "get_params")}
+        given = {one[0] for one in self.head if isinstance(one, tuple)}
+        return {
+            name: head for name, head, _ in named if name in given or hasattr(head, "get_params")
+        }
 
     def _check_names_of_heads(self):
         clash = set(self._listed_heads()) & set(self._get_param_names())
@@ -48,7 +51,8 @@ class HeadCompositionMixin:
         params = super().get_params(deep=deep)
         for name, head in self._listed_heads().items() if deep else ():
             params[name] = head
-            params |= {f"{name}__{key}": value for key, value in head.get_params().items()}
+            own = head.get_params() if hasattr(head, "get_params") else {}
+            params |= {f"{name}__{key}": value for key, value in own.items()}
         return params
 
     def set_params(self, **params):
@@ -58,7 +62,8 @@ class HeadCompositionMixin:
         ----------
         **params : dict
             Parameters and their values. ``NAME`` replaces the head of this name in a list of heads,
-            and ``NAME__PARAMETER`` sets a parameter of it.
+            also by the name of another one, such as ``"linear"``, but not by ``"drop"``.
+            ``NAME__PARAMETER`` sets a parameter of it.
 
         Returns
         -------
@@ -79,10 +84,11 @@ class HeadCompositionMixin:
         return super().set_params(**params)
 
     def _refuse_parameters_of_names(self, params):
+        parts = {"head": self.head, "router": self.router, **self._listed_heads()}
         for name in params:
             owner, _, parameter = name.partition("__")
-            given = params.get(owner, getattr(self, owner, None))
-            if parameter and owner in ("head", "router") and isinstance(given, str):
+            given = params.get(owner, parts.get(owner))
+            if parameter and owner in parts and isinstance(given, str):
                 raise ValueError(
                     f"{owner} is {given!r}, a name, so {name} cannot be set: give an object, "
                     f"whose parameter {parameter!r} it is."
@@ -111,7 +117,8 @@ class HeadCompositionMixin:
             The routing information.
         """
         routing = MetadataRouter(owner=self).add_self_request(self)
-        heads = self._listed_heads()
+        listed = self._listed_heads().items()
+        heads = {name: head for name, head in listed if hasattr(head, "get_params")}
         if hasattr(self.head, "get_params"):
             heads = {"head": self.head}
         to_fit = MethodMapping().add(caller="fit", callee="fit")
