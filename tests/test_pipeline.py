@@ -14,10 +14,12 @@ import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest, StackingClassifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import BaggingClassifier, IsolationForest, StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
 from sklearn.metrics import get_scorer
@@ -32,6 +34,7 @@ from sklearn.model_selection import (
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -41,6 +44,7 @@ from skclipens import (
     ResidualHead,
     make_backbone_pipeline,
 )
+from skclipens._utils._metadata import METADATA
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController
 from skclipens.ensemble.routers import ROUTERS
@@ -647,6 +651,24 @@ def test_all_images_that_cannot_be_read(make, fitted, broken, paths, y):
 
 
 # Weights and groups
+
+
+def test_a_pipeline_takes_what_its_last_step_takes(make, paths, y):
+    def names(estimator):
+        pipeline = make(estimator=estimator)
+        assert set(METADATA) <= set(inspect.signature(type(pipeline).fit).parameters)
+        assert isinstance(pickle.loads(pickle.dumps(pipeline.fit)).__self__, BackbonePipeline)
+        return [name for name in METADATA if has_fit_parameter(pipeline, name)]
+
+    assert names(LinearDiscriminantHead()) == names(GridSearchCV(Ridge(), {})) == list(METADATA)
+    assert names(Ridge()) == ["sample_weight"]
+    assert names(LinearDiscriminantAnalysis()) == []
+    clf, images = make(estimator=LinearDiscriminantAnalysis()), np.array(paths, object)[:, None]
+    bag = BaggingClassifier(clf, n_estimators=2, random_state=0).fit(images, y)
+    plain = BaggingClassifier(make_pipeline(*clf), n_estimators=2, random_state=0).fit(images, y)
+    assert_allclose(bag.predict_proba(images), plain.predict_proba(images), atol=1e-6)
+    with pytest.warns(UserWarning, match="does not appear to accept sample_weight"):
+        CalibratedClassifierCV(clf, cv=2).fit(paths, y, sample_weight=np.ones(32))
 
 
 def test_weights_and_groups_reach_the_last_step(make, paths, y):

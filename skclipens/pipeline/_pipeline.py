@@ -1,6 +1,5 @@
 """A pipeline of scikit-learn for images."""
 
-from functools import wraps
 from numbers import Real
 
 import numpy as np
@@ -11,12 +10,11 @@ from sklearn.utils.metaestimators import available_if
 
 from .._utils._known_labels import check_true_labels
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import routing_enabled, unchanged_by_failure
-from .._utils._validation import refuse_class
+from .._utils._sklearn import routing_enabled
 from .._utils._versions import VersionsMixin
-from .._utils._warnings import each_warning_once
 from ._channels import warn_of_channels
 from ._checks import check_before_images
+from ._fitting import LikeTheLastStep, all_steps_or_none
 from ._readable import ReadableMixin
 
 _DOC = """{summary}
@@ -68,20 +66,6 @@ def _on_images(name, summary, shape):
     method.__name__, method.__qualname__ = name, f"BackbonePipeline.{name}"
     method.__doc__ = _DOC.format(summary=summary, shape=shape)
     return _available(name)(method)
-
-
-def _all_steps_or_none(method):
-    """Decorate a fit method: if it fails, all steps are left unchanged."""
-
-    @wraps(method)
-    def fit(self, *args, **params):
-        for name, step in self.steps:
-            refuse_class(step, f"Step {name!r}")
-        steps = (step for _, step in self.steps if hasattr(step, "fit"))
-        with unchanged_by_failure(self, *steps), each_warning_once():
-            return method(self, *args, **params)
-
-    return fit
 
 
 class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
@@ -163,7 +147,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
             part.unreadable_label = self.unreadable_label
         return part
 
-    @_all_steps_or_none
+    @LikeTheLastStep
+    @all_steps_or_none
     def fit(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Embed the images and fit the steps, after checking parameters and labels.
 
@@ -213,7 +198,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         return self
 
     @_available("fit_transform")
-    @_all_steps_or_none
+    @all_steps_or_none
     def fit_transform(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Fit the steps, and transform the same images; each image is embedded once.
 
@@ -242,7 +227,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         return self[after:]._answer_with_gaps("transform", embedded, gaps, {})
 
     @_available("fit_predict")
-    @_all_steps_or_none
+    @all_steps_or_none
     def fit_predict(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Fit the steps, and predict the same images, with a last step such as a clusterer.
 
