@@ -311,6 +311,12 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
         ({"estimator": Ridge()}, {"groups": np.zeros(32)}, TypeError, "fit of Ridge: .*'groups'"),
         (
             {},
+            {"groups": np.arange(32), "adaptivebackboneensemble__groups": np.arange(32) // 2},
+            TypeError,
+            "groups is given twice, as groups and as adaptivebackboneensemble__groups",
+        ),
+        (
+            {},
             {"adaptivebackboneensemble__wieghts": np.ones(32)},
             TypeError,
             "fit of AdaptiveBackboneEnsemble: .*'wieghts'",

@@ -179,7 +179,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
             If parameters, labels or images do not fit each other, or ``unreadable_label`` is a
             class or of another type than the labels.
         TypeError
-            If the last step cannot take weights or groups.
+            If the last step cannot take weights or groups, or they are given twice.
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
 
@@ -377,6 +377,9 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         """
         prefix = "" if routing_enabled() else f"{self.steps[-1][0]}__"
         given = {f"{prefix}{key}": one for key, one in metadata.items() if one is not None}
+        if twice := min(given.keys() & params.keys(), default=None):
+            name = twice.removeprefix(prefix)
+            raise TypeError(f"{name} is given twice, as {name} and as {twice}. Leave one out.")
         params = {**given, **params}
         check_before_images(self, X, y, params)
         return self._after_gaps(), params
