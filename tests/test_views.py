@@ -146,6 +146,16 @@ def test_pooled_features_are_those_before_the_projection(spec, paths):
     assert_allclose(scaled, np.hstack([unit(projected), unit(pooled)]), atol=1e-5)
 
 
+@pytest.mark.parametrize("spec", ZOO)
+def test_a_projection_is_the_same_with_pooled_features_beside_it(spec, paths):
+    def embed(features):
+        embedder = CLIPEmbedder(spec, features=features, device="cpu", precision="bf16")
+        return embedder.fit_transform(paths)
+
+    projected, both = embed("projected"), embed("both")
+    assert_allclose(both[:, : projected.shape[1]], projected, atol=1e-4)
+
+
 def test_own_views(paths):
     picture = load_image(paths[0])
     w, h = picture.size
