@@ -21,6 +21,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import BaggingClassifier, IsolationForest, StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
@@ -862,11 +863,27 @@ def test_repr_shows_both_steps(make, fitted):
         ({"features": "projected"}, 1),
         ({"head": "linear"}, 1),
         ({"estimator": LogisticRegression()}, 1),
+        ({"estimator": AdaptiveBackboneEnsemble()}, 2),
+        ({"estimator": AdaptiveBackboneEnsemble(head="linear")}, 1),
+        ({"estimator": OpenSetClassifier(AdaptiveBackboneEnsemble())}, 2),
+        ({"estimator": OpenSetClassifier(AdaptiveBackboneEnsemble()), "features": "projected"}, 1),
     ],
 )
 def test_pooled_features_stand_beside_where_the_ensemble_chooses_heads(parameters, n_kinds):
     (_, embedder), _ = make_backbone_pipeline("zoo/RN20", **parameters).steps
     assert len(embedder._blocks()) == n_kinds
+
+
+@pytest.mark.parametrize("features", ["projected", "both"])
+def test_an_ensemble_that_is_fitted_gets_the_features_that_it_knows(features, paths, y):
+    first = make_backbone_pipeline("zoo/RN20", features=features, random_state=0).fit(paths, y)
+    expected = first.predict_proba(paths)
+    for estimator in (first[-1], FrozenEstimator(first[-1])):
+        clf = make_backbone_pipeline("zoo/RN20", estimator=estimator)
+        assert_array_equal(clf.predict_proba(paths), expected)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(first[-1]))
+    clf = make_backbone_pipeline("zoo/RN20", estimator=calibrated).fit(paths, y)
+    assert clf[-1].n_features_in_ == first[-1].n_features_in_
 
 
 def test_help_shows_the_parameters_that_are_passed_on():

@@ -2,6 +2,8 @@
 
 import inspect
 
+from sklearn.frozen import FrozenEstimator
+
 from ..backbones._parsing import nearest
 from ..embedding import MultiBackboneEmbedder
 from ..ensemble import AdaptiveBackboneEnsemble
@@ -28,9 +30,10 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         are passed to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
         keeps fitted heads. Set the pipeline's own memory by ``set_params(memory=...)``. The default
         of ``features`` is ``"both"`` with ``head="auto"``, since pooled features need no extra
-        forward pass and the default heads on all blocks use them, and ``"projected"`` otherwise. If
-        a search changes ``head``, set ``features`` yourself: its default is chosen once, from the
-        head given here.
+        forward pass and the default heads on all blocks use them, and ``"projected"`` otherwise.
+        This also holds if `estimator` is an ensemble or has one as its ``estimator``; if it is
+        fitted, the names of its columns decide. If a search changes ``head``, set ``features``
+        yourself: its default is chosen once, from the head given here.
 
     Returns
     -------
@@ -67,12 +70,12 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     of_ensemble = _parameters(AdaptiveBackboneEnsemble)
     for name in parameters:
         _check_parameter(name, of_embedder, of_ensemble, estimator)
-    if estimator is None and _is_auto(parameters.get("head", "auto")):
+    if estimator is None:
+        estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
+    if _uses_pooled(estimator):
         parameters = {"features": "both", **parameters}
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
     embedder.set_output(transform="pandas")  # the pipeline sets it too, but steps may be used alone
-    if estimator is None:
-        estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
     steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]
     return BackbonePipeline(steps, unreadable_label=unreadable_label)
 
@@ -86,6 +89,20 @@ def _signature():
             found.setdefault(name, one.replace(kind=one.KEYWORD_ONLY))
     found["features"] = found["features"].replace(default=None)  # it depends on the heads
     return own.replace(parameters=list(found.values()))
+
+
+def _uses_pooled(estimator, is_part=False):
+    """Return whether an estimator uses pooled features: default heads do, also in a part.
+
+    If it is fitted, the names of its columns tell. Parts are fitted anew, unless they are frozen.
+    """
+    kept = not is_part or isinstance(estimator, FrozenEstimator)
+    if kept and hasattr(estimator, "n_features_in_"):
+        names = getattr(estimator, "feature_names_in_", ())
+        return any("@pooled" in str(name) for name in names)
+    if isinstance(estimator, AdaptiveBackboneEnsemble):
+        return _is_auto(estimator.head)
+    return hasattr(estimator, "estimator") and _uses_pooled(estimator.estimator, is_part=True)
 
 
 def _is_auto(head):
