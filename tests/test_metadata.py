@@ -242,11 +242,13 @@ def test_weights_of_classes_multiply_those_of_rows(iris):
     "weights, message",
     [
         (np.zeros(60), "sample_weight is zero for all rows"),
-        (-np.ones(60), "Negative values"),
+        (-np.ones(60), "sample_weight of row 0 is -1.0. Give a number of at least 0"),
         (np.ones(3), "sample_weight.shape"),
-        (np.full(60, np.nan), "contains NaN"),
-        ([None] * 60, "sample_weight has no weight for row 0, but None"),
-        ([1.0, None] * 30, "sample_weight has no weight for row 1"),
+        (np.r_[np.ones(59), np.nan], "sample_weight of row 59 is nan"),
+        ([None] * 60, "sample_weight of row 0 is None"),
+        ([1.0, None] * 30, "sample_weight of row 1 is None"),
+        ([1, np.inf] * 30, "sample_weight of row 1 is inf"),
+        (pd.Series([1] * 59 + [-2], dtype=object), "sample_weight of row 59 is -2"),
     ],
 )
 def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):

@@ -55,7 +55,7 @@ def test_what_is_masked_is_missing(wine):
         clf.fit(X, labels)
     with pytest.raises(ValueError, match="row 3, column 5"):
         clf.fit(table, y)
-    with pytest.raises(ValueError, match="sample_weight has no weight for row 3"):
+    with pytest.raises(ValueError, match="sample_weight of row 3 is None"):
         clf.fit(X, y, sample_weight=weights)
     with pytest.raises(ValueError, match="groups has no group for row 3"):
         clf.fit(X, y, groups=labels)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from numbers import Real
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
             f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
             "number for each row."
         )
-    _refuse_missing_weight(given)
+    _refuse_wrong_weight(given)
     if given.shape == (n_rows,) and not given.any():
         if all_may_be_zero:
             return np.zeros(n_rows, dtype)
@@ -64,13 +65,21 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     return weights
 
 
-def _refuse_missing_weight(given):
-    for row, weight in enumerate(given.tolist() if given.dtype == object else ()):
-        if is_missing(weight):
-            raise ValueError(
-                f"sample_weight has no weight for row {row}, but {weight!r}. Give a number for "
-                "each row; a row of weight zero is left out."
-            )
+def _refuse_wrong_weight(given):
+    wrong = ()
+    if given.dtype == object:
+        wrong = [row for row, weight in enumerate(given.tolist()) if _is_wrong(weight)]
+    elif given.dtype.kind in "fi" and given.ndim == 1:
+        wrong = np.flatnonzero(~((given >= 0) & np.isfinite(given)))
+    if len(wrong):
+        raise ValueError(
+            f"sample_weight of row {wrong[0]} is {given[wrong[0]]}. Give a number of at least 0 "
+            "for each row; a row of weight 0 is left out."
+        )
+
+
+def _is_wrong(weight):
+    return is_missing(weight) or (isinstance(weight, Real) and not 0 <= weight < np.inf)
 
 
 def scaled_shares(weights):
