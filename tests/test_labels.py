@@ -618,7 +618,8 @@ def test_a_logistic_regression_on_means_has_no_familiar_rows(emoji):
 def test_in_a_pipeline_of_pictures(emoji, halves):
     paths, X, y = emoji
     inside = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0))
-    clf = make_backbone_pipeline(BACKBONES, estimator=inside).fit(paths[::2], y[::2])
+    projected = {"features": "projected", "estimator": inside}
+    clf = make_backbone_pipeline(BACKBONES, **projected).fit(paths[::2], y[::2])
     of_table = OpenSetClassifier(make()).fit(X[::2], y[::2])
     assert_allclose(clf.score_samples(paths[:5]), of_table.score_samples(X[:5]), atol=1e-2)
     assert clf.predict(paths[:5]).shape == (5,)
