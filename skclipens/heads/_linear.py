@@ -328,7 +328,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         self._drop("_sums", "_rescaled", "_table_settings")
 
     def _is_of_means(self, discriminant):
-        # Held-out logits of the discriminant then do not judge the head.
+        """Return whether logistic regression replaces it, which its held-out logits do not judge."""
         return UNJUDGED_C and self.shrinkage == "auto" and discriminant.is_one_shot
 
     def _fit(self, X, targets, weights, folds, groups):
@@ -343,8 +343,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         if folds is None and (self.cv is not None or groups is not None):
             cv = N_FOLDS if self.cv is None else self.cv
             folds = few_shot_folds(targets, cv, groups=groups, random_state=0, X=X)
-        make = self._maker(X, targets, weights)
-        held_out, logits = self._choose(make, folds, targets, weights)
+        held_out, logits = self._choose(self._maker(X, targets, weights), folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
         logits, known = held_out.of_all(logits.astype(X.dtype, copy=False))
         return logits, known & (not self._is_of_means(held_out.discriminant))
@@ -364,14 +363,13 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _rescaling(self, variance=1.0):
         """Return the blocks of columns to rescale, with the variance that each gets."""
-        names, given = getattr(self, "feature_names_in_", None), self.rescale or []
-        called = [f"rescale[{place}]" for place in range(len(given))]
-        blocks = [
-            positions(columns, self.n_features_in_, names, owner)
-            for columns, owner in zip(given, called, strict=True)
-        ]
-        refuse_shared(zip(called, blocks, strict=True))
-        return Rescaling(tuple(blocks), variance)
+        names = getattr(self, "feature_names_in_", None)
+        blocks = {}
+        for place, columns in enumerate(self.rescale or []):
+            owner = f"rescale[{place}]"
+            blocks[owner] = positions(columns, self.n_features_in_, names, owner)
+        refuse_shared(blocks.items())
+        return Rescaling(tuple(blocks.values()), variance)
 
     def _variances(self):
         """Return candidate variances of rescaled blocks; one if there are no other columns."""
