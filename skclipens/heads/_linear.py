@@ -328,7 +328,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         self._drop("_sums", "_rescaled", "_table_settings")
 
     def _is_of_means(self, discriminant):
-        """Return whether logistic regression replaces it, which its held-out logits do not judge."""
+        """Return whether a logistic regression replaces it, whose held-out logits are not known."""
         return UNJUDGED_C and self.shrinkage == "auto" and discriminant.is_one_shot
 
     def _fit(self, X, targets, weights, folds, groups):
