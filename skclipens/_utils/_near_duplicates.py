@@ -2,6 +2,8 @@
 
 from sklearn.neighbors import NearestNeighbors
 
+from ._threads import one_blas_thread
+
 # Among fewer rows, two may be far nearer by chance. With a few versions of each image, the fifth
 # nearest row is none of them. Among few rows it may be of another class, so the third is used.
 FEWEST_ROWS, _MANY_ROWS = 20, 50
@@ -29,6 +31,7 @@ def near_duplicates(rows, others, *, among=False):
     """
     n_neighbors = (_FIFTH if len(others) >= _MANY_ROWS else _THIRD) + among
     index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(others)
-    distances, positions = index.kneighbors(rows)
+    with one_blas_thread():  # kneighbors sets the same limit, also in threads that overlap
+        distances, positions = index.kneighbors(rows)
     is_near = distances < _NEAR * distances[:, -1:]
     return positions[:, among:-1], is_near[:, among:-1]

@@ -38,7 +38,7 @@ _DIGITS = "zero one two three four five six seven eight nine".split()
 
 def cache_directory():
     """Return the folder of downloads and rasterised pictures; ``SKCLIPENS_CACHE`` overrides it."""
-    directory = default_path().parent
+    directory = Path(default_path()).parent
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
