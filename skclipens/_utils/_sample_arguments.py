@@ -188,13 +188,13 @@ def names_of_rows(given):
     pandas.Index or None
         None for the default index, too.
     """
-    import pandas as pd
-
     index = getattr(given, "index", None)
     if not hasattr(index, "equals") or is_default(index):
         return None
     if index.nlevels > 1 or index.dtype.kind != "O" or index.inferred_type == "string":
         return index
+    import pandas as pd
+
     # As objects: pandas cannot compare text with intervals, for example.
     names = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in index]
     return pd.Index(names, dtype=object, tupleize_cols=False)

@@ -225,8 +225,8 @@ def _one_column(X):
 def _split_array(X):
     if X.dtype.kind == "S":
         raise ValueError(
-            f"Expected paths as text, got an array of bytes (dtype={X.dtype}): pass X.astype(str), "
-            "or of the bytes of files a list, which does not cut them off."
+            f"Expected paths as text, got an array of bytes (dtype={X.dtype}): pass X.astype(str). "
+            "If they are contents of files, pass a list: an array drops zeros at their end."
         )
     if X.dtype.kind in "OUT" and X.ndim in (1, 2):
         if X.ndim == 2 and X.shape[1] != 1:
