@@ -128,7 +128,7 @@ def keys_ahead(images, parts, store, notes):
         while True:
             # No more than these: a file is best decoded while the system still has it in memory.
             while len(begun) < 2 and (rows := next(parts, None)) is not None:
-                begun.append((rows, pool.submit(_keys_of_part, images, rows, store, notes)))
+                begun.append((rows, pool.submit(keys_of_part, images, rows, store, notes)))
             if not begun:
                 return
             rows, future = begun.popleft()
@@ -137,7 +137,8 @@ def keys_ahead(images, parts, store, notes):
         pool.shutdown(cancel_futures=True)
 
 
-def _keys_of_part(images, rows, store, notes):
+def keys_of_part(images, rows, store, notes):
+    """Return keys and stamps of some rows of the images; see :func:`keys_ahead`."""
     with recorded() as texts:
         taken = _noting(images, rows, texts, notes)
         return keys_and_stamps(taken, store)

@@ -10,7 +10,7 @@ from PIL import ImageFile
 
 from ..exceptions import EmbeddingStoreError
 from ._fallback_store import FallbackStore, warn_of_failure
-from ._keys import block_key, file_stamp, keys_ahead
+from ._keys import block_key, file_stamp, keys_ahead, keys_of_part
 from ._memory import memory
 from ._store import EmbeddingStore
 
@@ -123,6 +123,13 @@ class _Table:
             yield from self._look_up(range(len(self.images)), *self.known)
             return
         parts = _parts(len(self.images))
+        # While nothing has to be embedded, a thread would only be in the way of reading rows.
+        for rows in parts:
+            made = keys_of_part(self.images, rows, self.store, self.notes)
+            lacking = list(self._look_up(rows, *made))
+            yield from lacking
+            if lacking or self.lacking_some:
+                break
         with closing(keys_ahead(self.images, parts, self.store, self.notes)) as parts:
             for part in parts:
                 yield from self._look_up(*part)
