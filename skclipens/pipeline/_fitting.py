@@ -24,7 +24,7 @@ def all_steps_or_none(method):
     return fit
 
 
-class LikeTheLastStep:
+class SignatureOfLastStep:
     """Decorate ``fit``: its signature lacks weights and groups if the last step cannot take them.
 
     Meta-estimators such as :class:`sklearn.ensemble.BaggingClassifier` read it before they pass

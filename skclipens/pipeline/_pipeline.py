@@ -14,7 +14,7 @@ from .._utils._sklearn import routing_enabled
 from .._utils._versions import VersionsMixin
 from ._channels import warn_of_channels
 from ._checks import check_before_images
-from ._fitting import LikeTheLastStep, all_steps_or_none
+from ._fitting import SignatureOfLastStep, all_steps_or_none
 from ._readable import ReadableMixin
 
 _DOC = """{summary}
@@ -147,7 +147,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
             part.unreadable_label = self.unreadable_label
         return part
 
-    @LikeTheLastStep
+    @SignatureOfLastStep
     @all_steps_or_none
     def fit(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Embed the images and fit the steps, after checking parameters and labels.
