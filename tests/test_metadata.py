@@ -550,7 +550,10 @@ def test_copies_count_for_a_head_that_declines_weights(emoji):
             LinearDiscriminantHead().set_fit_request(sample_weight=b) for b in (True, False)
         )
         one, other = (
-            AdaptiveBackboneEnsemble(BACKBONE, head=head).fit(X[rows], y[rows]).experts_[0].head
+            AdaptiveBackboneEnsemble(BACKBONE, head=head, random_state=0)
+            .fit(X[rows], y[rows])
+            .experts_[0]
+            .head
             for head in (asks, declines)
         )
     assert_allclose(other.decision_function(X), one.decision_function(X), rtol=1e-4, atol=1e-4)
