@@ -30,15 +30,15 @@ def data():
 
 
 @pytest.fixture
-def few_judges(monkeypatch):
-    monkeypatch.setattr(_folds, "_MAX_JUDGES", CAP)
+def few_judges():
+    with _folds.judges_at_most(CAP):
+        yield
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=300))
 def test_judges_are_of_all_classes_as_often_as_these_are_there(labels):
     y = np.array(labels)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_folds, "_MAX_JUDGES", CAP)
+    with _folds.judges_at_most(CAP):
         judges = _folds.judging_rows(y)
         names = _folds.judging_rows(np.array([f"class {c}" for c in labels]))
     assert_array_equal(judges, names)
@@ -48,14 +48,14 @@ def test_judges_are_of_all_classes_as_often_as_these_are_there(labels):
     assert np.abs(np.bincount(y[judges], minlength=len(expected)) - expected).max() <= 1
 
 
-def test_of_many_rows_some_judge_as_they_would_among_all(data, monkeypatch):
+def test_of_many_rows_some_judge_as_they_would_among_all(data):
     X, y = data
     head = LinearDiscriminantHead(shrinkage=3.0)
     every, known = head.cross_fit(X, y)
     assert known.all()
-    monkeypatch.setattr(_folds, "_MAX_JUDGES", CAP)
-    some, known = head.cross_fit(X, y)
-    assert_array_equal(np.flatnonzero(known), _folds.judging_rows(y))
+    with _folds.judges_at_most(CAP):
+        some, known = head.cross_fit(X, y)
+        assert_array_equal(np.flatnonzero(known), _folds.judging_rows(y))
     assert_allclose(some[known], every[known], rtol=1e-4, atol=1e-4)
 
 

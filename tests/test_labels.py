@@ -33,7 +33,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
-from skclipens._utils import _folds
+from skclipens._utils._folds import judges_at_most
 from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.heads import (
@@ -44,7 +44,7 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
-from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
+from skclipens.labels import OpenSetClassifier, _issues, find_label_issues, suggest
 from skclipens.labels._issues import _by_noise
 from skclipens.labels._suggest import _herd
 
@@ -264,11 +264,20 @@ def test_the_only_row_of_a_class_has_no_quality(emoji):
 def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
     _, X, y = emoji
     if cv == 5:
-        monkeypatch.setattr(_folds, "_MAX_JUDGES", 60)
+        monkeypatch.setattr(_issues, "_MOST_ROWS", 60)
     with pytest.warns(UserWarning, match="are not judged") as caught:
         issues = find_label_issues(make(head="linear", cv=cv), X, y)
     (text,) = [str(one.message) for one in caught if "are not judged" in str(one.message)]
     assert text.startswith(f"{issues['label_quality'].isna().sum()} of 84 labels are not judged")
+
+
+def test_issues_are_found_among_more_rows_than_judge_a_fit(emoji, tmp_path):
+    _, X, y = emoji
+    clf = make(head=["linear", "kernel"], memory=str(tmp_path))
+    with judges_at_most(60):
+        clf.fit(X, y)
+        assert clf.cross_fit(X, y)[1].sum() == 60
+        assert find_label_issues(clf, X, y)["label_quality"].notna().all()
 
 
 def test_the_only_row_of_a_class_costs_no_other_row():

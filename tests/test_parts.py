@@ -39,7 +39,7 @@ from skclipens import (
     ResidualHead,
     make_backbone_pipeline,
 )
-from skclipens._utils import _folds
+from skclipens._utils._folds import judges_at_most
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.labels import OpenSetClassifier
@@ -219,17 +219,16 @@ def test_some_rows_are_read_in_the_order_that_is_asked_for(folder, table):
             read_embeddings(folder, rows=wrong)
 
 
-@pytest.mark.parametrize("max_judges", [10_000, 100])
+@pytest.mark.parametrize("max_judges", [5_000, 100])
 @pytest.mark.parametrize("shrinkage", ["auto", 0.1, 1e-6])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_fit_over_files_is_the_fit_in_memory(
-    folder, table, monkeypatch, max_judges, shrinkage, weighted
-):
+def test_a_fit_over_files_is_the_fit_in_memory(folder, table, max_judges, shrinkage, weighted):
     X, y = table
-    monkeypatch.setattr(_folds, "_MAX_JUDGES", max_judges)
     weights = np.random.default_rng(0).random(len(X)) if weighted else None
-    found = LinearDiscriminantHead(shrinkage=shrinkage).fit_from(folder, y, sample_weight=weights)
-    assert_same(found, LinearDiscriminantHead(shrinkage=shrinkage).fit(X, y, sample_weight=weights))
+    head = LinearDiscriminantHead(shrinkage=shrinkage)
+    with judges_at_most(max_judges):
+        found = clone(head).fit_from(folder, y, sample_weight=weights)
+        assert_same(found, clone(head).fit(X, y, sample_weight=weights))
     assert_array_equal(found.feature_names_in_, X.columns)
     assert len(pickle.dumps(found)) < 2 * found.coef_.nbytes  # no sums
 
@@ -367,22 +366,20 @@ def assert_same_ensemble(found, expected, X):
 @pytest.mark.parametrize(
     "max_judges, parameters",
     [
-        (10_000, {}),
+        (5_000, {}),
         (100, {}),
-        (10_000, {"head": ["zero-shot", "linear", "kernel"], "router": "static"}),
+        (5_000, {"head": ["zero-shot", "linear", "kernel"], "router": "static"}),
         (100, {"head": LinearDiscriminantHead(shrinkage=0.1), "router": "super-learner"}),
         (100, {"head": ["residual", "linear-all"], "router": "uniform", "calibrate": False}),
         (100, {"head": [ResidualHead(alpha=1e-8)], "router": "uniform", "calibrate": False}),
-        (10_000, {"class_weight": "balanced"}),
+        (5_000, {"class_weight": "balanced"}),
     ],
 )
-def test_an_ensemble_over_files_is_the_one_in_memory(
-    folder, table, monkeypatch, max_judges, parameters
-):
+def test_an_ensemble_over_files_is_the_one_in_memory(folder, table, max_judges, parameters):
     X, y = table
-    monkeypatch.setattr(_folds, "_MAX_JUDGES", max_judges)
     clf = AdaptiveBackboneEnsemble(random_state=0, **parameters)
-    found, expected = clone(clf).fit_from(folder, y), clone(clf).fit(X, y)
+    with judges_at_most(max_judges):
+        found, expected = clone(clf).fit_from(folder, y), clone(clf).fit(X, y)
     assert_same_ensemble(found, expected, X)
     assert_array_equal(predict_embeddings(found, folder)["label"], expected.predict(X))
 

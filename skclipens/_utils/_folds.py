@@ -1,5 +1,7 @@
 """Cross-validation folds for few rows per class, and checks of folds."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,7 +20,7 @@ from ._sklearn import HasMethods, Interval, RealNotInt
 from ._warnings import silent, warn
 
 # More rows would change temperatures and weights by less than their error.
-_MAX_JUDGES = 10_000
+_most_judges = ContextVar("largest number of rows that judge heads", default=5_000)
 _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
 FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
@@ -207,6 +209,21 @@ def is_one_shot(y):
     return not covers_most(index[sizes[index] > 1], len(sizes))
 
 
+def most_judges():
+    """Return the largest number of rows that judge heads."""
+    return _most_judges.get()
+
+
+@contextmanager
+def judges_at_most(n_rows):
+    """Let up to `n_rows` rows judge heads in this context."""
+    token = _most_judges.set(n_rows)
+    try:
+        yield
+    finally:
+        _most_judges.reset(token)
+
+
 def judging_rows(y, most=None):
     """Return the positions of the rows to judge by: all, or a subset if there are too many.
 
@@ -217,14 +234,14 @@ def judging_rows(y, most=None):
     y : ndarray of shape (n,)
         Labels, or positions of classes in their order.
     most : int or None
-        Largest number of rows. None: 10,000.
+        Largest number of rows. None: 5,000, or that of :func:`judges_at_most`.
 
     Returns
     -------
     ndarray of int
         In ascending order.
     """
-    most = most or _MAX_JUDGES
+    most = most or most_judges()
     if len(y) <= most:
         return np.arange(len(y))
     some = (np.arange(most) * len(y)) // most

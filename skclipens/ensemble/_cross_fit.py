@@ -45,7 +45,7 @@ class EnsembleCrossFitMixin:
         known : ndarray of shape (n,), bool
             Which rows were held out from all experts that could be judged. Not held out are: rows
             without a label or a weight; the only row of a class, if all heads learn from rows; and
-            rows that ``cv`` does not hold out, for instance if it is a fraction. At most 10,000
+            rows that ``cv`` does not hold out, for instance if it is a fraction. At most 5,000
             rows are held out.
 
         Raises

@@ -32,7 +32,7 @@ class FitFromMixin:
 
         Linear and residual heads are fitted by sums over the rows, in two passes, or one without
         residual heads. Kernel heads, temperatures and router are fitted on a sample of the rows
-        that is kept in memory: at most 10,000 held-out rows, and the rows that a kernel head draws.
+        that is kept in memory: at most 5,000 held-out rows, and the rows that a kernel head draws.
         The result is that of :meth:`fit` on all rows, up to rounding, if all images can be read and
         no row is a copy of another, since copies are not detected. ``memory`` is not used.
 

@@ -100,7 +100,7 @@ class CrossFitMixin:
             Rows whose logits can judge the head. For heads that add a correction to zero-shot
             logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not
             depend on them. Otherwise: rows that were held out from a head that knows their class.
-            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by at most 10,000
+            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by at most 5,000
             rows, the latter by none if it is a logistic regression. If a KernelHead is fitted on a
             sample, other rows of its groups do not judge it, unless `folds` are given.
 

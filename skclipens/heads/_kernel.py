@@ -76,7 +76,7 @@ class KernelHead(CrossFitTableHead):
         relative to the variance that it explains.
     max_rows : int, default=2000
         If there are more rows, the head is fitted on a stratified sample of this size, which has a
-        row of each class, and up to 10,000 of the others are only held out. Time grows with the
+        row of each class, and up to 5,000 of the others are only held out. Time grows with the
         cube of it, memory with the square. If there are more classes, one row of each is used.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None

@@ -90,8 +90,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
     left out in five folds. The formula of Sherman and Morrison gives all these discriminants from
     one eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row
     is farther from the mean of the m - 1 others of its class than a new row is from the mean of all
-    m, so its distance is divided by the expected ratio. Of more than 10,000 rows, a stratified
-    sample of 10,000 is held out, and 2,000 of these choose the shrinkage.
+    m, so its distance is divided by the expected ratio. Of more than 5,000 rows, a stratified
+    sample of 5,000 is held out, and 2,000 of these choose the shrinkage.
 
     The only row of a class cannot be held out. If the rows of at least half of the classes cannot
     be held out, nothing is searched: shrinkage and variance are 1. If at least half of the classes
@@ -213,7 +213,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Parts are read by joblib tasks, whose sums are added: by default in turn in this process,
         and in a :func:`joblib.parallel_config` context in several. On a Dask cluster, if a worker
         dies, another does its task. The result is that of :meth:`fit` on all rows, up to rounding.
-        For ``shrinkage="auto"``, at most 10,000 rows that choose it are kept. Copies of a row are
+        For ``shrinkage="auto"``, at most 5,000 rows that choose it are kept. Copies of a row are
         not detected and judge each other, so the result differs if there are any.
 
         Parameters

@@ -55,7 +55,7 @@ class ResidualHead(CrossFitTextHead):
     Notes
     -----
     The temperature of the correction is fitted on held-out predictions of the ridge regression, in
-    up to five folds and for at most 10,000 rows. The only row of a class cannot be held out. If
+    up to five folds and for at most 5,000 rows. The only row of a class cannot be held out. If
     that holds for at least half of the classes, the temperature is
     :math:`\min(0.75, 0.2 + 3 (1 - r))` with :math:`r = \min(1, (l + 2 / n) / \log C)`. Here l is
     the log-loss of the prompts on the n training rows, and log C that of guessing: the less the

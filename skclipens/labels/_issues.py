@@ -8,7 +8,7 @@ from scipy.special import expit, logit, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_copies
-from .._utils._folds import has_peer
+from .._utils._folds import has_peer, judges_at_most
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
@@ -21,6 +21,7 @@ from ._held_out import checked_labels, held_out_logits, numbers_to_compare, refu
 # The fit starts with each share of wrong labels, and the temperature that then fits best: from
 # another one it may not reach it, if a classifier is very sure.
 _SHARES, _LOG_TEMPERATURES = (0.02, 0.2, 0.5), range(-3, 6)
+_MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
 
 
 @validate_params(
@@ -77,7 +78,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
           held out, such as the only row of its class, or its image cannot be read. Also NaN if
-          ``cross_fit`` of the estimator does not hold out the row: it holds out at most 10,000
+          ``cross_fit`` of the estimator does not hold out the row: it holds out at most 100,000
           rows, and only those in the test parts of its own ``cv``;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
 
@@ -135,9 +136,10 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     check_labels(y)
     _, classifier, X, gaps = embedded_once(estimator, X, y)
     classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], gaps)
-    logits, is_judged = held_out_logits(
-        classifier, X, labels, groups=groups, cv=cv, random_state=random_state
-    )
+    with judges_at_most(_MOST_ROWS):
+        logits, is_judged = held_out_logits(
+            classifier, X, labels, groups=groups, cv=cv, random_state=random_state
+        )
     _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
     known = ~gaps
@@ -166,7 +168,8 @@ def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
         why = "A fold is left out if it trains on a class alone: give smaller groups, or more rows."
         if hasattr(classifier, "cross_fit"):
             why = (
-                "An ensemble is judged by 10,000 rows at most, and by those that its cv holds out. "
+                f"Of an ensemble, {_MOST_ROWS:,} rows are held out at most, of those that its cv "
+                "holds out. "
                 "Pass more rows in parts that have all classes, and set cv to a number of folds, "
                 "each row being in one of them."
             )
