@@ -35,7 +35,9 @@ def _corrections(factor):
 
 _NEAREST = {"UNJUDGED_C": None}
 _LESS_APART = {"UNJUDGED_SPREAD": 0.6, "UNJUDGED_POWER": 8}
-# Parameters of the ensemble, constants for its fit, and features if these are not all.
+_CODES = {"labels": "codes"}
+# Parameters of the ensemble, constants for its fit, features if these are not all, and whether
+# labels are numbers without names.
 VARIANTS = {
     DEFAULT: {},
     FORMER: {
@@ -64,6 +66,8 @@ VARIANTS = {
     "router: Super Learner by log-loss, which averages probabilities": {
         "router": SuperLearnerRouter(loss="log_loss")
     },
+    "codes as labels: the default": _CODES,
+    "codes as labels: linear heads alone, as it was": _CODES | {"head": ["linear", "linear-all"]},
     "prompts: temperatures by labels alone, as it was": {"one_shot": {"PRIOR_RATE": 0.0}},
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
     "one shot: less apart, as it was": {"one_shot": {"UNJUDGED_POWER": 4}},
@@ -101,20 +105,22 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
     """
     y = np.asarray(dataset.y)
     X = draws.embed(dataset, backbones, columns)
-    blocks, prompts = blocks_of(backbones, columns), dataset.prompts
+    blocks, codes = blocks_of(backbones, columns), np.unique(y, return_inverse=True)[1]
 
     def run_draw(draw, train, test):
         found = {}
         with TemporaryDirectory() as memory:
-            of_draw = prompts | {"random_state": draw, "memory": Memory(memory, verbose=0)}
+            of_draw = {"random_state": draw, "memory": Memory(memory, verbose=0)}
             for name in variants:
+                are_codes = "labels" in VARIANTS[name]
+                labels, prompts = (codes, {}) if are_codes else (y, dataset.prompts)
                 if len(train) > len(set(y[train])) and name.startswith("one shot"):
                     found[name] = found[DEFAULT]  # its constants are not used here
                     continue
                 features = VARIANTS[name].get("features", _systems.BOTH)
                 names, kept = _systems.columns_of(features, blocks)
-                clf = _fit(name, X[train][:, kept], y[train], names, of_draw)
-                found[name] = clf.score(X[test][:, kept], y[test])
+                clf = _fit(name, X[train][:, kept], labels[train], names, of_draw | prompts)
+                found[name] = clf.score(X[test][:, kept], labels[test])
                 if name == DEFAULT:
                     found |= _references(clf, X[test], y[test])
         return [{"system": one, "accuracy": score} for one, score in found.items()]
@@ -124,7 +130,8 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
 
 
 def _fit(name, X, y, blocks, options):
-    variant = {key: value for key, value in VARIANTS[name].items() if key != "features"}
+    given = VARIANTS[name].items()
+    variant = {key: value for key, value in given if key not in ("features", "labels")}
     constants = variant.pop("one_shot", {})
     if constants:  # which are not part of the keys of the memory
         options = options | {"memory": None}

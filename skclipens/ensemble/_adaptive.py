@@ -78,9 +78,9 @@ class AdaptiveBackboneEnsemble(
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
           heads on other blocks except pooled features, one linear head on all blocks together, and
-          a kernel head. If labels are numbers without ``class_names``, linear heads only. If at
-          least half of the classes have one row, no row can judge a head on one block, so only the
-          two heads on all blocks learn.
+          a kernel head. If labels are numbers without ``class_names``, linear heads and the kernel
+          head only. If at least half of the classes have one row, no row can judge a head on one
+          block, so only the two heads on all blocks learn.
     router : str or router, default="shrunk"
         How the experts are combined.
 

@@ -117,7 +117,7 @@ def _auto(blocks, named_classes, one_shot):
         "residual": named,
         "linear": others,
         LINEAR_ALL: of_all,
-        KERNEL: _blocks_for(KERNEL, blocks) if named else [],
+        KERNEL: _blocks_for(KERNEL, blocks) if any(block.backbone for block in blocks) else [],
     }
     if one_shot:  # no row can judge heads on single blocks
         kinds |= {"residual": [], "linear": [] if of_all else others}
