@@ -421,6 +421,17 @@ def test_a_head_that_searches_by_itself_gets_the_groups_of_its_rows(emoji):
     assert clf.experts_[0].head.C_ == alone.C_
 
 
+def test_a_search_as_a_head_gets_the_groups_for_its_folds(iris):
+    X, y = iris
+    groups = np.arange(60) % 12
+    search = GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 10]}, cv=GroupKFold(3))
+    clf = make(head=search).fit(X, y, groups=groups)
+    for expert in clf.experts_:
+        of_expert = clone(search).fit(X[:, expert.block.columns], y, groups=groups)
+        found = expert.head.cv_results_["mean_test_score"]
+        np.testing.assert_array_equal(found, of_expert.cv_results_["mean_test_score"])
+
+
 # In scikit-learn's tools, with and without its routing of metadata
 
 

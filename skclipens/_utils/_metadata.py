@@ -10,7 +10,7 @@ from sklearn.utils.validation import has_fit_parameter
 from ._folds import codes_of
 from ._linalg import some_of
 from ._sample_arguments import MOST_WEIGHT, check_groups, check_weights, scaled_shares
-from ._sklearn import routing_enabled
+from ._sklearn import BaseSearchCV, routing_enabled
 
 METADATA = ("sample_weight", "groups")
 
@@ -27,7 +27,7 @@ def metadata_taken(estimator):
     """Return which metadata the ``fit`` of an estimator takes.
 
     This depends on its requests if scikit-learn's metadata routing is enabled, else on its
-    signature.
+    signature. A search, such as GridSearchCV, passes groups to its cv.
 
     Returns
     -------
@@ -36,6 +36,8 @@ def metadata_taken(estimator):
     if routing_enabled() and hasattr(estimator, "get_metadata_routing"):
         asked = get_routing_for_object(estimator).consumes("fit", METADATA)
         return tuple(name for name in METADATA if name in asked)
+    if isinstance(estimator, BaseSearchCV):
+        return ("groups",)
     return tuple(name for name in METADATA if has_fit_parameter(estimator, name))
 
 

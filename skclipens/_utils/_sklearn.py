@@ -6,6 +6,7 @@ from functools import partial, wraps
 
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context, is_classifier
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
@@ -20,6 +21,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from ._warnings import each_warning_once
 
 __all__ = [
+    "BaseSearchCV",
     "HasMethods",
     "InOrder",
     "Interval",
