@@ -13,6 +13,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest, SelectorMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
+    GridSearchCV,
     GroupKFold,
     KFold,
     PredefinedSplit,
@@ -33,7 +34,7 @@ from skclipens import (
 )
 from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
-from skclipens.model_selection import FewShotSplit, compare_with_baselines
+from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 LOGISTIC = "logistic regression, all columns"
@@ -253,6 +254,48 @@ def test_groups_stay_together(table, labels):
         compare_with_baselines(clf, known, labels, cv=cv, groups=groups, baselines=baselines)
     with pytest.raises(AssertionError, match="on both sides"):
         compare_with_baselines(clf, known, labels, cv=StratifiedKFold(2), baselines=baselines)
+
+
+def test_rows_of_a_group_are_no_more_evidence_than_one_row(table, labels):
+    clf = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+    baselines = {"most frequent": DummyClassifier()}
+    halves = [np.arange(60)[i::2] for i in range(2)]
+    cv = [(halves[i], halves[1 - i]) for i in range(2)]
+    one = compare_with_baselines(clf, table, labels, cv=cv, baselines=baselines)
+    places, groups = np.arange(180).reshape(60, 3), np.repeat(np.arange(60), 3)
+    cv = [[places[rows].ravel() for rows in sides] for sides in cv]
+    three = compare_with_baselines(
+        clf, table.iloc[groups], labels[groups], cv=cv, groups=groups, baselines=baselines
+    )
+    searched = [LOGISTIC]  # its penalty is of three times as many rows
+    pd.testing.assert_frame_equal(three.drop(searched), one.drop(searched), atol=1e-6)
+
+
+def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels, monkeypatch):
+    groups, folds, given = np.arange(60) // 2, [], []
+
+    class Search(GridSearchCV):
+        def fit(self, X, y):
+            folds.extend((X.index[train] // 2, X.index[test] // 2) for train, test in self.cv)
+            return super().fit(X, y)
+
+    class Ensemble(AdaptiveBackboneEnsemble):
+        def fit(self, X, y, *, sample_weight=None, groups=None):
+            given.append(groups)
+            return super().fit(X, y, sample_weight=sample_weight, groups=groups)
+
+    monkeypatch.setattr(_compare, "GridSearchCV", Search)
+    baselines = {
+        "other": Ensemble(head="linear-all", random_state=0),
+        "search": GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1]}, cv=GroupKFold(3)),
+    }
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    X = table.reset_index(drop=True)
+    found = compare_with_baselines(clf, X, labels, cv=2, groups=groups, baselines=baselines)
+    assert len(folds) == 2 * 3
+    assert not any(np.intersect1d(*fold).size for fold in folds)
+    assert [len(some) for some in given] == [30, 30]
+    assert found.loc["other", ["gain", "low", "high"]].tolist() == [0, 0, 0]
 
 
 def test_copies_do_not_answer_for_each_other(table, labels):

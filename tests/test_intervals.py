@@ -48,6 +48,13 @@ def test_what_is_not_tested_does_not_count(data):
 
 @given(measured())
 @settings(max_examples=40)
+def test_groups_of_three_like_images_count_as_one_image(data):
+    in_groups = paired_interval(*(3 * np.asarray(one, int) for one in data))
+    np.testing.assert_allclose(in_groups, paired_interval(*data), atol=1e-6)
+
+
+@given(measured())
+@settings(max_examples=40)
 def test_many_systems_have_the_replicates_of_each(data):
     ours, theirs, tested = data
     stacked = crossed_bootstrap(np.stack([ours, theirs]), tested, n_replicates=50)

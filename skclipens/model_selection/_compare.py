@@ -6,16 +6,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from .._utils._copies import groups_of_pictures, numbers_of
-from .._utils._folds import check_folds, folds_of_some, splitter_of
+from .._utils._folds import check_folds, codes_of, few_shot_folds, folds_of_some, splitter_of
 from .._utils._labels import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._messages import listed
+from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
@@ -28,7 +29,7 @@ from ..embedding._once import embedded_once
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
-from ._intervals import mean_of, paired_interval
+from ._intervals import paired_interval
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
 LOGISTIC = "logistic regression, all columns"
@@ -47,8 +48,9 @@ def compare_with_baselines(
 
     - ``"ensemble"``;
     - ``"logistic regression, all columns"``, whose C is chosen from 0.1, 1, 10, 100 and 1000 by
-      cross-validation on the training rows; if a class has one row, C is 10. If the table has other
-      columns beside embeddings, all are first scaled to the same variance;
+      cross-validation on the training rows, which keeps `groups` and copies together; if a class
+      has one row, C is 10. If the table has other columns beside embeddings, all are first scaled
+      to the same variance;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
       that belong to none. The best of them is optimistic, since it is chosen by the test rows.
       A backbone is left out if a head is made for other backbones;
@@ -72,7 +74,8 @@ def compare_with_baselines(
         which keep `groups` together, or else copies of a row. The indices of splits refer to all
         rows of X, including those that are left out.
     groups : array-like of shape (n,), default=None
-        Rows that belong together, such as pictures of one object; passed to `cv` and the ensembles.
+        Rows that belong together, such as pictures of one object; passed to `cv`, the ensembles,
+        and the baselines that take groups.
     baselines : dict of str to classifier, default=None
         Further classifiers, which are fitted on the output of the steps before the ensemble.
     n_jobs : int, default=None
@@ -86,8 +89,9 @@ def compare_with_baselines(
         A row for each classifier, with the columns ``accuracy`` and ``std``, the mean and standard
         deviation over splits; ``gain``, the accuracy of the ensemble minus this one; and ``low``
         and ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits.
-        All are fractions, not percent. If the steps keep other backbones in each split, a row that
-        only some splits have, and its gain over the ensemble, are of those splits.
+        Rows of one group, or else copies of a row, are drawn together. All are fractions, not
+        percent. If the steps keep other backbones in each split, a row that only some splits have,
+        and its gain over the ensemble, are of those splits.
 
     Raises
     ------
@@ -138,11 +142,12 @@ def compare_with_baselines(
     X, y, groups = indexable(X, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         before = _embedding_once(before, folder)
-        splits = _splits(cv, X, y, groups, before, ensemble)
+        splits, copies = _splits(cv, X, y, groups, before, ensemble)
         calls = ((before, ensemble, baselines, X, y, groups, *split) for split in splits)
         with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
             found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
-    return _summary(found, splits, len(y))
+    units = copies if groups is None else groups
+    return _summary(found, splits, np.arange(len(y)) if units is None else codes_of(units))
 
 
 def _checked_names(baselines):
@@ -202,7 +207,7 @@ def _embedding_once(before, folder):
 
 
 def _splits(cv, X, y, groups, before, ensemble):
-    """Return the positions of training and test rows of each split.
+    """Return the positions of training and test rows of each split, and copies as groups or None.
 
     If `cv` is an int and there are no groups, copies of a row stay together. Otherwise, copies in
     both parts give a warning. Rows of one picture that differ only in columns of no backbone count
@@ -225,7 +230,7 @@ def _splits(cv, X, y, groups, before, ensemble):
                 f"{seen.sum()} of {len(seen)} test rows are copies of training rows, as where a "
                 "picture is there twice, so accuracies are too high. Leave copies out."
             )
-    return splits
+    return splits, copies
 
 
 def _groups_of_pictures(X, y, before, blocks):
@@ -289,7 +294,8 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
     fitted = clone(ensemble)
     found = {ENSEMBLE: right(fitted, **groups)}
     with few_rows_per_class(), silent("lbfgs failed to converge"):
-        found[LOGISTIC] = right(_logistic_regression(y_train, _backbones_of(fitted)))
+        logistic = _logistic_regression(X_train, y_train, _backbones_of(fitted), **groups)
+        found[LOGISTIC] = right(logistic)
     alone = {
         f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=blocks), **groups)
         for backbone, blocks in _blocks_of_each(fitted).items()
@@ -302,19 +308,21 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
         found[PROMPTS] = right(clone(ensemble).set_params(**plain, **texts), **groups)
     if alone and len(alone) == len(_named_backbones_of(fitted)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
-    return found | {name: right(clone(one)) for name, one in baselines.items()}
+    return found | {
+        name: right(clone(one), **taken_of(groups, one)) for name, one in baselines.items()
+    }
 
 
-def _logistic_regression(y, backbones):
+def _logistic_regression(X, y, backbones, groups=None):
     """Return a logistic regression whose C is searched.
 
     Columns are standardised if only some belong to a backbone, since others may have any unit.
     """
     one = LogisticRegression(C=10, max_iter=1000)
-    smallest = np.unique(np.asarray(y), return_counts=True)[1].min()
-    if smallest > 1:
-        folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=0)
-        one = GridSearchCV(one, _STRENGTHS, cv=folds)
+    if np.unique(y, return_counts=True)[1].min() > 1:
+        options = {"every_class": True, "random_state": 0}
+        if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
+            one = GridSearchCV(one, _STRENGTHS, cv=folds)
     is_mixed = None in backbones and len(backbones) > 1
     return make_pipeline(StandardScaler(), one) if is_mixed else one
 
@@ -358,24 +366,32 @@ def _in_order(found):
     return sorted(names, key=lambda name: places.get(name, 2 if name.endswith(_ALONE) else 5))
 
 
-def _summary(found, splits, n_rows):
-    """Return accuracies and gains of classifiers, given their correct test rows in each split."""
+def _summary(found, splits, units):
+    """Return accuracies and gains of classifiers, given their correct test rows in each split.
+
+    `units` has the number of the group of each row, which intervals resample.
+    """
     import pandas as pd
 
     rows = {}
     for name in _in_order(found):
         there = [i for i, of_split in enumerate(found) if name in of_split]
-        tests = [splits[i][1] for i in there]
-        right, of_ensemble, tested = np.zeros((3, len(there), n_rows), bool)
-        for row, (i, test) in enumerate(zip(there, tests, strict=True)):
-            tested[row, test] = True
-            right[row, test], of_ensemble[row, test] = found[i][name], found[i][ENSEMBLE]
-        accuracies = [right[row, test].mean() for row, test in enumerate(tests)]
+        accuracies = [found[i][name].mean() for i in there]
         std = np.std(accuracies, ddof=1) if len(accuracies) > 1 else np.nan
         gain = (np.nan,) * 3
         if name != ENSEMBLE:
-            gain = paired_interval(of_ensemble, right, tested)
-        rows[name] = [mean_of(right, tested), std, *gain]
+            tests = [units[splits[i][1]] for i in there]
+            ours, theirs = ([found[i][one] for i in there] for one in (ENSEMBLE, name))
+            tested = [np.ones(len(test)) for test in tests]
+            totals = (_totals(tests, values, units) for values in (ours, theirs, tested))
+            gain = paired_interval(*totals)
+        rows[name] = [np.mean(accuracies), std, *gain]
     return pd.DataFrame.from_dict(
         rows, orient="index", columns=["accuracy", "std", "gain", "low", "high"]
     )
+
+
+def _totals(tests, values, units):
+    """Return the sums of values of test rows for each split and unit."""
+    n_units = units.max() + 1
+    return [np.bincount(*one, minlength=n_units) for one in zip(tests, values, strict=True)]

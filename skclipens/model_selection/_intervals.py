@@ -26,9 +26,11 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
     ----------
     values : array-like of shape (..., D, N)
         The values to average, of D draws and N images: 1 if a system is right and 0 if it is
-        wrong, or the difference of two systems.
-    tested : array-like of shape (D, N), bool, default=None
-        Which images a draw tests. Images are matched over draws by their position. None: all.
+        wrong, or the difference of two systems. Where images are resampled in groups, such as
+        those of a patient, N is the number of groups, and values are sums over their images.
+    tested : array-like of shape (D, N), bool or int, default=None
+        Which images a draw tests, or how many of each group. They are matched over draws by their
+        position. None: all.
     n_replicates : int
     random_state : int
 
@@ -38,7 +40,7 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
     """
     values = np.asarray(values, np.float32)
     n_draws, n_images = values.shape[-2:]
-    tested = np.ones((n_draws, n_images), bool) if tested is None else np.asarray(tested, bool)
+    tested = np.ones((n_draws, n_images)) if tested is None else np.asarray(tested)
     values = np.where(tested, values, 0)
     rng = np.random.default_rng(random_state)
     at_once = max(_MAX_COUNTS // n_images, 1)
@@ -72,7 +74,7 @@ def _counts(rng, n_replicates, n, size):
 def mean_of(values, tested=None):
     """Return the mean over draws of means over the images they test, (..., D, N) to (...)."""
     values = np.asarray(values, float)
-    tested = np.ones(values.shape[-2:], bool) if tested is None else np.asarray(tested, bool)
+    tested = np.ones(values.shape[-2:]) if tested is None else np.asarray(tested)
     return (np.where(tested, values, 0).sum(axis=-1) / tested.sum(axis=-1)).mean(axis=-1)
 
 
@@ -87,8 +89,8 @@ def paired_interval(ours, theirs, tested=None, *, level=LEVEL, **options):
 
     Parameters
     ----------
-    ours, theirs : array-like of shape (D, N), bool
-        Which images each system classifies correctly.
+    ours, theirs : array-like of shape (D, N), bool or int
+        Which images each system classifies correctly, or how many of each group.
     tested, level, options
         As in :func:`crossed_bootstrap` and :func:`ends`.
 
