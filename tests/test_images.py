@@ -14,7 +14,8 @@ from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffTags
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from skclipens.exceptions import ImageError, SuspectedMistakeWarning
 from skclipens.images import as_image_list, load_image
@@ -241,6 +242,23 @@ def test_a_picture_that_was_turned_in_memory_is_not_turned_again(orientation):
     small = stored.resize((24, 16), Image.Resampling.NEAREST)
     np.testing.assert_array_equal(pixels(small), UPRIGHT[::2, ::2])
     assert load_image(stored.resize((40, 40))).getpixel((5, 5)) == RED
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_a_tiff_file_of_16_bits_with_a_plane_for_each_channel(order):
+    pixels = np.random.default_rng(0).integers(0, 2**16, (3, 20, 30), np.uint16)
+    tags = ImageFileDirectory_v2(prefix={"<": b"II", ">": b"MM"}[order[0]])
+    given = {"BitsPerSample": (16, 16, 16), "SamplesPerPixel": 3, "PlanarConfiguration": 2}
+    given |= {"ImageWidth": 30, "ImageLength": 20, "RowsPerStrip": 20}
+    given |= {"StripOffsets": (0, 1200, 2400), "StripByteCounts": (1200, 1200, 1200)}
+    for name, value in {**given, "PhotometricInterpretation": 2}.items():
+        tags[next(tag for tag, known in TiffTags.TAGS_V2.items() if known.name == name)] = value
+    file = io.BytesIO()
+    tags.save(file)
+    file.write(pixels.astype(order).tobytes())
+    for image in (file.getvalue(), Image.open(file)):
+        found = np.asarray(load_image(image), int)
+        assert np.abs(found - pixels.transpose(1, 2, 0) // 256).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

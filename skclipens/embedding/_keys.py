@@ -17,7 +17,7 @@ from ..images._pillow_warnings import recorded
 
 # Increment it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. Rows that were stored before are then unused, and evicted in time.
-PREPROCESS_VERSION = 3
+PREPROCESS_VERSION = 4
 
 # With decode="auto", sides of a decoded picture have at least this many times the pixels of the
 # resized one: see benchmarks/decoding.py.

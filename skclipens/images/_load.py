@@ -23,6 +23,7 @@ from ._ranges import (
     DARK,
     check_pixel_range,
     deep_grey,
+    read_planes_as_deep,
     to_uint8,
     top_of,
     warn_of_dark_rgb,
@@ -292,6 +293,7 @@ def _picture_to_rgb(picture, name):
     """Return an RGB copy of a PIL image of any mode, upright and on white."""
     if 0 in picture.size:
         raise image_error(name, f"it has no pixels (size {picture.size})", "Drop the row.")
+    read_planes_as_deep(picture)
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
     orientation = _orientation(picture)
     if _is_deep(picture):

@@ -7,7 +7,8 @@ from ._errors import image_error
 from ._pillow_warnings import doubt
 
 DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
-_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # a tag of TIFF
+_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # tags of TIFF, and values
+_BITS, _PLANES, _ONE_PER_CHANNEL = 258, 284, 2
 _FEW = 1e-3  # of the pixels
 _N_PLACES = 16  # pixels that are looked at first
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
@@ -40,6 +41,21 @@ def _is_negative(picture):
         and picture.mode.startswith("I;16")
         and picture.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE
     )
+
+
+def read_planes_as_deep(picture):
+    """Let Pillow read planes of 16 bits as such, where it takes each byte for a pixel.
+
+    It does so in an uncompressed TIFF file that holds one channel after the other.
+    """
+    if picture.format != "TIFF" or picture.tag_v2.get(_PLANES) != _ONE_PER_CHANNEL:
+        return
+    if 16 in picture.tag_v2.get(_BITS, ()):
+        deep = ";16B" if picture.tag_v2.prefix == b"MM" else ";16L"
+        picture.tile = [
+            one._replace(args=(one.args[0] + deep, *one.args[1:])) if len(one.args[0]) == 1 else one
+            for one in picture.tile
+        ]
 
 
 def top_of(dtype):
