@@ -379,6 +379,17 @@ def test_a_class_of_one_group_is_not_held_out_as_a_whole(random_state, iris):
         make(cv=0.5).fit(X, y, groups=y)
 
 
+@pytest.mark.parametrize("cv", [3, 0.3])
+def test_what_groups_are_called_plays_no_part(iris, cv):
+    X, y = iris
+    groups = np.arange(60) % 12
+    names = np.array([f"patient {name}" for name in np.random.default_rng(0).permutation(12)])
+    found = [
+        make(cv=cv).fit(X, y, groups=some).predict_proba(X) for some in (groups, names[groups])
+    ]
+    np.testing.assert_array_equal(*found)
+
+
 def test_more_folds_than_groups_are_as_many_as_groups(iris):
     X, y = iris
     groups = np.arange(60) % 2
