@@ -375,6 +375,32 @@ def test_a_head_whose_cross_fit_takes_no_groups_gets_folds_of_them(emoji):
     assert all(not set(groups[train]) & set(groups[test]) for train, test in folds)
 
 
+class TakesGroups(LogisticRegression):
+    """Keeps the groups of each fit."""
+
+    given = []
+
+    def fit(self, X, y, groups=None):
+        self.given.append(groups)
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("wrap", [clone, lambda one: make_pipeline(StandardScaler(), one)])
+@pytest.mark.parametrize("ask", ["issues", "open set"])
+def test_a_classifier_that_is_cross_validated_gets_the_groups_of_its_rows(emoji, wrap, ask):
+    _, X, y = emoji
+    groups, clf = np.arange(84) // 2, wrap(TakesGroups())
+    TakesGroups.given.clear()
+    if ask == "issues":
+        find_label_issues(clf, X, y, groups=groups, cv=3)
+    else:
+        OpenSetClassifier(clf, cv=3).fit(X, y, groups=groups)
+    of_all, *of_folds = TakesGroups.given
+    np.testing.assert_array_equal(of_all, groups)
+    assert len(of_folds) == 3
+    assert sum(len(np.unique(some)) for some in of_folds) == 2 * 42  # each is in two of three
+
+
 # Pictures to label next
 
 

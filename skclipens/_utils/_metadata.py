@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
@@ -64,9 +65,17 @@ def metadata_for(estimator, given="sample_weight", **metadata):
 
 
 def taken_of(metadata, estimator):
-    """Return the metadata that are not None and that the ``fit`` of an estimator takes."""
+    """Return the metadata that are not None and that the ``fit`` of an estimator takes.
+
+    A plain Pipeline takes groups for its last step, by another name.
+    """
     taken = metadata_taken(estimator)
-    return {name: metadata[name] for name in taken if metadata.get(name) is not None}
+    found = {name: metadata[name] for name in taken if metadata.get(name) is not None}
+    if isinstance(estimator, Pipeline) and "groups" not in taken and not routing_enabled():
+        name, last = estimator.steps[-1]
+        of_last = taken_of({"groups": metadata.get("groups")}, last)
+        found |= {f"{name}__{key}": value for key, value in of_last.items()}
+    return found
 
 
 def rows_of(metadata, rows):

@@ -13,6 +13,7 @@ from .._utils._folds import few_shot_folds
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
 from .._utils._linalg import take_columns, unit_rows
+from .._utils._metadata import rows_of, taken_of
 from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
@@ -64,12 +65,13 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
                 options["groups"] = groups
         logits, known = estimator.cross_fit(X, y, **options)
         return _comparable(estimator, np.asarray(logits)), known
-    estimator.fit(X, y)
+    given = taken_of({"groups": groups}, estimator)
+    estimator.fit(X, y, **given)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
     compared = numbers_to_compare(estimator, X) if groups is None else None
     for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=compared):
-        part = clone(estimator).fit(safe_indexing(X, train), y[train])
+        part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)
         logits[np.ix_(test, columns)] = logits_of(part, safe_indexing(X, test))
         known[test] = True
