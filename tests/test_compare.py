@@ -298,6 +298,16 @@ def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels,
     assert found.loc["other", ["gain", "low", "high"]].tolist() == [0, 0, 0]
 
 
+def test_what_groups_are_called_plays_no_part(table, labels):
+    groups, names = np.arange(60) // 3, np.random.default_rng(0).permutation(20)
+    clf = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+    numbered, named = (
+        compare_with_baselines(clf, table, labels, cv=3, groups=some)
+        for some in (groups, names[groups].astype(str))
+    )
+    pd.testing.assert_frame_equal(numbered, named)
+
+
 def test_copies_do_not_answer_for_each_other(table, labels):
     rows = np.r_[0:60:2, 0:60:2]
     X, y = table.iloc[rows], labels[rows]

@@ -103,7 +103,7 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(n_folds, shuffle=shuffle, random_state=random_state if shuffle else None)
     if groups is not None:  # so that folds do not depend on the names
-        y, groups = _by_appearance(y), _by_appearance(groups)
+        y, groups = by_appearance(y), by_appearance(groups)
     rows = np.flatnonzero(has_peer(y)) if every_class else np.arange(len(y))
     folds = _split(splitter, y[rows], some_of(groups, rows))
     folds = drop_unseen_classes(folds if groups is not None else _taught(folds, y[rows]), y[rows])
@@ -156,7 +156,7 @@ def codes_of(labels):
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _by_appearance(labels):
+def by_appearance(labels):
     """Return labels or groups as integers from 0, in the order in which they appear."""
     _, first, place = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[place]
@@ -332,7 +332,7 @@ def _split_once(y, size, groups, *, random_state):
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=size, random_state=random_state)
     try:
-        train, test = _split(splitter, y, None if groups is None else _by_appearance(groups))[0]
+        train, test = _split(splitter, y, None if groups is None else by_appearance(groups))[0]
         own = np.arange(len(y)) if groups is None else np.asarray(groups)
         # A class that is one group goes back to train, since heads would not know it otherwise.
         lone = test[~np.isin(y[test], y[train]) & (groups is not None)]

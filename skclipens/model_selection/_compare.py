@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from .._utils._copies import groups_of_pictures, numbers_of
-from .._utils._folds import check_folds, codes_of, few_shot_folds, folds_of_some, splitter_of
+from .._utils._folds import by_appearance, check_folds, few_shot_folds, folds_of_some, splitter_of
 from .._utils._labels import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._messages import listed
@@ -147,7 +147,7 @@ def compare_with_baselines(
         with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
             found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
     units = copies if groups is None else groups
-    return _summary(found, splits, np.arange(len(y)) if units is None else codes_of(units))
+    return _summary(found, splits, np.arange(len(y)) if units is None else by_appearance(units))
 
 
 def _checked_names(baselines):
@@ -219,7 +219,8 @@ def _splits(cv, X, y, groups, before, ensemble):
     copies = _groups_of_pictures(X, y, before, ensemble.blocks)
     if isinstance(cv, Integral):
         groups = copies if groups is None else groups
-        cv = cv if groups is None else StratifiedGroupKFold(cv)
+        if groups is not None:
+            cv, groups = StratifiedGroupKFold(cv), by_appearance(groups)  # names play no part
     splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
     splits = check_folds(splits, len(y), "cv", groups)
     _warn_of_new_classes(splits, y, isinstance(given, Integral))
