@@ -130,6 +130,15 @@ def test_coverage(n_draws, images, draws, noise, least):
     assert least <= held / n_trials <= 1
 
 
+def test_folds_are_covered_with_caution():
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(200):
+        tested = rng.permutation(100) % 5 == np.arange(5)[:, None]
+        low, high = ends(crossed_bootstrap(rng.standard_normal(100) * tested, tested))
+        held += low <= 0 <= high
+    assert held / 200 >= 0.98
+
+
 def systems(rng, n_draws, n_images):
     """Two systems that are right or wrong, by an image's difficulty and a draw's luck."""
     image = rng.normal(0.5, 1.5, n_images) + rng.normal(0, 0.7, (2, 1, n_images))
