@@ -298,6 +298,17 @@ def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels,
     assert found.loc["other", ["gain", "low", "high"]].tolist() == [0, 0, 0]
 
 
+def test_splits_that_keep_groups_together_give_no_warning(table, labels, recwarn):
+    groups = np.arange(60) // 2
+    sites = groups % 3  # such as hospitals, each with its own patients
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    compare_with_baselines(clf, table, labels, cv=PredefinedSplit(sites), groups=groups)
+    clf.set_params(cv=PredefinedSplit(sites)).fit(table, labels, groups=groups)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="has rows of the group 0 in train and test"):
+        clf.fit(table, labels, groups=groups % 2 + np.arange(60) // 20 * 2)
+
+
 def test_what_groups_are_called_plays_no_part(table, labels):
     groups, names = np.arange(60) // 3, np.random.default_rng(0).permutation(20)
     clf = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)

@@ -222,8 +222,9 @@ def _splits(cv, X, y, groups, before, ensemble):
         groups = copies if groups is None else groups
         if groups is not None:
             cv, groups = StratifiedGroupKFold(cv), by_appearance(groups)  # names play no part
-    splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
-    splits = check_folds(splits, len(y), "cv", groups)
+    splitter = splitter_of(cv, y, classifier=True)
+    with silent("The groups parameter is ignored"):  # what is split is checked
+        splits = check_folds(splitter.split(X, y, groups), len(y), "cv", groups)
     _warn_of_new_classes(splits, y, isinstance(given, Integral))
     if copies is not None:
         seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
