@@ -298,6 +298,20 @@ def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels,
     assert found.loc["other", ["gain", "low", "high"]].tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.arange(60)[:, None] // 2, r"groups has shape \(60, 1\), but y has \(60,\)"),
+        ([None, *range(59)], "groups has no group for row 0"),
+        ("patient", "groups is a str"),
+    ],
+)
+def test_groups_are_checked_before_they_are_split(table, labels, groups, message):
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    with pytest.raises(ValueError, match=message):
+        compare_with_baselines(clf, table, labels, cv=2, groups=groups)
+
+
 def test_splits_that_keep_groups_together_give_no_warning(table, labels, recwarn):
     groups = np.arange(60) // 2
     sites = groups % 3  # such as hospitals, each with its own patients

@@ -18,7 +18,7 @@ from .._utils._linalg import some_of
 from .._utils._messages import listed
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
-from .._utils._sample_arguments import warn_of_other_order
+from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
@@ -139,6 +139,7 @@ def compare_with_baselines(
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
+    groups = check_groups(groups, len(y))
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -396,5 +397,4 @@ def _summary(found, splits, units):
 
 def _totals(tests, values, units):
     """Return the sums of values of test rows for each split and unit."""
-    n_units = units.max() + 1
-    return [np.bincount(*one, minlength=n_units) for one in zip(tests, values, strict=True)]
+    return [np.bincount(*one, minlength=units.max() + 1) for one in zip(tests, values, strict=True)]
