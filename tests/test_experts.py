@@ -394,7 +394,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
     first = np.unique(labels, return_index=True)[1]  # one row per class
     with pytest.warns(UserWarning, match="does not say what its class is, so 'zoo/RN20'"):
         make(head="auto").fit(X[first], labels[first])
-    kinds = [*(f"{name}:linear" for name in BACKBONES), "all:linear-all", "all:kernel"]
+    kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all", "all:kernel"]
     assert list(clf.expert_names_) == kinds
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -245,7 +245,7 @@ def test_an_ensemble_gives_it_learned_heads_only(weights, images):
     assert list(clf.expert_names_) == [
         "zoo/RN20:zero-shot",
         "zoo/RN20:residual",
-        f"{spec}:linear",
+        f"{spec}:kernel",
         "all:linear-all",
         "all:kernel",
     ]

@@ -448,12 +448,32 @@ def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table,
     assert experts(head=ZeroShotHead("zoo/RN20")) == ["zoo/RN20", "zoo/RN20@views"]
     assert experts(head="linear") == ALL
     pooled = table.filter(like="@pooled__")
-    assert experts(pooled) == ["all"]
-    assert experts(pooled.filter(like="RN20")) == ["zoo/RN20@pooled"]
+    of_each = [f"{name}@pooled:kernel" for name in PAIR]
+    assert experts(pooled) == [*of_each, "all:linear-all", "all:kernel"]
+    one = experts(pooled.filter(like="RN20"))
+    assert one == ["zoo/RN20@pooled:linear", "all:kernel"]
     with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones"):
         experts(pooled, head="residual")
     with pytest.raises(ValueError, match="needs the backbone that made the embeddings"):
         experts(head=[("text", ZeroShotHead(), "zoo/ViT-16@pooled")])
+
+
+def test_without_names_of_classes_one_head_reads_all_features_of_a_backbone(table, few):
+    labels, gflops = few[1], list_backbones()["gflops"][PAIR]
+    codes, X = np.unique(labels, return_inverse=True)[1], table.add_prefix("image__")
+    with pytest.warns(UserWarning, match="does not say what its class is"):
+        clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, codes)
+    kernels = [f"image__{name}:kernel" for name in PAIR]
+    assert list(clf.expert_names_) == [*kernels, "all:linear-all", "all:kernel"]
+    for (_, head, block), name in zip(clf.experts_, PAIR, strict=False):
+        assert all(name in column for column in X.columns[block.columns])
+        assert [len(part.columns) for part in block.parts] == [one.width for one in kinds_of(name)]
+        assert len(head.blocks) == 4
+    plain = X[[name for name in X.columns if "views" not in name]]
+    with pytest.warns(UserWarning, match="does not say what its class is"):
+        clf.fit(plain, codes)
+    display = AccuracyCostDisplay.from_estimator(clf, plain, codes)
+    assert dict(zip(display.names, display.costs, strict=True)) == dict(gflops)
 
 
 def test_cost_of_blocks(table, few):

@@ -67,7 +67,8 @@ VARIANTS = {
         "router": SuperLearnerRouter(loss="log_loss")
     },
     "codes as labels: the default": _CODES,
-    "codes as labels: linear heads alone, as it was": _CODES | {"head": ["linear", "linear-all"]},
+    "codes as labels: linear heads on each block and all": _CODES
+    | {"head": ["linear", "linear-all"]},
     "prompts: temperatures by labels alone, as it was": {"one_shot": {"PRIOR_RATE": 0.0}},
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
     "one shot: less apart, as it was": {"one_shot": {"UNJUDGED_POWER": 4}},

@@ -46,6 +46,13 @@ class Block(NamedTuple):
         return None if self.kind is None else self.kind.backbone
 
     @property
+    def source(self):
+        """The part of the name that is the same for all kinds of features of the same images."""
+        if self.kind is None:  # also of joined blocks, which are named after it
+            return self.name
+        return self.name.removesuffix(self.kind.name) + self.kind.backbone
+
+    @property
     def is_pooled(self):
         """Whether the columns are pooled features, taken before the last projection."""
         return self.kind is not None and self.kind.pooled
@@ -256,9 +263,17 @@ def _checked_pairs(blocks):
     return pairs
 
 
-def joined(blocks):
+def joined(blocks, name="all"):
     """Join blocks into one."""
-    return Block("all", columns_of(blocks), None, tuple(blocks))
+    return Block(name, columns_of(blocks), None, tuple(blocks))
+
+
+def of_each_backbone(blocks):
+    """Return one block for each backbone and column of images, with all its kinds of features."""
+    parts = {}
+    for block in blocks:
+        parts.setdefault(block.source, []).append(block)
+    return [some[0] if len(some) == 1 else joined(some, name) for name, some in parts.items()]
 
 
 def check_distinct(what, names):

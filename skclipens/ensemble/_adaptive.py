@@ -77,10 +77,12 @@ class AdaptiveBackboneEnsemble(
         - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
-          heads on other blocks except pooled features, one linear head on all blocks together, and
-          a kernel head. If labels are numbers without ``class_names``, linear heads and the kernel
-          head only. If at least half of the classes have one row, no row can judge a head on one
-          block, so only the two heads on all blocks learn.
+          heads on blocks of no backbone, one linear head on all blocks together, and a kernel head
+          on those of all backbones. Instead of the first two, each backbone without texts, and each
+          backbone if labels are numbers without ``class_names``, gets a
+          ``KernelHead(betas=(2.0,), noises=(0.3,), max_rows=1000)`` on all of its blocks. If at
+          least half of the classes have one row, no row can judge a head on one backbone, so only
+          the two heads on all blocks learn.
     router : str or router, default="shrunk"
         How the experts are combined.
 

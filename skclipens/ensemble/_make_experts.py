@@ -10,10 +10,10 @@ from sklearn.frozen import FrozenEstimator
 from .._utils._linalg import side_by_side
 from .._utils._positions import positions
 from ..backbones import Backbone
-from ..backbones._blocks import Block, check_distinct, joined
+from ..backbones._blocks import Block, check_distinct, joined, of_each_backbone
 from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
-from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
+from ._heads import KERNEL, KERNEL_OF_BACKBONE, LINEAR_ALL, head_of, named_heads
 
 
 def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_shot, **defaults):
@@ -51,8 +51,8 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
             block = _block_of(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            kinds = _auto(blocks, named_classes, one_shot)
-            groups += [(one, one, of_kind, False) for one, of_kind in kinds]
+            pool = _auto(blocks, named_classes, one_shot)
+            groups += [(*one, of_kind, False) for one, of_kind in pool if of_kind]
         else:
             groups.append((label, kind, _some_blocks_for(kind, blocks), False))
     experts = []
@@ -103,25 +103,25 @@ def _between(name, columns):
 
 
 def _auto(blocks, named_classes, one_shot):
-    """Return the kinds of heads of ``"auto"``, each with its blocks."""
-    named, others, of_all = [], [], _blocks_for(LINEAR_ALL, blocks)
-    for block in blocks:
-        if named_classes and block.has_text:
-            named.append(block)
-        elif not block.is_pooled:  # pooled features are read by the heads on all blocks
-            others.append(block)
+    """Return the heads of ``"auto"``: pairs of (label, kind) and blocks, which may be none."""
+    named = [block for block in blocks if named_classes and block.has_text]
+    embedded = [block for block in blocks if block.backbone is not None]
+    others, of_all = [block for block in blocks if block.backbone is None], blocks
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, of_all = blocks, []
-    kinds = {
-        "zero-shot": named,
-        "residual": named,
-        "linear": others,
-        LINEAR_ALL: of_all,
-        KERNEL: _blocks_for(KERNEL, blocks) if any(block.backbone for block in blocks) else [],
-    }
+    of_each, sources = of_each_backbone(embedded), {block.source for block in named}
+    nameless = [one for one in of_each if one.source not in sources] if len(of_each) > 1 else []
+    residual = named
     if one_shot:  # no row can judge heads on single blocks
-        kinds |= {"residual": [], "linear": [] if of_all else others}
-    return [(kind, of_kind) for kind, of_kind in kinds.items() if of_kind]
+        residual, nameless, others = [], [], [] if of_all else others
+    return [
+        (("zero-shot", "zero-shot"), named),
+        (("residual", "residual"), residual),
+        ((KERNEL, KERNEL_OF_BACKBONE), nameless),
+        (("linear", "linear"), others),
+        ((LINEAR_ALL, LINEAR_ALL), [joined(of_all)] if of_all else []),
+        ((KERNEL, KERNEL), [joined(embedded)] if embedded else []),
+    ]
 
 
 def _blocks_for(kind, blocks):

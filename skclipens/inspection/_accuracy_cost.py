@@ -12,7 +12,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_cost
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
-from ..backbones._blocks import columns_of
+from ..backbones._blocks import columns_of, of_each_backbone
 from ..ensemble._experts import distinct_blocks
 from ..metrics import oracle_accuracy_score
 from ._display import (
@@ -314,9 +314,10 @@ def _experts_of_blocks(ensemble, costs):
     """
     members, priced, joined = {}, [], []
     for e, expert in enumerate(ensemble.experts_):
-        entry = _priced_name(expert.block, costs, expert.name)
+        block = _priced_block(expert.block)
+        entry = _priced_name(block, costs, expert.name)
         if entry is not None:
-            members.setdefault((_prefix(expert.block, entry), entry), []).append(e)
+            members.setdefault((_prefix(block, entry), entry), []).append(e)
             priced.append(expert.block)
         elif expert.block.parts:
             joined.append(expert)
@@ -354,6 +355,13 @@ def _no_entry(kind, name, block, advice):
         f"costs has no entry for {kind} {name!r}; {advice}, as in "
         f"costs={{**list_backbones()['gflops'], {block.name!r}: 1.5}}."
     )
+
+
+def _priced_block(block):
+    """Return the part whose backbone has the cost of all parts, if these are of one backbone."""
+    if len(of_each_backbone(block.members)) > 1:
+        return block
+    return max(block.members, key=lambda part: part.kind is not None and part.kind.views)
 
 
 def _prefix(block, entry):
