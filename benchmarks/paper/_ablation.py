@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from joblib import Memory
 
-from skclipens import AdaptiveBackboneEnsemble, KernelHead
+from skclipens import AdaptiveBackboneEnsemble
+from skclipens.backbones._blocks import of_each_backbone
 from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
 from skclipens.heads import _temperature
 
@@ -17,7 +18,7 @@ from ._experiments import by_shots, gaps_of, mean_sd
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
 SHOTS = (1, 2, 4, 8, 16)
-_POOL = ("zero-shot", "residual", "linear-all", "kernel")
+_POOL = ("zero-shot", "kernel", "linear-all", "kernel-all")
 
 
 def _without(*heads):
@@ -47,14 +48,15 @@ VARIANTS = {
     },
     "features: image embeddings alone": {"features": _systems.PROJECTED},
     "pool without zero-shot heads": {"head": _without("zero-shot")},
-    "pool without the kernel": {"head": _without("kernel")},
-    "pool without residual heads": {"head": _without("residual")},
+    "pool without the kernel on all": {"head": _without("kernel-all")},
+    "pool without kernels of each backbone": {"head": _without("kernel")},
     "pool without the linear head on all": {"head": _without("linear-all")},
-    "the kernel alone": {"head": "kernel"},
+    "the kernel on all alone": {"head": "kernel-all"},
     "rows out of distribution as any others": {"out_of_distribution": "ignore"},
-    "pool with a kernel of each block in place of residual heads": {
-        "head": [*_without("residual"), ("kernel-of-block", KernelHead())]
+    "pool with residual heads in place of kernels of each backbone, as it was": {
+        "head": ["residual", *_without("kernel")]
     },
+    "pool with residual heads beside": {"head": ["residual", *_POOL]},
     "pool with Tip-Adapter heads beside": {"head": [*_POOL, "tip-adapter"]},
     "router: static weights": {"router": "static"},
     "router: static weights, prior of 1 row": {"router": StaticRouter(prior=1.0)},
@@ -76,7 +78,7 @@ VARIANTS = {
     "one shot: log-loss of fitted rows as it is, as it was": {"one_shot": {"UNJUDGED_FITTED": 0}},
     "one shot: log-loss of five fitted parameters": {"one_shot": {"UNJUDGED_FITTED": 5}},
     "one shot: much less apart, as it was before": {"one_shot": _LESS_APART},
-    "one shot: with residual heads": {"head": list(_POOL)},
+    "one shot: with kernels of each backbone": {"head": list(_POOL)},
     "one shot: the nearest row in place of logistic regression": {"one_shot": _NEAREST},
     "one shot: weaker corrections (divided by twice as much)": {"one_shot": _corrections(2.0)},
     "one shot: stronger corrections (divided by half as much)": {"one_shot": _corrections(0.5)},
@@ -142,7 +144,7 @@ def _fit(name, X, y, blocks, options):
 
 def _references(clf, X, y):
     right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
-    right = right[:, [block.backbone is not None for _, _, block in clf.experts_]]
+    right = right[:, [len(of_each_backbone(one.block.members)) == 1 for one in clf.experts_]]
     return {"best single": right.mean(axis=0).max(), "oracle": right.any(axis=1).mean()}
 
 

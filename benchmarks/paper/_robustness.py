@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.backbones._blocks import of_each_backbone
 
 from .._machine import markdown_of
 from ._embedding import blocks_of, kept
@@ -126,12 +127,12 @@ def _predict(X, y, X_test, backbones, prompts, draw):
 
 
 def _by_expert(clf, X):
-    """Return labels by single experts that read one backbone: zero-shot and residual heads."""
+    """Return labels by single experts that read one backbone: zero-shot and kernel heads."""
     labels = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     return {
-        f"{block.backbone}, {name.rpartition(':')[2]}": labels[:, e]
+        f"{block.source}, {name.rpartition(':')[2]}": labels[:, e]
         for e, (name, _, block) in enumerate(clf.experts_)
-        if block.backbone is not None
+        if len(of_each_backbone(block.members)) == 1
     }
 
 
@@ -147,7 +148,7 @@ def _write(rows):
         n_test=rows["n_test"].iloc[0],
         n_kinds=perturbed["perturbation"].nunique(),
     )
-    best = [_best_single(rows, kind) for kind in ("zero-shot", "residual")]
+    best = [_best_single(rows, kind) for kind in ("zero-shot", "kernel")]
     compared = perturbed[perturbed["system"].isin([*best, *ENSEMBLES])]
     return [
         note,

@@ -69,20 +69,20 @@ class AdaptiveBackboneEnsemble(
           regularisation, on each block;
         - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together, in which a
           block of other columns is rescaled to vary as much as an embedding;
-        - ``"kernel"``: one :class:`KernelHead` on all blocks of backbones together;
+        - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks, with betas
+          ``(2.0,)``, noises ``(0.3,)`` and 1,000 rows at most;
+        - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together;
         - a classifier: a clone of it on each block. A head that starts from prompts takes the
           backbone of its block; if it has a ``backbone``, it is used on blocks of that one only;
         - a list of these, or of pairs (name, head): all of them, with nested parameters as in
           :class:`sklearn.ensemble.VotingClassifier`;
         - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
-        - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
-          heads on blocks of no backbone, one linear head on all blocks together, and a kernel head
-          on those of all backbones. Instead of the first two, each backbone without texts, and each
-          backbone if labels are numbers without ``class_names``, gets a
-          ``KernelHead(betas=(2.0,), noises=(0.3,), max_rows=1000)`` on all of its blocks. If at
-          least half of the classes have one row, no row can judge a head on one backbone, so only
-          the two heads on all blocks learn.
+        - ``"auto"``: ``["zero-shot", "kernel", "linear-all", "kernel-all"]``, with a linear head on
+          each block of no backbone, without zero-shot heads if labels are numbers without
+          ``class_names``, and with one kernel head if there is one backbone. If at least half of
+          the classes have one row, no row can judge a head on one backbone, so only the two heads
+          on all blocks learn.
     router : str or router, default="shrunk"
         How the experts are combined.
 

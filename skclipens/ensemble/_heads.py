@@ -16,9 +16,7 @@ from ..heads import (
     ZeroShotHead,
 )
 
-LINEAR_ALL, KERNEL = "linear-all", "kernel"
-# Of few rows, the evidence chose worse settings on the validation sets.
-KERNEL_OF_BACKBONE = KernelHead(betas=(2.0,), noises=(0.3,), max_rows=1000)
+LINEAR_ALL, KERNEL, KERNEL_ALL = "linear-all", "kernel", "kernel-all"
 HEADS = {
     "zero-shot": ZeroShotHead(),
     "residual": ResidualHead(),
@@ -30,7 +28,9 @@ HEADS = {
     "linear": LinearDiscriminantHead(),
     "linear-probe": LinearProbeHead(),
     LINEAR_ALL: LinearDiscriminantHead(),
-    KERNEL: KernelHead(),
+    # Of the few rows of a backbone, the evidence chose worse settings on the validation sets.
+    KERNEL: KernelHead(betas=(2.0,), noises=(0.3,), max_rows=1000),
+    KERNEL_ALL: KernelHead(),
 }
 
 

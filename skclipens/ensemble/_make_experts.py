@@ -13,7 +13,7 @@ from ..backbones import Backbone
 from ..backbones._blocks import Block, check_distinct, joined, of_each_backbone
 from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
-from ._heads import KERNEL, KERNEL_OF_BACKBONE, LINEAR_ALL, head_of, named_heads
+from ._heads import KERNEL, KERNEL_ALL, LINEAR_ALL, head_of, named_heads
 
 
 def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_shot, **defaults):
@@ -51,8 +51,8 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
             block = _block_of(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            pool = _auto(blocks, named_classes, one_shot)
-            groups += [(*one, of_kind, False) for one, of_kind in pool if of_kind]
+            kinds = _auto(blocks, named_classes, one_shot)
+            groups += [(one, one, of_kind, False) for one, of_kind in kinds if of_kind]
         else:
             groups.append((label, kind, _some_blocks_for(kind, blocks), False))
     experts = []
@@ -103,24 +103,21 @@ def _between(name, columns):
 
 
 def _auto(blocks, named_classes, one_shot):
-    """Return the heads of ``"auto"``: pairs of (label, kind) and blocks, which may be none."""
+    """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
     embedded = [block for block in blocks if block.backbone is not None]
     others, of_all = [block for block in blocks if block.backbone is None], blocks
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, of_all = blocks, []
-    of_each, sources = of_each_backbone(embedded), {block.source for block in named}
-    nameless = [one for one in of_each if one.source not in sources] if len(of_each) > 1 else []
-    residual = named
+    of_each = of_each_backbone(embedded)
     if one_shot:  # no row can judge heads on single blocks
-        residual, nameless, others = [], [], [] if of_all else others
+        of_each, others = [], [] if of_all else others
     return [
-        (("zero-shot", "zero-shot"), named),
-        (("residual", "residual"), residual),
-        ((KERNEL, KERNEL_OF_BACKBONE), nameless),
-        (("linear", "linear"), others),
-        ((LINEAR_ALL, LINEAR_ALL), [joined(of_all)] if of_all else []),
-        ((KERNEL, KERNEL), [joined(embedded)] if embedded else []),
+        ("zero-shot", named),
+        (KERNEL, of_each if len(of_each) > 1 else []),
+        ("linear", others),
+        (LINEAR_ALL, [joined(of_all)] if of_all else []),
+        (KERNEL_ALL, [joined(embedded)] if embedded else []),
     ]
 
 
@@ -128,8 +125,9 @@ def _blocks_for(kind, blocks):
     """Return the blocks that get a head of this kind; empty if there are none that fit it."""
     if kind == LINEAR_ALL:
         return [joined(blocks)]
-    if kind == KERNEL:
-        return [joined([block for block in blocks if block.backbone is not None] or blocks)]
+    if kind in (KERNEL, KERNEL_ALL):
+        embedded = [block for block in blocks if block.backbone is not None] or blocks
+        return of_each_backbone(embedded) if kind == KERNEL else [joined(embedded)]
     if not backbones_of(head_of(kind)):
         return blocks
     names = names_asked(kind)
