@@ -23,7 +23,7 @@ heads = {
     "tip-adapter": "tip-adapter",
     "gda": "gda",
     "linear": "linear",
-    "kernel": "kernel",
+    "kernel": "kernel-all",
     "the default, four kinds": "auto",
 }
 rows = []

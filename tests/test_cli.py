@@ -223,7 +223,7 @@ def test_a_report_is_one_file(model, photos, unseen, tmp_path):
         assert f"<td>{true}</td><td>{called}</td><td>{n} of 4</td>" in page
     assert "zoo/RN20, zoo/ViT-8" in page and skclipens.__version__ in page
     assert "name='viewport'" in page
-    assert "zoo/ViT-8:residual" in page
+    assert "zoo/ViT-8:kernel" in page
     sources = re.findall(r'src="([^"]{22})', page)
     assert len(sources) >= 3 and set(sources) == {"data:image/png;base64,"}
     assert "href" not in page

@@ -103,10 +103,10 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
     clf = make(None, head="auto").fit(columns.fit_transform(table), y)
     images = [f"image__{name}" for name in BACKBONES[:2]]
     assert list(clf.expert_names_) == [
-        *(f"{name}:{head}" for head in ("zero-shot", "residual") for name in images),
+        *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in images),
         "other:linear",
         "all:linear-all",
-        "all:kernel",
+        "all:kernel-all",
     ]
     widths = [len(block.columns) for _, _, block in clf.experts_]
     assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2, 2 * WIDTH]
@@ -155,14 +155,14 @@ def test_unknown_column_name_is_a_clear_error(frame, y):
 
 def test_auto_heads(X, y):
     assert list(make(head="auto").fit(X, y).expert_names_) == [
-        *(f"{name}:{head}" for head in ("zero-shot", "residual") for name in BACKBONES),
+        *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in BACKBONES),
         "all:linear-all",
-        "all:kernel",
+        "all:kernel-all",
     ]
     one = make(["zoo/RN20"], head="auto").fit(X[:, :WIDTH], y)
     assert list(one.expert_names_) == [
-        *(f"zoo/RN20:{head}" for head in ("zero-shot", "residual", "linear")),
-        "all:kernel",
+        *(f"zoo/RN20:{head}" for head in ("zero-shot", "linear")),
+        "all:kernel-all",
     ]
     halves = [("left", slice(0, 10)), ("right", slice(10, 20))]
     table = make(halves, head="auto").fit(X, y)
@@ -196,7 +196,7 @@ def test_triples_may_use_columns_that_no_block_has(X, y):
     assert list(clf.experts_[0].block.columns) == [383]
 
 
-@pytest.mark.parametrize("kind", ["kernel", "linear-all"])
+@pytest.mark.parametrize("kind", ["kernel-all", "linear-all"])
 def test_whole_blocks_among_columns_of_a_triple_are_known(kind, frame, y):
     """As if the head had got all blocks; in any order, with other columns anywhere."""
     price = np.random.default_rng(0).normal(scale=50, size=(2, len(y)))
@@ -212,7 +212,7 @@ def test_whole_blocks_among_columns_of_a_triple_are_known(kind, frame, y):
     backbones = [part.backbone for part in expert.block.parts]
     assert backbones == [None, *BACKBONES[1:], None]
     assert [len(part.columns) for part in expert.block.parts] == [1, WIDTH, WIDTH, WIDTH]
-    if kind == "kernel":
+    if kind == "kernel-all":
         assert len(expert.head.text_heads_) == 2
     one = make(None, head=[("one", "zero-shot", slice(WIDTH))]).fit(table, y)
     assert one.experts_[0].head.backbone == BACKBONES[0]
@@ -394,7 +394,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
     first = np.unique(labels, return_index=True)[1]  # one row per class
     with pytest.warns(UserWarning, match="does not say what its class is, so 'zoo/RN20'"):
         make(head="auto").fit(X[first], labels[first])
-    kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all", "all:kernel"]
+    kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all", "all:kernel-all"]
     assert list(clf.expert_names_) == kinds
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -402,7 +402,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
         make([("a", slice(0, 9))], head="auto").fit(X, labels)  # no text tower to use
         names = ["zero", "one", "two", "three"][: labels.max() + 1]
         named = make(head="auto", class_names=names).fit(X, labels.astype(int))
-    assert "zoo/RN20:residual" in named.expert_names_
+    assert "zoo/RN20:zero-shot" in named.expert_names_
 
 
 @pytest.mark.parametrize("as_labels", [lambda codes: codes, lambda codes: codes > 1])
@@ -476,10 +476,10 @@ def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, X, y
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto")
     learned = [one.name for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
-    assert learned == ["all:linear-all", "all:kernel"]
+    assert learned == ["all:linear-all", "all:kernel-all"]
     learned = [one.name for one in clf.fit(table, y).experts_ if one.learns]
-    of_blocks = [*(f"{one}:residual" for one in BACKBONES), "other:linear"]
-    assert learned == [*of_blocks, "all:linear-all", "all:kernel"]
+    of_blocks = [*(f"{one}:kernel" for one in BACKBONES), "other:linear"]
+    assert learned == [*of_blocks, "all:linear-all", "all:kernel-all"]
 
 
 def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):

@@ -186,12 +186,14 @@ def test_an_ensemble_hands_it_all_embeddings_with_their_texts(split):
     columns = [
         (name, slice(end - (128 if end < 257 else 1), end)) for name, end in zip(blocks, ends)
     ]
-    clf = AdaptiveBackboneEnsemble(columns, head="kernel", random_state=0).fit(table, y)
+    clf = AdaptiveBackboneEnsemble(columns, head="kernel-all", random_state=0).fit(table, y)
     ((name, head, block),) = clf.experts_
     assert len(block.columns) == 256
     assert [backbone for backbone, _ in head.blocks] == BACKBONES
     numbers = np.unique(y, return_inverse=True)[1]
-    nameless = AdaptiveBackboneEnsemble(BACKBONES, head="kernel", random_state=0).fit(X, numbers)
+    nameless = AdaptiveBackboneEnsemble(BACKBONES, head="kernel-all", random_state=0).fit(
+        X, numbers
+    )
     assert not nameless.experts_[0][1].text_heads_
 
 

@@ -273,7 +273,7 @@ def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
 
 def test_issues_are_found_among_more_rows_than_judge_a_fit(emoji, tmp_path):
     _, X, y = emoji
-    clf = make(head=["linear", "kernel"], memory=str(tmp_path))
+    clf = make(head=["linear", "kernel-all"], memory=str(tmp_path))
     with judges_at_most(60):
         clf.fit(X, y)
         assert clf.cross_fit(X, y)[1].sum() == 60

@@ -159,7 +159,7 @@ def test_prompts_that_are_cut_off_are_named():
     assert all("cat'" in text and "dog'" in text and "'owl'" not in text for text in texts)
 
 
-@pytest.mark.parametrize("head", ["auto", "kernel", "residual", "zero-shot"])
+@pytest.mark.parametrize("head", ["auto", "kernel-all", "residual", "zero-shot"])
 def test_prompts_that_all_backbones_cut_off_are_named_once(head):
     specs = ["zoo/RN20", "zoo/ViT-8"]
     X, y = np.random.default_rng(0).normal(size=(6, 256)), ["cat", "dog", "owl"] * 2

@@ -213,10 +213,10 @@ def test_experts_on_all_blocks_are_no_single_backbone(finished):
     assert [(row["rule"], row["gflops"]) for row in rows] == [
         ("single:zoo/RegNet:zero-shot", 1.0),
         ("single:zoo/ViT-16:zero-shot", 2.0),
-        ("single:zoo/RegNet:residual", 1.0),
-        ("single:zoo/ViT-16:residual", 2.0),
+        ("single:zoo/RegNet:kernel", 1.0),
+        ("single:zoo/ViT-16:kernel", 2.0),
         ("expert:all:linear-all", 3.0),
-        ("expert:all:kernel", 3.0),
+        ("expert:all:kernel-all", 3.0),
     ]
 
 

@@ -368,7 +368,7 @@ def assert_same_ensemble(found, expected, X):
     [
         (5_000, {}),
         (100, {}),
-        (5_000, {"head": ["zero-shot", "linear", "kernel"], "router": "static"}),
+        (5_000, {"head": ["zero-shot", "linear", "kernel", "kernel-all"], "router": "static"}),
         (100, {"head": LinearDiscriminantHead(shrinkage=0.1), "router": "super-learner"}),
         (100, {"head": ["residual", "linear-all"], "router": "uniform", "calibrate": False}),
         (100, {"head": [ResidualHead(alpha=1e-8)], "router": "uniform", "calibrate": False}),

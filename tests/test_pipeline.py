@@ -816,10 +816,10 @@ def test_ensemble_reads_blocks_of_a_column_transformer(cache, pictures, y):
     clf = make_pipeline(columns.set_output(transform="pandas"), ensemble).fit(pictures, y)
     blocks = [f"multibackboneembedder__{name}" for name in BACKBONES]
     assert list(clf[-1].expert_names_) == [
-        *(f"{name}:{head}" for head in ("zero-shot", "residual") for name in blocks),
+        *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in blocks),
         "other:linear",
         "all:linear-all",
-        "all:kernel",
+        "all:kernel-all",
     ]
 
 

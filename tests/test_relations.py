@@ -94,7 +94,7 @@ def test_names_do_not_decide_which_groups_are_held_out(of):
 def test_blocks_and_heads_may_stand_in_any_order(router, split):
     """But for routers that draw numbers for each column or expert."""
     X, y, new = split
-    heads = ["zero-shot", "linear", "kernel"]
+    heads = ["zero-shot", "linear", "kernel", "kernel-all"]
     clf = make(head=heads, router=router).fit(X, y)
     columns = [*X.columns[128:], *X.columns[:128]]
     other = make(head=heads[::-1], router=router).set_params(blocks=BACKBONES[::-1])

@@ -119,7 +119,7 @@ def test_a_store_gets_prompts_that_this_process_knows(encoded, tmp_path, monkeyp
 def test_the_cache_of_an_ensemble_is_that_of_its_heads(encoded, tmp_path, monkeypatch):
     emoji = load_emoji()
     X, y = emoji.filenames[::40], emoji.target_names[emoji.target[::40]]
-    clf = make_backbone_pipeline("zoo/RN20", cache=tmp_path, head=["zero-shot", "kernel"])
+    clf = make_backbone_pipeline("zoo/RN20", cache=tmp_path, head=["zero-shot", "kernel-all"])
     proba = clf.fit(X, y).predict_proba(X)
     assert encoded
     encoded.clear()

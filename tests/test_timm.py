@@ -244,10 +244,10 @@ def test_an_ensemble_gives_it_learned_heads_only(weights, images):
     clf = AdaptiveBackboneEnsemble([spec, "zoo/RN20"], random_state=0).fit(X, y)
     assert list(clf.expert_names_) == [
         "zoo/RN20:zero-shot",
-        "zoo/RN20:residual",
         f"{spec}:kernel",
+        "zoo/RN20:kernel",
         "all:linear-all",
-        "all:kernel",
+        "all:kernel-all",
     ]
     with pytest.raises(ValueError, match="image tower without texts"):
         ZeroShotHead(spec).fit(X[:, :64], y)

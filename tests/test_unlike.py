@@ -148,11 +148,11 @@ def test_a_kernel_head_alone_compares_rows_with_those_of_fit(table, frame, emoji
 def test_a_kernel_head_in_an_ensemble_leaves_the_doubts_to_it(table, clf):
     X, y = table
     alone = clone(KERNEL).fit(X[::2], y[::2])
-    for head in ("kernel", [("kernel", FrozenEstimator(alone), slice(None))]):
+    for head in ("kernel-all", [("kernel", FrozenEstimator(alone), slice(None))]):
         of_head = AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X[::2], y[::2])
         (doubt,) = doubts(of_head, swapped(X[1::2]))
         assert "unlike those of fit" in doubt
-    head = AdaptiveBackboneEnsemble(BACKBONES, head="kernel").fit(X, y).experts_[0].head
+    head = AdaptiveBackboneEnsemble(BACKBONES, head="kernel-all").fit(X, y).experts_[0].head
     assert not head._seen
 
 

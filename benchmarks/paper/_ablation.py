@@ -7,7 +7,6 @@ import pandas as pd
 from joblib import Memory
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.backbones._blocks import of_each_backbone
 from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
 from skclipens.heads import _temperature
 
@@ -144,7 +143,7 @@ def _fit(name, X, y, blocks, options):
 
 def _references(clf, X, y):
     right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
-    right = right[:, [len(of_each_backbone(one.block.members)) == 1 for one in clf.experts_]]
+    right = right[:, [block.only_backbone is not None for _, _, block in clf.experts_]]
     return {"best single": right.mean(axis=0).max(), "oracle": right.any(axis=1).mean()}
 
 

@@ -88,7 +88,7 @@ over draws. "all" shots: all labels of the training part, which is one draw, or 
 the images where the set has no parts. Nothing is chosen on test images but what is called the
 best single: the expert on one backbone that is best on the test images of a cell (set, head,
 shots), with hindsight. The oracle is right where any expert on one backbone is. With head auto
-these are zero-shot and residual heads. Where a set has no test part, the test images are all that
+these are zero-shot and kernel heads. Where a set has no test part, the test images are all that
 do not train: other ones, and other shares of the classes, for other numbers of shots.
 
 Every draw: `results.parquet`, and the same table in `results.csv.gz`. Means, and the number of

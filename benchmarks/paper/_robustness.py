@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
-from skclipens.backbones._blocks import of_each_backbone
 
 from .._machine import markdown_of
 from ._embedding import blocks_of, kept
@@ -130,9 +129,9 @@ def _by_expert(clf, X):
     """Return labels by single experts that read one backbone: zero-shot and kernel heads."""
     labels = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     return {
-        f"{block.source}, {name.rpartition(':')[2]}": labels[:, e]
+        f"{block.only_backbone}, {name.rpartition(':')[2]}": labels[:, e]
         for e, (name, _, block) in enumerate(clf.experts_)
-        if len(of_each_backbone(block.members)) == 1
+        if block.only_backbone is not None
     }
 
 

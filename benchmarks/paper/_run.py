@@ -320,7 +320,7 @@ def _expert_rows(clf, X, right, gflops):
     shares = (weights / np.where(total > 0, total, 1)).mean(axis=0)
     rows = []
     for e, (name, _, block) in enumerate(clf.experts_):
-        kind = "single" if block.backbone else "expert"
+        kind = "single" if block.only_backbone else "expert"
         row = {
             "rule": f"{kind}:{name}",
             "kind": kind,

@@ -67,6 +67,12 @@ class Block(NamedTuple):
         """The blocks that were joined into this one, or this block alone."""
         return self.parts or (self,)
 
+    @property
+    def only_backbone(self):
+        """Name of the backbone if all members are of one, and of the same images; else None."""
+        one = len({part.source for part in self.members}) == 1
+        return self.members[0].backbone if one else None
+
 
 def columns_of(blocks):
     """Return the concatenated positions of the columns of blocks."""

@@ -12,7 +12,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_cost
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
-from ..backbones._blocks import columns_of, of_each_backbone
+from ..backbones._blocks import columns_of
 from ..ensemble._experts import distinct_blocks
 from ..metrics import oracle_accuracy_score
 from ._display import (
@@ -359,9 +359,9 @@ def _no_entry(kind, name, block, advice):
 
 def _priced_block(block):
     """Return the part whose backbone has the cost of all parts, if these are of one backbone."""
-    if len(of_each_backbone(block.members)) > 1:
+    if block.only_backbone is None:
         return block
-    return max(block.members, key=lambda part: part.kind is not None and part.kind.views)
+    return max(block.members, key=lambda part: part.kind.views)
 
 
 def _prefix(block, entry):
