@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -310,6 +311,44 @@ def test_what_cannot_take_weights_is_named(iris):
         make(router=Equal()).fit(*iris, sample_weight=np.ones(60))
     with pytest.raises(ValueError, match="class_weight is given, but the fit of Equal cannot"):
         make(router=Equal(), class_weight="balanced").fit(*iris)
+
+
+@pytest.mark.parametrize(
+    "head, keyword",
+    [
+        (
+            make_pipeline(StandardScaler(), LogisticRegression()),
+            "logisticregression__sample_weight",
+        ),
+        (GridSearchCV(LogisticRegression(), {"C": [0.1]}, cv=2), "sample_weight"),
+        (VotingClassifier([("one", LogisticRegression())], voting="soft"), "sample_weight"),
+        (StackingClassifier([("one", LogisticRegression())], cv=2), "sample_weight"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_hands_weights_on_gets_them(head, keyword, iris):
+    X, y = iris
+    weights = 1.5 - (y == 1)
+    by_hand = clone(head).fit(X, y, **{keyword: weights})
+    assert (by_hand.predict_proba(X) != clone(head).fit(X, y).predict_proba(X)).any()
+    clf = AdaptiveBackboneEnsemble(head=head, router="uniform", calibrate=False)
+    clf.fit(X, y, sample_weight=weights)
+    assert_allclose(clf.experts_[0].head.predict_proba(X), by_hand.predict_proba(X))
+    CascadeEnsemble(HALVES, estimator=head, random_state=0).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        make_pipeline(StandardScaler(), KNeighborsClassifier()),
+        VotingClassifier([("one", LogisticRegression()), ("two", KNeighborsClassifier())]),
+        GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1]}, cv=2),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+def test_what_hands_weights_on_to_what_cannot_take_them_is_named(head, iris):
+    with pytest.raises(ValueError, match=f"the fit of {type(head).__name__} cannot take it"):
+        make(head=head).fit(*iris, sample_weight=np.ones(60))
 
 
 @pytest.mark.parametrize(

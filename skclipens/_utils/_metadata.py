@@ -1,5 +1,6 @@
 """Metadata of rows that ``fit`` passes on: sample weights and groups."""
 
+from inspect import Parameter, signature
 from numbers import Real
 
 import numpy as np
@@ -28,18 +29,39 @@ def metadata_taken(estimator):
     """Return which metadata the ``fit`` of an estimator takes.
 
     This depends on its requests if scikit-learn's metadata routing is enabled, else on its
-    signature. A search, such as GridSearchCV, passes groups to its cv.
+    signature, and on those of the estimators to which it hands weights on. A search, such as
+    GridSearchCV, passes groups to its cv.
 
     Returns
     -------
     tuple of str
     """
+    return tuple(_keywords_of_fit(estimator))
+
+
+def _keywords_of_fit(estimator):
+    """Return a dict from the metadata that ``fit`` takes to the keywords by which it does."""
     if routing_enabled() and hasattr(estimator, "get_metadata_routing"):
         asked = get_routing_for_object(estimator).consumes("fit", METADATA)
-        return tuple(name for name in METADATA if name in asked)
-    if isinstance(estimator, BaseSearchCV):
-        return ("groups",)
-    return tuple(name for name in METADATA if has_fit_parameter(estimator, name))
+        return {name: name for name in METADATA if name in asked}
+    found = {name: name for name in METADATA if has_fit_parameter(estimator, name)}
+    if found:
+        return found
+    if isinstance(estimator, Pipeline):
+        step, last = estimator.steps[-1]
+        return {name: f"{step}__{key}" for name, key in _keywords_of_fit(last).items()}
+    kinds = [one.kind for one in signature(estimator.fit).parameters.values()]
+    if Parameter.VAR_KEYWORD not in kinds:
+        return {}
+    if hasattr(estimator, "named_estimators"):  # such as a VotingClassifier
+        final = getattr(estimator, "final_estimator", None)
+        parts = [one for one in (*estimator.named_estimators.values(), final) if one is not None]
+        taken = [has_fit_parameter(one, "sample_weight") for one in parts if one != "drop"]
+        return {"sample_weight": "sample_weight"} if all(taken) else {}
+    searched = getattr(estimator, "estimator", None)  # as by GridSearchCV
+    keywords = _keywords_of_fit(searched) if hasattr(searched, "fit") else {}
+    found = {name: key for name, key in keywords.items() if name == "sample_weight"}
+    return found | ({"groups": "groups"} if isinstance(estimator, BaseSearchCV) else {})
 
 
 def declines_weights(estimator):
@@ -51,31 +73,23 @@ def declines_weights(estimator):
 
 
 def metadata_for(estimator, given="sample_weight", **metadata):
-    """Return the metadata that are not None and that the ``fit`` of an estimator takes.
+    """Return the metadata of :func:`taken_of`.
 
     Raises
     ------
     ValueError
         If there are weights that the estimator cannot take; the message calls them `given`.
     """
-    taken = taken_of(metadata, estimator)
-    if metadata.get("sample_weight") is not None and "sample_weight" not in taken:
-        refuse_weights([type(estimator).__name__], given)
-    return taken
+    if metadata.get("sample_weight") is not None:
+        takes = "sample_weight" in metadata_taken(estimator)
+        refuse_weights([] if takes else [type(estimator).__name__], given)
+    return taken_of(metadata, estimator)
 
 
 def taken_of(metadata, estimator):
-    """Return the metadata that are not None and that the ``fit`` of an estimator takes.
-
-    A plain Pipeline takes groups for its last step, by another name.
-    """
-    taken = metadata_taken(estimator)
-    found = {name: metadata[name] for name in taken if metadata.get(name) is not None}
-    if isinstance(estimator, Pipeline) and "groups" not in taken and not routing_enabled():
-        name, last = estimator.steps[-1]
-        of_last = taken_of({"groups": metadata.get("groups")}, last)
-        found |= {f"{name}__{key}": value for key, value in of_last.items()}
-    return found
+    """Return the metadata that are not None and that ``fit`` takes, by the keywords of ``fit``."""
+    keywords = _keywords_of_fit(estimator).items()
+    return {key: metadata[name] for name, key in keywords if metadata.get(name) is not None}
 
 
 def rows_of(metadata, rows):
