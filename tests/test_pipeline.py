@@ -533,6 +533,8 @@ def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
         ) as caught:
             answers = getattr(clf, method)(images)
         assert [one.filename for one in caught] == [__file__]
+        of_scores = "fits to NaN, such as a threshold" in str(caught[0].message)
+        assert of_scores == (method in methods[:3])
         agree = assert_array_equal if method == "predict" else assert_close
         agree(answers[~GAPS], getattr(fitted, method)(paths))
         if method == "predict":

@@ -15,7 +15,8 @@ from ..images._pillow_warnings import recorded
 _DOUBTS_OF_ONES = "another length than in fit", "unlike those of fit"
 _SCORES = ("predict_proba", "predict_log_proba", "decision_function")
 _NAN_AMONG_SCORES = (
-    "get NaN (a meta-estimator that takes the largest score would still give them a label)"
+    "get NaN (leave them out before a meta-estimator gets them: what it fits to NaN, such as a "
+    "threshold or a calibration, is wrong for all images, and the largest score is still a label)"
 )
 _NO_LABEL = "get None, which metrics refuse (set unreadable_label, or use score)"
 
