@@ -5,6 +5,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -569,6 +570,10 @@ def test_numbers_of_categories_are_named(X, y):
     ranks = pd.Categorical(codes, ordered=True)
     for column in (codes, ranks, pd.Categorical(codes > 2)):
         assert all("of the variance" in text for text in told(column))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="X holds text"):  # and no numbers to warn of
+            clf.fit(frame.assign(shop=pd.Categorical(codes.astype(str))), y)
 
 
 def test_every_module_is_an_attribute_of_the_package():

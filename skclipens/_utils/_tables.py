@@ -195,7 +195,7 @@ def _cells(X):
 
 
 def warn_of_categories(X):
-    """Warn of columns of a frame that hold three or more unordered categories.
+    """Warn of columns of a frame that hold three or more unordered categories that are numbers.
 
     Parameters
     ----------
@@ -207,7 +207,10 @@ def warn_of_categories(X):
     named = [
         name
         for name, dtype in dtypes.items()
-        if hasattr(dtype, "categories") and not dtype.ordered and len(dtype.categories) > 2
+        if hasattr(dtype, "categories")
+        and not dtype.ordered
+        and len(dtype.categories) > 2
+        and not isinstance(dtype.categories[0], str)  # text is an error
     ]
     if named:
         warn(
