@@ -695,6 +695,10 @@ def test_weights_and_groups_reach_the_last_step(make, paths, y):
         assert_array_equal(clf.predict_proba(paths), expected)
     ridge = make(estimator=Ridge()).fit(paths, np.arange(32), sample_weight=weights)
     assert_allclose(ridge.coef_, Ridge().fit(X, np.arange(32), sample_weight=weights).coef_)
+    inner = make_pipeline(StandardScaler(), LogisticRegression())
+    nested = make(estimator=clone(inner)).fit(paths, y, sample_weight=weights)
+    inner.fit(X, y, logisticregression__sample_weight=weights)
+    assert_allclose(nested.predict_proba(paths), inner.predict_proba(X), rtol=1e-4)
 
 
 @pytest.mark.parametrize("on_error", ["raise", "nan"])

@@ -25,8 +25,8 @@ def check_metadata(sample_weight, groups, n_rows, dtype=float):
     }
 
 
-def metadata_taken(estimator):
-    """Return which metadata the ``fit`` of an estimator takes.
+def keywords_of_fit(estimator):
+    """Return by which keywords the ``fit`` of an estimator takes metadata.
 
     This depends on its requests if scikit-learn's metadata routing is enabled, else on its
     signature, and on those of the estimators to which it hands weights on. A search, such as
@@ -34,13 +34,9 @@ def metadata_taken(estimator):
 
     Returns
     -------
-    tuple of str
+    dict
+        From the metadata that it takes to the keywords.
     """
-    return tuple(_keywords_of_fit(estimator))
-
-
-def _keywords_of_fit(estimator):
-    """Return a dict from the metadata that ``fit`` takes to the keywords by which it does."""
     if routing_enabled() and hasattr(estimator, "get_metadata_routing"):
         asked = get_routing_for_object(estimator).consumes("fit", METADATA)
         return {name: name for name in METADATA if name in asked}
@@ -49,7 +45,7 @@ def _keywords_of_fit(estimator):
         return found
     if isinstance(estimator, Pipeline):
         step, last = estimator.steps[-1]
-        return {name: f"{step}__{key}" for name, key in _keywords_of_fit(last).items()}
+        return {name: f"{step}__{key}" for name, key in keywords_of_fit(last).items()}
     kinds = [one.kind for one in signature(estimator.fit).parameters.values()]
     if Parameter.VAR_KEYWORD not in kinds:
         return {}
@@ -59,7 +55,7 @@ def _keywords_of_fit(estimator):
         taken = [has_fit_parameter(one, "sample_weight") for one in parts if one != "drop"]
         return {"sample_weight": "sample_weight"} if all(taken) else {}
     searched = getattr(estimator, "estimator", None)  # as by GridSearchCV
-    keywords = _keywords_of_fit(searched) if hasattr(searched, "fit") else {}
+    keywords = keywords_of_fit(searched) if hasattr(searched, "fit") else {}
     found = {name: key for name, key in keywords.items() if name == "sample_weight"}
     return found | ({"groups": "groups"} if isinstance(estimator, BaseSearchCV) else {})
 
@@ -81,14 +77,14 @@ def metadata_for(estimator, given="sample_weight", **metadata):
         If there are weights that the estimator cannot take; the message calls them `given`.
     """
     if metadata.get("sample_weight") is not None:
-        takes = "sample_weight" in metadata_taken(estimator)
+        takes = "sample_weight" in keywords_of_fit(estimator)
         refuse_weights([] if takes else [type(estimator).__name__], given)
     return taken_of(metadata, estimator)
 
 
 def taken_of(metadata, estimator):
     """Return the metadata that are not None and that ``fit`` takes, by the keywords of ``fit``."""
-    keywords = _keywords_of_fit(estimator).items()
+    keywords = keywords_of_fit(estimator).items()
     return {key: metadata[name] for name, key in keywords if metadata.get(name) is not None}
 
 

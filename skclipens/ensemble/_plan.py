@@ -11,7 +11,7 @@ from .._mistakes._columns import (
     warn_of_unnamed_columns,
 )
 from .._utils._folds import is_one_shot
-from .._utils._metadata import declines_weights, metadata_taken, refuse_weights
+from .._utils._metadata import declines_weights, keywords_of_fit, refuse_weights
 from .._utils._random import draw_seed
 from .._utils._sklearn import check_parameters
 from .._utils._warnings import warn
@@ -70,8 +70,9 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
     )
     if metadata["sample_weight"] is not None:
         heads = [one.head for one in experts if one.learns and not declines_weights(one.head)]
-        unable = [type(one).__name__ for one in heads if "sample_weight" not in metadata_taken(one)]
-        refuse_weights(list(dict.fromkeys(unable)), what_weighs(ensemble))
+        unable = [one for one in heads if "sample_weight" not in keywords_of_fit(one)]
+        names = dict.fromkeys(type(one).__name__ for one in unable)
+        refuse_weights(list(names), what_weighs(ensemble))
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
 
 
@@ -97,7 +98,7 @@ def takes_weights(ensemble, y):
     names = getattr(ensemble, "feature_names_in_", None)
     nothing = {"sample_weight": None, "groups": None}
     experts, _, router = make_plan(draft, ensemble.n_features_in_, names, y, nothing)
-    routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
+    routed = is_fixed(router) or "sample_weight" in keywords_of_fit(router)
     # Only heads of this package count: a meta-estimator may take weights and ignore them.
     heads = [one.head for one in experts if one.learns]
     own = all(isinstance(head, LogitClassifierMixin) for head in heads)

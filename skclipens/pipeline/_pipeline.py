@@ -9,6 +9,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._known_labels import check_true_labels
+from .._utils._metadata import keywords_of_fit
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled
 from .._utils._versions import VersionsMixin
@@ -375,8 +376,11 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         Returns the position of the step after an embedder that leaves gaps, or None; and parameters
         of ``Pipeline.fit``, which include the given metadata for the last step.
         """
-        prefix = "" if routing_enabled() else f"{self.steps[-1][0]}__"
-        given = {f"{prefix}{key}": one for key, one in metadata.items() if one is not None}
+        name, last = self.steps[-1]
+        prefix = "" if routing_enabled() else f"{name}__"
+        metadata = {key: one for key, one in metadata.items() if one is not None}
+        keywords = keywords_of_fit(last) if metadata and hasattr(last, "fit") else {}
+        given = {f"{prefix}{keywords.get(key, key)}": one for key, one in metadata.items()}
         if twice := min(given.keys() & params.keys(), default=None):
             name = twice.removeprefix(prefix)
             raise TypeError(f"{name} is given twice, as {name} and as {twice}. Leave one out.")
