@@ -632,7 +632,7 @@ def test_a_stage_that_gives_nan_is_named_with_the_row():
         clone(clf).set_params(thresholds="auto").fit(IRIS, SPECIES)
 
 
-@pytest.mark.parametrize("cv", [5, 0.5])
+@pytest.mark.parametrize("cv", [5, 0.5, StratifiedKFold(5, shuffle=True, random_state=0)])
 def test_copies_of_a_row_do_not_judge_each_other(cv):
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(100, 64)), 2, axis=0)

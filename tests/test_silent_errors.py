@@ -23,7 +23,13 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import IsolationForest, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneOut, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    LeaveOneOut,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -274,6 +280,10 @@ def test_copies_of_a_row_do_not_judge_what_was_learned_from_it(head, X, y):
     clf = make(head=head, cv=5)
     assert confidence(clf, groups=groups) < confidence(clf) - 0.04
     assert confidence(clf, copies) < confidence(clf) - 0.04  # these are seen
+    splitter = StratifiedKFold(5, shuffle=True, random_state=0)
+    for cv in (splitter, list(splitter.split(X, noise))):
+        own = clone(clf).set_params(cv=cv)
+        assert confidence(own, copies) < confidence(own) - 0.04
     splits = list(GroupKFold(5).split(X, noise, groups))
     assert confidence(clf.set_params(cv=GroupKFold(5)), groups=groups) < 0.6
     assert confidence(clf.set_params(cv=splits)) < 0.6

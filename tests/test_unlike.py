@@ -21,6 +21,7 @@ from sklearn.decomposition import PCA, FastICA, KernelPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
@@ -678,6 +679,8 @@ def test_copies_are_a_group_where_weights_cannot_be_taken(frame):
         return fitted.predict_proba(X).max(axis=1).mean()
 
     assert confidence(3) == pytest.approx(confidence(3, groups=np.arange(len(y))), abs=0.02)
+    assert confidence(3) < 0.5
+    clf.set_params(cv=StratifiedKFold(3, shuffle=True, random_state=0))
     assert confidence(3) < 0.5
 
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
-from ._copies import merge_copies, numbers_of
+from ._copies import groups_of_copies, merge_copies, numbers_of
 from ._labels import few_rows_per_class
 from ._linalg import places_of, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
@@ -42,8 +42,8 @@ def few_shot_folds(
         An int: at most this many stratified folds, and no more than the largest class has rows. A
         float: one fold that holds out this fraction of the rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are never on both sides. None: copies of a row are a group, if cv is a
-        number and X an array or a frame of numbers.
+        Rows of a group are never on both sides. None: nor are copies of a row, if X is an array or
+        a frame of numbers.
     every_class : bool
         Whether each fold of an int must have a row of every class on both sides. There are then
         no more folds than the smallest class has rows, and classes with one row are left out.
@@ -75,9 +75,29 @@ def few_shot_folds(
         rows, place, _ = merge_copies(table, y, None)
         folds = make(y[rows], cv, None, **options)
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
-    folds = drop_unseen_classes(_split(splitter_of(cv), y, groups, X), y)
+    folds = _split(splitter_of(cv), y, groups, X)
+    if groups is None:
+        folds = _with_copies_on_one_side(folds, X, y)
+    folds = drop_unseen_classes(folds, y)
     _warn_of_few_judged(folds, y, groups)
     return folds
+
+
+def _with_copies_on_one_side(folds, X, y):
+    """Move copies of a row to the side of the first one in each fold."""
+    table = numbers_of(X)
+    copies = None if table is None else groups_of_copies(table, y)
+    if copies is None:
+        return folds
+    moved = []
+    for train, test in folds:
+        rows = np.append(train, test)
+        order = np.argsort(rows, kind="stable")
+        _, first, place = np.unique(copies[rows[order]], return_index=True, return_inverse=True)
+        is_test = np.empty(len(rows), bool)
+        is_test[order] = (order >= len(train))[first][place]
+        moved.append((rows[~is_test], rows[is_test]))
+    return moved
 
 
 def _warn_of_few_judged(folds, y, groups):
