@@ -21,7 +21,7 @@ from sklearn.decomposition import PCA, FastICA, KernelPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
@@ -655,6 +655,19 @@ def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
     assert_array_equal(known_copies, known[rows])
 
 
+def test_copies_are_one_row_in_folds_of_ones_own(frame):
+    X, y = frame[0][::4], frame[1][::4]
+    fold = np.arange(len(y)) % 3
+    rows = np.append(np.arange(len(y)), np.repeat(np.flatnonzero(fold == 1), 2))
+    last = fold[rows]
+    last[len(y) :] = 2  # copies are in another fold than the row
+    clf = AdaptiveBackboneEnsemble(random_state=0, cv=PredefinedSplit(fold))
+    expected = clone(clf).fit(X, y, sample_weight=np.bincount(rows))
+    for cv in (PredefinedSplit(last), list(PredefinedSplit(last).split())):
+        found = clone(clf).set_params(cv=cv).fit(X.iloc[rows], y[rows])
+        assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
 def test_rows_of_one_picture_that_differ_elsewhere_are_a_group(frame):
     X, y = frame
     rows = np.repeat(np.arange(0, len(y), 8), 3)
@@ -662,6 +675,12 @@ def test_rows_of_one_picture_that_differ_elsewhere_are_a_group(frame):
     clf = AdaptiveBackboneEnsemble(random_state=0)
     pictures = np.unique(X.iloc[:, :-1], axis=0, return_inverse=True)[1].ravel()
     expected, found = clone(clf).fit(X, y, groups=pictures), clone(clf).fit(X, y)
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    fold = pictures % 3
+    clf.set_params(cv=PredefinedSplit(fold))
+    expected = clone(clf).fit(X, y, groups=pictures)
+    fold[np.unique(pictures, return_index=True)[1] + 2] = 0  # the last of three
+    found = clone(clf).set_params(cv=PredefinedSplit(fold)).fit(X, y)
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
     X.iloc[::2, :-1] = X.iloc[0, :-1].to_numpy()  # in place of pictures that are missing
     assert not said(clf.fit, X, y)

@@ -76,17 +76,26 @@ def few_shot_folds(
         folds = make(y[rows], cv, None, **options)
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
     folds = _split(splitter_of(cv), y, groups, X)
-    if groups is None:
-        folds = _with_copies_on_one_side(folds, X, y)
+    if groups is None and (table := numbers_of(X)) is not None:
+        folds = with_copies_on_one_side(folds, groups_of_copies(table, y))
     folds = drop_unseen_classes(folds, y)
     _warn_of_few_judged(folds, y, groups)
     return folds
 
 
-def _with_copies_on_one_side(folds, X, y):
-    """Move copies of a row to the side of the first one in each fold."""
-    table = numbers_of(X)
-    copies = None if table is None else groups_of_copies(table, y)
+def with_copies_on_one_side(folds, copies):
+    """Move copies of a row to the side of the first one in each fold.
+
+    Parameters
+    ----------
+    folds : list of (train, test)
+    copies : ndarray of shape (n,), int, or None
+        The same number for copies, lower than that of later rows; see :func:`groups_of_copies`.
+
+    Returns
+    -------
+    list of (train, test)
+    """
     if copies is None:
         return folds
     moved = []
@@ -94,9 +103,8 @@ def _with_copies_on_one_side(folds, X, y):
         rows = np.append(train, test)
         order = np.argsort(rows, kind="stable")
         _, first, place = np.unique(copies[rows[order]], return_index=True, return_inverse=True)
-        is_test = np.empty(len(rows), bool)
-        is_test[order] = (order >= len(train))[first][place]
-        moved.append((rows[~is_test], rows[is_test]))
+        is_test = (order >= len(train))[first][place]
+        moved.append((rows[order[~is_test]], rows[order[is_test]]))
     return moved
 
 

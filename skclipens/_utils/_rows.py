@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._copies import merge_copies
-from ._folds import folds_of_some
+from ._folds import folds_of_some, with_copies_on_one_side
 from ._linalg import places_of, take_rows
 from ._messages import listed
 from ._metadata import rows_of
@@ -105,22 +105,45 @@ class Rows(NamedTuple):
     def merge_copies(self):
         """Return rows without copies, each with the total weight of its copies.
 
-        Copies stay if groups or splits define what belongs together.
+        Copies stay if groups define what belongs together. In splits, a row is where the first of
+        its copies was.
 
         Returns
         -------
         Rows
         """
-        if self.metadata["groups"] is not None or not isinstance(self.cv, Real):
+        if self.metadata["groups"] is not None:
             return self
         rows, place, weights = merge_copies(self.X, self.y, self.metadata["sample_weight"])
+        if len(rows) == len(self.y):
+            return self
+        cv = self.on_one_side(place).cv
+        if not isinstance(cv, Real):
+            cv = [tuple(np.unique(place[side]) for side in fold) for fold in cv]
         return Rows(
             take_rows(self.X, rows),
             take_rows(self.y, rows),
             {**self.metadata, "sample_weight": weights},
-            self.cv,
+            cv,
             _then(self.place, place),
         )
+
+    def on_one_side(self, copies):
+        """Return the rows with splits that have copies on one side.
+
+        Parameters
+        ----------
+        copies : ndarray of shape (n,), int, or None
+            See :func:`with_copies_on_one_side`.
+
+        Returns
+        -------
+        Rows
+        """
+        if isinstance(self.cv, Real) or copies is None:
+            return self
+        folds = folds_of_some(self.cv, np.ones(len(self.y), bool), self.X, self.y, None)
+        return self._replace(cv=with_copies_on_one_side(folds, copies))
 
     def of_given(self, found, fill=0):
         """Return values of the rows for all input rows.

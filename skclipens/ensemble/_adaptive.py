@@ -111,8 +111,8 @@ class AdaptiveBackboneEnsemble(
           whatever this number is, unless there are groups; except CLIP-Adapter and a fine-tuned
           Tip-Adapter;
         - a float: this fraction of the rows is held out (0.1 in [1]_);
-        - a splitter, or splits: cross-fitting in its folds, for all heads; without groups, copies
-          of a row are put on the same side.
+        - a splitter, or splits: cross-fitting in its folds, for all heads. Without groups, a
+          row that is there twice is where the first of its copies is.
 
         Zero-shot and frozen heads learn nothing from rows and need no folds. Any other head can
         be judged by rows whose class has other rows to learn from. If at most half of the classes

@@ -1,7 +1,5 @@
 """Select the rows that an ensemble learns from: labelled, weighted, without copies."""
 
-from numbers import Real
-
 import numpy as np
 
 from .._mistakes._row_order import warn_of_shuffled_index, warn_of_text_order
@@ -129,7 +127,8 @@ def _without_copies(ensemble, rows, columns):
     merged = rows.merge_copies()
     if len(merged.y) < len(rows.y) and not takes_weights(ensemble, rows.y):
         merged = rows
-    if merged.metadata["groups"] is not None or not isinstance(merged.cv, Real):
+    if merged.metadata["groups"] is not None:
         return merged
     groups = groups_of_pictures(merged.X, merged.y, columns)
+    merged = merged.on_one_side(groups)
     return merged._replace(metadata={**merged.metadata, "groups": groups})

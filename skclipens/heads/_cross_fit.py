@@ -127,7 +127,8 @@ class CrossFitMixin:
         own = getattr(self, "cv", None)
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")
-        rows = rows_given(X, targets, metadata, cv).with_weight_or_first().merge_copies()
+        rows = rows_given(X, targets, metadata, cv).with_weight_or_first()
+        rows = rows.merge_copies() if folds is None else rows  # given folds may keep them apart
         # If rows are left out, the head's own splits were renumbered and are passed as folds.
         folds = None if rows.cv is own else rows.cv
         if folds is not None and not self._starts_from_prompts:
