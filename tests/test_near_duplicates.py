@@ -107,9 +107,15 @@ def test_fit_is_silent_without_near_duplicates(name, versions, pictures):
     assert not doubts(clf.fit, few[1][np.r_[:8, N : N + 8]], pictures[1][few[0]])
 
 
-def test_folds_of_a_user_are_trusted(versions, pictures):
+def test_folds_that_keep_them_together_are_trusted(versions, pictures):
     X, y = both(versions, "resized"), np.tile(pictures[1], 2)
-    assert not doubts(AdaptiveBackboneEnsemble(BACKBONES, cv=StratifiedKFold(2)).fit, X, y)
+    is_odd = np.tile(np.arange(N) % 2 == 1, 2)
+    together = [(is_odd, ~is_odd), (~is_odd, is_odd)]
+    assert not doubts(AdaptiveBackboneEnsemble(BACKBONES, cv=together).fit, X, y)
+    apart = StratifiedKFold(2)
+    for cv in (apart, list(apart.split(X, y))):
+        (text,) = doubts(AdaptiveBackboneEnsemble(BACKBONES, cv=cv).fit, X, y)
+        assert text.endswith("Give cv as a number, or as a splitter of groups.")
 
 
 def test_score_tells_of_versions_of_pictures_of_fit(versions, pictures):

@@ -64,16 +64,15 @@ def see_rows(seen, X):
     return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(np.float16))
 
 
-def warn_of_near_duplicates(seen, groups, given):
-    """Warn if many rows of ``fit`` are near-duplicates of others, outside of their groups.
+def warn_of_near_duplicates(seen, learned):
+    """Warn if many rows of ``fit`` are near-duplicates of others that they may judge.
 
     Parameters
     ----------
     seen : SeenRows or None
-    groups : ndarray of shape (n,) or None
-        Only the first row of each group, and of equal rows, is compared with others.
-    given : ndarray of shape (n,), int
-        Numbers of the rows in the message.
+    learned : Rows
+        Only the first row of each group, and of equal rows, is compared with others. With splits of
+        the user, near-duplicates that are always on the same side do not count.
 
     Warns
     -----
@@ -82,21 +81,34 @@ def warn_of_near_duplicates(seen, groups, given):
     """
     if seen is None:
         return
+    groups, given = learned.metadata["groups"], learned.given
     first = np.arange(len(given)) if groups is None else np.unique(groups, return_index=True)[1]
     # The same image may have several labels if these depend on other columns, too.
     first = first[merge_copies(seen.rows[first], np.zeros(len(first)), None)[0]]
     rows = seen.rows[first].astype(np.float32)
     is_near, nearest = _is_near(subsample(rows), rows, among=True)
+    pairs, advice = np.stack([subsample(first), first[nearest]]), ""
+    if _are_many(is_near) and (splits := learned.splits) is not None:
+        is_near &= _on_two_sides(splits, pairs, len(given))
+        advice = " Give cv as a number, or as a splitter of groups."
     if not _are_many(is_near):
         return
-    called, example = given[first], np.argmax(is_near)
-    one, another = subsample(called)[example], called[nearest[example]]
+    one, another = given[pairs[:, np.argmax(is_near)]]
     warn(
         f"{is_near.mean():.0%} of the rows are near-duplicates of others, {_EXAMPLES}, for example "
         f"rows {one} and {another}. Heads are then tested on near-duplicates of rows that they "
         "learned from, and get too much weight. Pass groups, which keep near-duplicates together: "
-        "skclipens.labels.group_near_duplicates(X) finds some."
+        f"skclipens.labels.group_near_duplicates(X) finds some.{advice}"
     )
+
+
+def _on_two_sides(folds, pairs, n_rows):
+    """Return which pairs of rows, (2, m), a fold has in train and test."""
+    found = np.zeros(pairs.shape[1], bool)
+    for sides in folds:
+        taught, held_out = (np.isin(np.arange(n_rows), side)[pairs] for side in sides)
+        found |= (taught & held_out[::-1]).any(axis=0)
+    return found
 
 
 def warn_of_seen_rows(seen, X, is_right):

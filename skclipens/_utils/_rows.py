@@ -46,6 +46,14 @@ class Rows(NamedTuple):
         kept = np.flatnonzero(self.place >= 0)
         return kept[np.unique(self.place[kept], return_index=True)[1]]
 
+    @property
+    def splits(self):
+        """The user's splits of these rows, a list of (train, test); None if cv is a number."""
+        if isinstance(self.cv, Real):
+            return None
+        every, groups = np.ones(len(self.y), bool), self.metadata["groups"]
+        return folds_of_some(self.cv, every, self.X, self.y, groups)
+
     def keep(self, some):
         """Return the rows of a mask; splits then refer to these.
 
@@ -142,8 +150,7 @@ class Rows(NamedTuple):
         """
         if isinstance(self.cv, Real) or copies is None:
             return self
-        folds = folds_of_some(self.cv, np.ones(len(self.y), bool), self.X, self.y, None)
-        return self._replace(cv=with_copies_on_one_side(folds, copies))
+        return self._replace(cv=with_copies_on_one_side(self.splits, copies))
 
     def of_given(self, found, fill=0):
         """Return values of the rows for all input rows.

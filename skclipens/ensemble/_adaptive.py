@@ -1,6 +1,6 @@
 """The ensemble: experts on blocks of columns, and a router that combines them."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
@@ -348,9 +348,8 @@ class AdaptiveBackboneEnsemble(
             warn_of_moved_labels(*judged.of_given(rows, self.classes_))
             if any(expert.learns for expert in self.experts_):
                 self._seen_rows = see_rows(self._seen, rows.X)
-                if held_out is not None and isinstance(rows.cv, Real):
-                    groups = rows.metadata["groups"]
-                    warn_of_near_duplicates(self._seen_rows, groups, rows.given)
+                if held_out is not None:
+                    warn_of_near_duplicates(self._seen_rows, rows)
             if self.unlabeled == "use":
                 relative_loss = judged.relative_loss
                 self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)
