@@ -36,7 +36,7 @@ from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter
 from ._machine import best_by, describe, heading, markdown, peak_memory, stop_if
 
 SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
-HEAD = ["kernel", "linear-all", "kernel-all"]
+HEAD = ["kernel", "linear-all"]
 TITLE = "Fit and predict: time and memory"
 LIBRARIES = ["scikit-learn", "numpy", "scipy", "joblib", "torch"]
 LR, STACKING = "LogisticRegression, all columns", "StackingClassifier"

@@ -106,7 +106,6 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
         *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in images),
         "other:linear",
         "all:linear-all",
-        "all:kernel-all",
     ]
     widths = [len(block.columns) for _, _, block in clf.experts_]
     assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2, 2 * WIDTH]
@@ -157,12 +156,10 @@ def test_auto_heads(X, y):
     assert list(make(head="auto").fit(X, y).expert_names_) == [
         *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in BACKBONES),
         "all:linear-all",
-        "all:kernel-all",
     ]
     one = make(["zoo/RN20"], head="auto").fit(X[:, :WIDTH], y)
     assert list(one.expert_names_) == [
-        *(f"zoo/RN20:{head}" for head in ("zero-shot", "linear")),
-        "all:kernel-all",
+        *(f"zoo/RN20:{head}" for head in ("zero-shot", "kernel", "linear")),
     ]
     halves = [("left", slice(0, 10)), ("right", slice(10, 20))]
     table = make(halves, head="auto").fit(X, y)
@@ -394,7 +391,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
     first = np.unique(labels, return_index=True)[1]  # one row per class
     with pytest.warns(UserWarning, match="does not say what its class is, so 'zoo/RN20'"):
         make(head="auto").fit(X[first], labels[first])
-    kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all", "all:kernel-all"]
+    kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all"]
     assert list(clf.expert_names_) == kinds
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -476,10 +473,10 @@ def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, X, y
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto")
     learned = [one.name for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
-    assert learned == ["all:linear-all", "all:kernel-all"]
+    assert learned == ["all:linear-all"]
     learned = [one.name for one in clf.fit(table, y).experts_ if one.learns]
     of_blocks = [*(f"{one}:kernel" for one in BACKBONES), "other:linear"]
-    assert learned == [*of_blocks, "all:linear-all", "all:kernel-all"]
+    assert learned == [*of_blocks, "all:linear-all"]
 
 
 def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):

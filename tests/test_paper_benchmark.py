@@ -216,7 +216,6 @@ def test_experts_on_all_blocks_are_no_single_backbone(finished):
         ("single:zoo/RegNet:kernel", 1.0),
         ("single:zoo/ViT-16:kernel", 2.0),
         ("expert:all:linear-all", 3.0),
-        ("expert:all:kernel-all", 3.0),
     ]
 
 

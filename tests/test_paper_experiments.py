@@ -157,7 +157,7 @@ def test_robustness(pictures, work):
 
 
 def test_ablation(pictures, work):
-    alone = "the kernel on all alone"
+    alone = "one kernel on all alone"
     variants = (_ablation.DEFAULT, _ablation.FORMER, alone)
     frame = _ablation.run(pictures, BACKBONES, Draws(work, 2), shots=(1, 4), variants=variants)
     systems = [_ablation.DEFAULT, "best single", "oracle", _ablation.FORMER, alone]

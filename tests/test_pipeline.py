@@ -825,7 +825,6 @@ def test_ensemble_reads_blocks_of_a_column_transformer(cache, pictures, y):
         *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in blocks),
         "other:linear",
         "all:linear-all",
-        "all:kernel-all",
     ]
 
 

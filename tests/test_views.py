@@ -399,7 +399,7 @@ def default_experts(with_text):
     """Names of the default's experts, of blocks with texts."""
     backbones = list(dict.fromkeys(name.removesuffix("@views") for name in with_text))
     of_each = [f"{name}:zero-shot" for name in with_text] + [f"{name}:kernel" for name in backbones]
-    return [*of_each, "all:linear-all", "all:kernel-all"]
+    return [*of_each, "all:linear-all"]
 
 
 def test_blocks_are_found(table, few):
@@ -450,9 +450,9 @@ def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table,
     assert experts(head="linear") == ALL
     pooled = table.filter(like="@pooled__")
     of_each = [f"{name}@pooled:kernel" for name in PAIR]
-    assert experts(pooled) == [*of_each, "all:linear-all", "all:kernel-all"]
+    assert experts(pooled) == [*of_each, "all:linear-all"]
     one = experts(pooled.filter(like="RN20"))
-    assert one == ["zoo/RN20@pooled:linear", "all:kernel-all"]
+    assert one == ["zoo/RN20@pooled:kernel", "zoo/RN20@pooled:linear"]
     with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones"):
         experts(pooled, head="residual")
     with pytest.raises(ValueError, match="needs the backbone that made the embeddings"):
@@ -465,7 +465,7 @@ def test_without_names_of_classes_one_head_reads_all_features_of_a_backbone(tabl
     with pytest.warns(UserWarning, match="does not say what its class is"):
         clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, codes)
     kernels = [f"image__{name}:kernel" for name in PAIR]
-    assert list(clf.expert_names_) == [*kernels, "all:linear-all", "all:kernel-all"]
+    assert list(clf.expert_names_) == [*kernels, "all:linear-all"]
     for (_, head, block), name in zip(clf.experts_, PAIR, strict=False):
         assert all(name in column for column in X.columns[block.columns])
         assert [len(part.columns) for part in block.parts] == [one.width for one in kinds_of(name)]

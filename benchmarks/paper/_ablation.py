@@ -17,7 +17,7 @@ from ._experiments import by_shots, gaps_of, mean_sd
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
 SHOTS = (1, 2, 4, 8, 16)
-_POOL = ("zero-shot", "kernel", "linear-all", "kernel-all")
+_POOL = ("zero-shot", "kernel", "linear-all")
 
 
 def _without(*heads):
@@ -47,15 +47,18 @@ VARIANTS = {
     },
     "features: image embeddings alone": {"features": _systems.PROJECTED},
     "pool without zero-shot heads": {"head": _without("zero-shot")},
-    "pool without the kernel on all": {"head": _without("kernel-all")},
-    "pool without kernels of each backbone": {"head": _without("kernel")},
+    "pool without kernels": {"head": _without("kernel")},
     "pool without the linear head on all": {"head": _without("linear-all")},
-    "the kernel on all alone": {"head": "kernel-all"},
+    "the kernels alone": {"head": "kernel"},
+    "one kernel on all alone": {"head": "kernel-all"},
     "rows out of distribution as any others": {"out_of_distribution": "ignore"},
-    "pool with residual heads in place of kernels of each backbone, as it was": {
-        "head": ["residual", *_without("kernel")]
+    "pool with one kernel on all in place of those of backbones": {
+        "head": [*_without("kernel"), "kernel-all"]
     },
-    "pool with residual heads beside": {"head": ["residual", *_POOL]},
+    "pool with one kernel on all beside": {"head": [*_POOL, "kernel-all"]},
+    "pool with residual heads and one kernel on all, as it was": {
+        "head": ["residual", *_without("kernel"), "kernel-all"]
+    },
     "pool with Tip-Adapter heads beside": {"head": [*_POOL, "tip-adapter"]},
     "router: static weights": {"router": "static"},
     "router: static weights, prior of 1 row": {"router": StaticRouter(prior=1.0)},

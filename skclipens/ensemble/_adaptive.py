@@ -78,11 +78,10 @@ class AdaptiveBackboneEnsemble(
           :class:`sklearn.ensemble.VotingClassifier`;
         - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
-        - ``"auto"``: ``["zero-shot", "kernel", "linear-all", "kernel-all"]``, with a linear head on
-          each block of no backbone, without zero-shot heads if labels are numbers without
-          ``class_names``, and with one kernel head if there is one backbone. If at least half of
-          the classes have one row, no row can judge a head on one backbone, so only the two heads
-          on all blocks learn.
+        - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, with a linear head on each block of
+          no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
+          at least half of the classes have one row, no row can judge a head on one backbone, so it
+          is ``["zero-shot", "kernel-all", "linear-all"]``.
     router : str or router, default="shrunk"
         How the experts are combined.
 

@@ -109,16 +109,12 @@ def _auto(blocks, named_classes, one_shot):
     others, of_all = [block for block in blocks if block.backbone is None], blocks
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, of_all = blocks, []
-    of_each = of_each_backbone(embedded)
-    if one_shot:  # no row can judge heads on single blocks
-        of_each, others = [], [] if of_all else others
-    return [
-        ("zero-shot", named),
-        (KERNEL, of_each if len(of_each) > 1 else []),
-        ("linear", others),
-        (LINEAR_ALL, [joined(of_all)] if of_all else []),
-        (KERNEL_ALL, [joined(embedded)] if embedded else []),
-    ]
+    kernels = KERNEL, of_each_backbone(embedded)
+    if one_shot:  # no row can judge heads on single backbones or blocks
+        kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
+        others = [] if of_all else others
+    all_columns = [joined(of_all)] if of_all else []
+    return [("zero-shot", named), kernels, ("linear", others), (LINEAR_ALL, all_columns)]
 
 
 def _blocks_for(kind, blocks):
