@@ -473,7 +473,7 @@ def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, X, y
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto")
     learned = [one.name for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
-    assert learned == ["all:linear-all"]
+    assert learned == ["all:kernel-all", "all:linear-all"]
     learned = [one.name for one in clf.fit(table, y).experts_ if one.learns]
     of_blocks = [*(f"{one}:kernel" for one in BACKBONES), "other:linear"]
     assert learned == [*of_blocks, "all:linear-all"]
