@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _checks import DATA_FREE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,7 +15,6 @@ from scipy.special import expit, log_softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
-from sklearn.utils import estimator_checks
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skclipens import CLIPEmbedder
@@ -518,13 +516,3 @@ def test_unknown_device(split):
     for head in (TIP_F, CLIP_ADAPTER):
         with pytest.raises(ValueError, match="device"):
             clone(head).set_params(device="abacus").fit(X, y)
-
-
-@pytest.mark.parametrize("estimator", [TipAdapterHead, CLIPAdapterHead])
-@pytest.mark.parametrize(
-    "check",
-    [*DATA_FREE, estimator_checks.check_requires_y_none],
-    ids=lambda check: check.__name__,
-)
-def test_data_free_checks(check, estimator):
-    check(estimator.__name__, estimator())

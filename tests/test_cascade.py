@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from _checks import DATA_FREE
 from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +21,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
-from sklearn.utils import estimator_checks
 from sklearn.utils._param_validation import InvalidParameterError
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    parametrize_with_checks,
+)
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -115,20 +116,8 @@ def test_scikit_learn_checks(estimator, check):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
-@pytest.mark.parametrize(
-    "check",
-    [
-        estimator_checks.check_param_validation,
-        estimator_checks.check_dataframe_column_names_consistency,
-    ],
-)
-def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, estimator):
-    check("CascadeEnsemble", estimator)
-
-
-@pytest.mark.parametrize("check", DATA_FREE)
-def test_checks_that_need_no_data(check):
-    check("CascadeClassifier", CascadeClassifier())
+def test_names_of_columns_are_compared(estimator):
+    check_dataframe_column_names_consistency("CascadeEnsemble", estimator)
 
 
 # What is embedded

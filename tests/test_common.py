@@ -4,17 +4,13 @@ import importlib
 import inspect
 
 import pytest
-from _checks import DATA_FREE
 from _public import MODULES
 from numpydoc.validate import validate
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.utils.estimator_checks import (
-    check_dataframe_column_names_consistency,
-    check_param_validation,
-    parametrize_with_checks,
-)
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.ensemble import (
@@ -24,8 +20,9 @@ from skclipens.ensemble import (
     NeuralLogitController,
     SuperLearnerRouter,
 )
-from skclipens.ensemble.routers import ROUTERS
+from skclipens.ensemble.routers._base import BaseRouter
 from skclipens.heads import LinearDiscriminantHead, LinearProbeHead
+from skclipens.pipeline import BackbonePipeline
 
 pytestmark = pytest.mark.usefixtures("short_training")
 
@@ -33,9 +30,11 @@ pytestmark = pytest.mark.usefixtures("short_training")
 HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
 
 ENSEMBLES = [
-    *(AdaptiveBackboneEnsemble(router=router) for router in ROUTERS),
-    AdaptiveBackboneEnsemble(HALVES, router="static", cv=3),
-    AdaptiveBackboneEnsemble(HALVES, router="confidence"),
+    AdaptiveBackboneEnsemble(),
+    *(
+        AdaptiveBackboneEnsemble(HALVES, router=one, cv=3)
+        for one in ("uniform", "probability", "confidence", "static", "super-learner")
+    ),
     AdaptiveBackboneEnsemble(HALVES, router="vote", head="linear", calibrate=False),
     AdaptiveBackboneEnsemble(HALVES, router=GatedRouter(), cv=3),
     AdaptiveBackboneEnsemble(HALVES, router=SuperLearnerRouter("log_loss"), cv=3),
@@ -67,11 +66,8 @@ def test_scikit_learn_checks_of_heads_on_plain_tables(estimator, check):
 
 
 @pytest.mark.parametrize("estimator", [*ENSEMBLES, *HEADS], ids=repr)
-@pytest.mark.parametrize(
-    "check", [check_param_validation, check_dataframe_column_names_consistency]
-)
-def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, estimator):
-    check(type(estimator).__name__, estimator)
+def test_names_of_columns_are_compared(estimator):
+    estimator_checks.check_dataframe_column_names_consistency(type(estimator).__name__, estimator)
 
 
 # Public names
@@ -87,27 +83,47 @@ def public_objects():
                 yield f"{module_name}.{name}", value
 
 
+DATA_FREE = [
+    estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+    estimator_checks.check_estimator_cloneable,
+    estimator_checks.check_estimator_repr,
+    estimator_checks.check_estimator_tags_renamed,
+    estimator_checks.check_get_params_invariance,
+    estimator_checks.check_mixin_order,
+    estimator_checks.check_no_attributes_set_in_init,
+    estimator_checks.check_parameters_default_constructible,
+    estimator_checks.check_set_params,
+    estimator_checks.check_valid_tag_types,
+]
+
+STEPS = [("embed", MultiBackboneEmbedder()), ("fit", AdaptiveBackboneEnsemble())]
+NEEDED = {"OpenSetClassifier": [LogisticRegression()], "BackbonePipeline": [STEPS]}
 ESTIMATORS = {
-    name: value
-    for name, value in public_objects()
+    value.__name__: value(*NEEDED.get(value.__name__, ()))
+    for _, value in public_objects()
     if inspect.isclass(value) and issubclass(value, BaseEstimator)
 }
-
-
-def make(estimator):
-    """An estimator with the steps that it must have, if it must have any."""
-    if issubclass(estimator, MetaEstimatorMixin):
-        return estimator(LogisticRegression())
-    try:
-        return estimator()
-    except TypeError:
-        return estimator([("embed", MultiBackboneEmbedder()), ("fit", AdaptiveBackboneEnsemble())])
+ON_TABLES = [  # routers also take logits, and the pipeline images
+    name
+    for name, estimator in ESTIMATORS.items()
+    if not isinstance(estimator, (BaseRouter, BackbonePipeline))
+]
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-@pytest.mark.parametrize("check", [one for one in DATA_FREE if one is not check_param_validation])
+@pytest.mark.parametrize("check", DATA_FREE)
 def test_checks_that_need_no_data(check, name):
-    check(name, make(ESTIMATORS[name]))
+    check(name, ESTIMATORS[name])
+
+
+@pytest.mark.parametrize("name", ON_TABLES)
+def test_parameters_are_checked(name):
+    estimator_checks.check_param_validation(name, ESTIMATORS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name.endswith("Head")])
+def test_heads_require_labels(name):
+    estimator_checks.check_requires_y_none(name, ESTIMATORS[name])
 
 
 # Docstrings

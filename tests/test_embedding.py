@@ -13,7 +13,6 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from _checks import DATA_FREE
 from _said import said
 from PIL import Image
 from safetensors.torch import save_file
@@ -395,12 +394,6 @@ def test_wrong_parameter(embedder, message, paths):
     for method in (embedder.fit, embedder.transform):
         with pytest.raises(ValueError, match=message):
             method(paths)
-
-
-@pytest.mark.parametrize("check", DATA_FREE, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("embedder", [CLIPEmbedder(), MultiBackboneEmbedder()], ids=repr)
-def test_data_free_checks(embedder, check):
-    check(type(embedder).__name__, embedder)
 
 
 def test_torch_is_imported_only_when_images_are_embedded():

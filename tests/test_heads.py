@@ -14,7 +14,6 @@ import open_clip
 import pandas as pd
 import pytest
 import torch
-from _checks import DATA_FREE
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,7 +21,6 @@ from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
-from sklearn.utils import estimator_checks
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skclipens import (
@@ -435,12 +433,3 @@ assert (head.predict(X) == expected).all()
 assert not {"torch", "open_clip"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code, tmp_path / "head.pickle"], check=True)
-
-
-@pytest.mark.parametrize(
-    "check",
-    [*DATA_FREE, estimator_checks.check_requires_y_none],
-    ids=lambda check: check.__name__,
-)
-def test_data_free_checks(check):
-    check("ZeroShotHead", ZeroShotHead())

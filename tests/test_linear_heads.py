@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import StratifiedKFold
-from sklearn.utils.estimator_checks import check_param_validation
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -48,10 +47,6 @@ def split(emoji, n_shots, seed=0):
 
 
 # Linear discriminant
-
-
-def test_parameters_are_checked():
-    check_param_validation("ResidualHead", ResidualHead())
 
 
 def test_is_scikit_learns_discriminant_with_the_same_covariance():

@@ -100,7 +100,6 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.parametrize(
     "check",
     [
-        estimator_checks.check_param_validation,
         estimator_checks.check_dataframe_column_names_consistency,
         estimator_checks.check_set_output_transform,
         estimator_checks.check_set_output_transform_pandas,

@@ -9,11 +9,9 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.estimator_checks import check_param_validation
 
 from skclipens import CLIPEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._heads import HEADS as NAMED
 from skclipens.heads import (
     CLAPHead,
     CLIPAdapterHead,
@@ -77,16 +75,6 @@ def test_one_class_is_nothing_to_learn_from(kind, emoji):
     X = emoji[0][:4]
     with pytest.raises(ValueError, match="At least two classes"):
         kind(BACKBONE).fit(X, ["cat"] * len(X))
-
-
-@pytest.mark.parametrize("kind", [GDAHead, CLAPHead, CrossModalHead])
-def test_parameters_are_checked(kind):
-    check_param_validation(kind.__name__, kind())
-
-
-@pytest.mark.parametrize("name", ["gda", "clap", "cross-modal"])
-def test_has_a_name_in_the_ensemble(name):
-    assert type(NAMED[name]) in {GDAHead, CLAPHead, CrossModalHead}
 
 
 @all_heads
