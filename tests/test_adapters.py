@@ -21,7 +21,16 @@ from skclipens import CLIPEmbedder
 from skclipens._utils._folds import covers_most, few_shot_folds
 from skclipens._utils._linalg import parts_of
 from skclipens.datasets import load_emoji
-from skclipens.heads import CLIPAdapterHead, LinearProbeHead, TipAdapterHead, ZeroShotHead
+from skclipens.heads import (
+    CLAPHead,
+    CLIPAdapterHead,
+    CrossModalHead,
+    GDAHead,
+    LinearProbeHead,
+    ResidualHead,
+    TipAdapterHead,
+    ZeroShotHead,
+)
 from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
 
@@ -32,12 +41,10 @@ TIP = TipAdapterHead(BACKBONE)
 TIP_F = TipAdapterHead(BACKBONE, fine_tune=True, random_state=0)
 CLIP_ADAPTER = CLIPAdapterHead(BACKBONE, max_iter=10, random_state=0)
 PROBE = LinearProbeHead(cv=2)
-TEXT_HEADS = pytest.mark.parametrize(
-    "head", [TIP, TIP_F, CLIP_ADAPTER], ids=["tip", "tip-f", "clip-adapter"]
-)
-ALL_HEADS = pytest.mark.parametrize(
-    "head", [TIP, TIP_F, CLIP_ADAPTER, PROBE], ids=["tip", "tip-f", "clip-adapter", "probe"]
-)
+CORRECTED = [kind(BACKBONE) for kind in (ResidualHead, GDAHead, CLAPHead, CrossModalHead)]
+PROMPTED = [ZeroShotHead(BACKBONE), TIP, TIP_F, CLIP_ADAPTER]
+TEXT_HEADS = pytest.mark.parametrize("head", PROMPTED, ids=repr)
+ALL_HEADS = pytest.mark.parametrize("head", [*PROMPTED, *CORRECTED, PROBE], ids=repr)
 
 
 @pytest.fixture(scope="module")
@@ -458,8 +465,8 @@ def test_wrong_width_names_the_backbone(head, split):
 @settings(max_examples=20)
 def test_length_of_an_embedding_does_not_matter(head, split, data, dtype):
     X, y, X_test, _ = split
-    head = clone(head).set_params(max_iter=1).fit(X, y)
-    X_test = X_test[:20]
+    head = clone(head).set_params(**{"max_iter": 1} if "max_iter" in head.get_params() else {})
+    head, X_test = head.fit(X, y), X_test[:20]
     elements = st.floats(0.125, 1e4, width=32)
     lengths = data.draw(hnp.arrays(dtype, (len(X_test), 1), elements=elements))
     np.testing.assert_allclose(
@@ -473,7 +480,7 @@ def test_length_of_an_embedding_does_not_matter(head, split, data, dtype):
 def test_predict_without_torch(split, tmp_path):
     """What is fitted is numpy, so that it works on a table of embeddings anywhere."""
     X, y, X_test, _ = split
-    heads = [clone(head).fit(X, y) for head in (TIP, TIP_F, CLIP_ADAPTER, PROBE)]
+    heads = [clone(head).fit(X, y) for head in (*PROMPTED, PROBE)]
     expected = [head.decision_function(X_test) for head in heads]
     (tmp_path / "heads.pickle").write_bytes(pickle.dumps((heads, X_test, expected)))
     code = """
