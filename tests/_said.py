@@ -1,6 +1,7 @@
 """What a call warns of."""
 
 import warnings
+from contextlib import contextmanager
 
 
 def said(call, *args):
@@ -9,3 +10,11 @@ def said(call, *args):
         warnings.simplefilter("always")
         call(*args)
     return [str(warning.message) for warning in caught]
+
+
+@contextmanager
+def no_warning():
+    """A context in which a warning is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield

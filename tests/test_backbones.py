@@ -8,7 +8,6 @@ import os
 import re
 import threading
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -18,6 +17,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from _said import no_warning
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -322,8 +322,7 @@ def test_state_dict_with_the_entries_of_openai(state, outputs, tmp_path, suffix,
 )
 def test_repository_of_the_hub(state, outputs, tmp_path, repository, expected):
     file = save(state, save_directory(tmp_path / repository) / "open_clip_model.safetensors")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         assert activation(f"{TINY}//{file}", outputs) == [expected]
         assert activation(str(file.parent), outputs) == [expected]
         # Whoever says QuickGELU gets it.
@@ -334,8 +333,7 @@ def test_directory_says_its_activation(state, outputs, tmp_path):
     for name, config in {"gelu": {}, "quickgelu": {"quick_gelu": True}}.items():
         folder = save_directory(tmp_path / name, CONFIG | config)
         save(state, folder / "open_clip_model.safetensors")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with no_warning():
             assert activation(str(folder), outputs) == [name]
 
 
@@ -343,8 +341,7 @@ def test_unrecognised_file_warns_where_there_is_a_choice(state, outputs, tmp_pat
     file = save(state, tmp_path / "mine.pt")
     with pytest.warns(UserWarning, match=rf"mine.pt.*plain GELU.*'{TINY}-quickgelu//"):
         assert activation(f"{TINY}//{file}", outputs) == ["gelu"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         assert activation(f"{TINY}-quickgelu//{file}", outputs) == ["quickgelu"]
         assert not uses_quick_gelu(Backbone(f"ViT-S-32//{file}"))  # has one form only
 

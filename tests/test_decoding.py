@@ -5,7 +5,6 @@ import multiprocessing
 import tarfile
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,6 +12,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from _said import no_warning
 from hypothesis import given
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -366,8 +366,7 @@ def test_one_opened_file_in_many_rows(tmp_path):
 
 def test_no_warning_and_no_setting_of_threads():
     before = torch.get_num_threads()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         CLIPEmbedder("zoo/ViT-16", n_jobs=1).transform([grey(3)] * 3)
     assert torch.get_num_threads() == before
 
@@ -377,8 +376,7 @@ def test_a_process_that_may_start_no_others_decodes_in_threads_without_a_warning
     expected = embedder.transform(FILES)
     # As in a worker of multiprocessing.Pool.
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         np.testing.assert_allclose(embedder.transform(FILES), expected, atol=1e-6)
         assert n_threads(3) == n_threads(None) + 2 == 3
 

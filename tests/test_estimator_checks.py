@@ -1,9 +1,8 @@
 """Tests of the checks for heads and routers of one's own."""
 
-import warnings
-
 import numpy as np
 import pytest
+from _said import no_warning
 from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
@@ -99,6 +98,5 @@ def test_a_router_that_fails_is_told_with_its_rows():
     ],
 )
 def test_rows_of_the_checks_raise_no_doubts(check, given):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         check(given)

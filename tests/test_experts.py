@@ -1,13 +1,13 @@
 """Tests of what blocks and heads may be: the experts that an ensemble makes of them."""
 
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from _models import ProbaBackwards, ScoresBackwards
+from _said import no_warning
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn import config_context
@@ -393,8 +393,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
         make(head="auto").fit(X[first], labels[first])
     kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all"]
     assert list(clf.expert_names_) == kinds
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         make(head="linear").fit(X, labels)
         make([("a", slice(0, 9))], head="auto").fit(X, labels)  # no text tower to use
         names = ["zero", "one", "two", "three"][: labels.max() + 1]

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from _said import no_warning
 from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
@@ -239,8 +240,7 @@ def test_other_warnings_are_those_of_others(doubtful):
 
 
 def test_images_without_doubts_warn_of_nothing(doubtful):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         CLIPEmbedder("zoo/RN20").transform([doubtful[0], *PICTURES])
 
 
@@ -330,8 +330,7 @@ def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
     ],
 )
 def test_other_pictures_are_not_doubted(image):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         load_image(image)
 
 
@@ -389,6 +388,5 @@ def test_alpha_in_a_smaller_range_is_doubted():
     ],
 )
 def test_drawings_of_which_something_is_left_are_not(image):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         load_image(image)

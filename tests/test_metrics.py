@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tracemalloc
-import warnings
 from collections import Counter
 from functools import partial
 from itertools import combinations, pairwise
@@ -11,6 +10,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from _said import no_warning
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -380,8 +380,7 @@ def test_an_index_in_another_order_is_named():
         assert oracle_accuracy_score(y[::-1], frame) < 1
     with pytest.warns(UserWarning, match=r"pass y_true.loc\[y_proba.index\]"):
         expected_calibration_error(y[::-1], pd.DataFrame(np.eye(3), y.index))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         assert oracle_accuracy_score(y[::-1].loc[frame.index], frame) == 1
     weights = pd.Series(1.0, y.index[::-1])
     for predictions, first in ((frame, "predictions"), (frame.to_numpy(), "y_true")):
@@ -448,8 +447,7 @@ def test_linear_cka_of_more_columns_than_rows():
 @pytest.mark.parametrize("scale", [1e-250, 1e200, 1e307])
 def test_linear_cka_of_very_large_and_very_small_numbers(embedding, scale):
     X, Y = np.split(embedding.astype(float), 2, axis=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         assert_allclose(linear_cka(X * scale, Y), linear_cka(X, Y))
 
 
@@ -538,8 +536,7 @@ def test_labels_that_are_numbered_otherwise_are_doubted():
     for measure in (oracle_accuracy_score, correct_sets):
         with pytest.warns(UserWarning, match="90% would be if these labels were exchanged"):
             measure(y, predictions)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         oracle_accuracy_score(y, np.column_stack([predictions, y]))  # one expert is confused
 
 
@@ -548,8 +545,7 @@ def test_columns_in_another_order_than_labels_are_doubted():
     proba = np.full((30, 3), 0.1) + 0.7 * (y[:, None] == ["owl", "cat", "dog"])
     with pytest.warns(UserWarning, match="100% would be if these labels were exchanged"):
         assert expected_calibration_error(y, proba) > 0.7
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         expected_calibration_error(y, proba, labels=["owl", "cat", "dog"])
     with pytest.warns(UserWarning, match="as by chance, though the classifier is 80% sure"):
         expected_calibration_error(np.tile(["cat", "dog", "owl"], 10), proba)

@@ -3,12 +3,12 @@
 import os
 import shutil
 import sys
-import warnings
 from base64 import b64encode
 
 import numpy as np
 import pandas as pd
 import pytest
+from _said import no_warning
 from click.testing import CliRunner
 from numpy.testing import assert_array_equal
 from PIL import Image
@@ -56,8 +56,7 @@ def test_a_minus_of_a_folder_stays(tmp_path):
     for name in names:
         (tmp_path / name).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         assert load_folder(tmp_path).target_names.tolist() == sorted(names.values())
 
 
@@ -67,8 +66,7 @@ def test_hidden_files_are_skipped_in_silence(folder):
         (folder / name / "0.png").write_bytes(b"")
     for name in (".DS_Store", "zoo/._0.png"):
         (folder / name).write_bytes(b"")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         pictures = load_folder(folder)
     assert len(pictures.filenames) == 9
     assert [name.split("photos/")[1] for name in pictures.skipped] == [".DS_Store", "zoo/._0.png"]
@@ -149,8 +147,7 @@ def test_a_folder_around_the_classes_is_doubted(tmp_path):
         says = f"The only class is .*'cat', 'dog' are the classes, read '{inner}'"
         with pytest.warns(UserWarning, match=says):
             assert len(load_folder(root).target_names) == 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         load_folder(inner)
         load_folder(spread(tmp_path / "one", "cat/2021", "cat/2022"))
         load_folder(spread(tmp_path / "other", "cat/images"))
@@ -229,8 +226,7 @@ def test_folders_of_the_same_folders_are_doubted(tmp_path, folders):
     ],
 )
 def test_folders_below_classes_are_not_doubted(tmp_path, folders):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         pictures = load_folder(spread(tmp_path, *folders))
     assert len(pictures.filenames) == 2 * len(folders)
     assert len(pictures.target_names) == 2
@@ -247,8 +243,7 @@ def test_masks_beside_pictures_are_doubted(tmp_path, ending):
         load_folder(tmp_path)
     with pytest.warns(UserWarning, match=twin):
         find_pictures([tmp_path])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         pictures[0].unlink()  # whose other file may then be a picture of a mask
         load_folder(tmp_path)
 
@@ -382,8 +377,7 @@ def test_rows_of_several_parts_are_doubted_where_none_can_be_chosen(folder):
     says = r"column 'Split' .*'val', 'train', 'test', and all .* frame\['Split'\] == 'train'"
     with pytest.warns(UserWarning, match=says):
         load_table(path, return_X_y=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         assert load_table(path).frame["Split"].tolist() == ["val", "train", "test"]
         for values in (["train"] * 3, [0, 1, 2], ["upper", "lower", "test"]):
             write(table.assign(Split=values), path)
@@ -461,8 +455,7 @@ def test_csv_files_that_are_written_wrongly(folder, content, says):
 def test_commas_that_end_all_rows_are_left_out(folder, behind):
     rows = [f"zoo/{i}.PNG,00{i}{behind}" for i in range(2)]
     (folder / "t.csv").write_text("\n".join(["path,label", *rows]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         pictures = load_table(folder / "t.csv")
     assert pictures.frame["label"].tolist() == ["000", "001"]
     (folder / "t.csv").write_text("label,path\n0,cat,zoo/0.PNG\n1,dog,zoo/1.PNG")  # as R does

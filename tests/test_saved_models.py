@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pytest
 from _models import copy_of_zoo
+from _said import no_warning
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
@@ -104,8 +105,7 @@ def test_there_is_a_file_of_a_release():
 def test_the_same_versions_say_nothing(table):
     X, y = table
     clf = AdaptiveBackboneEnsemble().fit(X, y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         again = pickle.loads(pickle.dumps(clf))
         copy.deepcopy(clf)
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
@@ -172,8 +172,7 @@ def test_other_weights_are_named(tmp_path, table):
         ).fit(*pictures()),
     ):
         content = pickle.dumps(one)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with no_warning():
             pickle.loads(content)
         file = folder / "open_clip_model.safetensors"
         before = file.read_bytes()
@@ -182,8 +181,7 @@ def test_other_weights_are_named(tmp_path, table):
             pickle.loads(content)
         file.write_bytes(before)
         folder.rename(tmp_path / "gone")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # its use will tell
+        with no_warning():  # its use will tell
             pickle.loads(content)
         (tmp_path / "gone").rename(folder)
 

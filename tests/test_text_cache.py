@@ -8,6 +8,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+from _said import no_warning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -249,8 +250,7 @@ def test_one_bar_where_the_work_is_long(encoded, table, capfd, monkeypatch):
     assert said[0].count("encoding texts:   0%") == 1
     assert "240/240" in said[0]
     assert "encoding texts" not in said[60]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         warnings.filterwarnings("ignore", "The columns of")  # which are of no model
         clf.set_params(verbose=False).fit(X, y)
     assert not capfd.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _said import no_warning
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
 from skclipens._mistakes._row_order import warn_of_text_order
@@ -68,6 +69,5 @@ def test_tables_and_files_of_a_table(folder, labels, tmp_path):
     ],
 )
 def test_what_is_right_is_not_doubted(names, labels):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         warn_of_text_order(names, labels)

@@ -1,12 +1,11 @@
 """Tests of image towers of timm: small models with random weights, saved by the test."""
 
-import warnings
-
 import huggingface_hub
 import numpy as np
 import pytest
 import timm
 import torch
+from _said import no_warning
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
@@ -179,8 +178,7 @@ def test_a_tag_decides_the_preprocessing_of_a_file(tmp_path, images):
     keys = {model_key(Backbone(spec), "fp32") for spec in specs}
     assert len(keys) == 2
     for spec in specs:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with no_warning():
             found = CLIPEmbedder(spec, **PLAIN).transform(images)
         expected = by_timm(spec.removeprefix("timm/").partition("//")[0], file, images)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

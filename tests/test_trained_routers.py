@@ -1,10 +1,9 @@
 """Tests of routers that train a gate on the columns: the controller of the paper, the mixture."""
 
-import warnings
-
 import numpy as np
 import pytest
 from _routers import make_nlc
+from _said import no_warning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -328,6 +327,5 @@ def test_tables_that_cannot_be_written_to_are_nothing_to_warn_of():
     rng = np.random.default_rng(0)
     X, logits = rng.normal(size=(20, 4)), rng.normal(size=(20, 2, 3))
     X.flags.writeable = logits.flags.writeable = False
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         NeuralLogitController(max_iter=1).fit(X, logits, rng.integers(0, 3, 20))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _models import copy_of_zoo
-from _said import said
+from _said import no_warning, said
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
@@ -569,8 +569,7 @@ def test_true_labels_that_the_classifier_does_not_know(frame):
     with pytest.warns(UserWarning, match=f"^{n} of {len(y)} rows of y, the first is row 0") as told:
         clf.score(X, upper)
     assert f"that fit has not seen: {y[0].upper()!r}." in str(told[0].message)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         clf.score(X, y)
 
 
@@ -611,8 +610,7 @@ def test_reduced_embeddings_have_no_texts(reduction, first, frame):
     reduced = reduction.set_output(transform="pandas").fit_transform(X, y)
     with pytest.warns(UserWarning, match=f"'{first}', which were made of others"):
         AdaptiveBackboneEnsemble().fit(reduced, y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         AdaptiveBackboneEnsemble(head="linear").fit(reduced, y)
         AdaptiveBackboneEnsemble([("all", slice(None))]).fit(reduced, y)
 
@@ -627,8 +625,7 @@ def test_a_wide_table_of_other_things_is_not_doubted(table):
     X, y = table
     words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcd"]
     X = pd.DataFrame(X, columns=words)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
         clf = AdaptiveBackboneEnsemble([("all", slice(None))], random_state=0)
         clf.fit(X.set_axis([f"pixel{i}" for i in range(X.shape[1])], axis=1), y)
@@ -734,8 +731,7 @@ def test_an_embedder_that_was_changed_after_fit(emoji, changed, what):
     with pytest.warns(UserWarning, match=f"has changed since fit: {what}") as caught:
         embedder.transform(paths)
     assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         embedder.set_params(n_jobs=1, precision="fp32", batch_size=2).fit(paths).transform(paths)
         pickle.loads(pickle.dumps(embedder)).transform(paths)
         MultiBackboneEmbedder(BACKBONES).transform(paths)
@@ -748,8 +744,7 @@ def test_weights_that_are_written_over_after_fit(emoji, tmp_path):
     retriever = ImageRetriever(embedder).fit(paths)
     weights = next(folder.glob("*.safetensors"))
     os.utime(weights, ns=(1, 1))  # copied anew
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         before = embedder.transform(paths)
         retriever.search("a cat")
         retriever.kneighbors(paths)
@@ -811,8 +806,7 @@ def test_an_array_of_which_no_blocks_are_known(frame, estimator, so):
     with pytest.warns(UserWarning, match=f"256 columns are one block that {so}") as caught:
         clone(estimator).fit(X.to_numpy(), y)
     assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with no_warning():
         clone(estimator).fit(X, y)
 
 
