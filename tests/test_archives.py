@@ -7,11 +7,11 @@ import shutil
 import tarfile
 import zipfile
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from _servers import serving
 
 from skclipens.datasets import DatasetNotAvailableError, fetch_benchmark, fetch_tuxpaint
 from skclipens.datasets._archives import kept_inside
@@ -98,14 +98,11 @@ def served(tmp_path, monkeypatch):
     folder = tmp_path / "served"
     folder.mkdir()
     handler = partial(SimpleHTTPRequestHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+    with serving(handler) as server:
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr("torchvision.datasets.Country211._URL", f"{url}/a.tgz")
-        monkeypatch.setattr("torchvision.datasets.FGVCAircraft._URL", f"{url}/a.tar.gz")
+        monkeypatch.setattr("torchvision.datasets.Country211._URL", f"{server.url}/a.tgz")
+        monkeypatch.setattr("torchvision.datasets.FGVCAircraft._URL", f"{server.url}/a.tar.gz")
         yield folder
-        server.shutdown()
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -9,8 +9,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import huggingface_hub
 import numpy as np
@@ -18,6 +17,7 @@ import open_clip
 import pytest
 import torch
 from _said import no_warning
+from _servers import serving
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -388,13 +388,10 @@ def test_what_has_the_weights_answers_or_has_them(hub, monkeypatch):
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Refuses) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    with serving(Refuses) as server:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
         check_available(Backbone("RN50"))
-        server.shutdown()
     folder = hub / "models--timm--resnet50_clip.openai"
     (folder / "snapshots/0a").mkdir(parents=True)
     (folder / "refs").mkdir()

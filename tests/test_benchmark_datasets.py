@@ -8,14 +8,14 @@ import subprocess
 import sys
 import tarfile
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import _benchmark_layouts as layouts
 import numpy as np
 import pytest
 from _benchmark_layouts import NAMES, NO_SPLIT, find, make_set
+from _servers import serving
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -252,13 +252,10 @@ def server(tmp_path, monkeypatch):
     folder = tmp_path / "server"
     folder.mkdir()
     handler = partial(SimpleHTTPRequestHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+    with serving(handler) as server:
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        url = f"http://127.0.0.1:{server.server_port}/country211.tgz"
-        monkeypatch.setattr("torchvision.datasets.Country211._URL", url)
+        monkeypatch.setattr("torchvision.datasets.Country211._URL", f"{server.url}/country211.tgz")
         yield folder
-        server.shutdown()
 
 
 def test_download_through_torchvision(tmp_path, fetch, server, monkeypatch):

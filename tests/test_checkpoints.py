@@ -5,10 +5,9 @@ import json
 import os
 import pickle
 import re
-import threading
 import traceback
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import huggingface_hub
 import numpy as np
@@ -16,6 +15,7 @@ import open_clip
 import pytest
 import torch
 from _said import said
+from _servers import serving
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -515,13 +515,11 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+    with serving(Hub) as server:
         constants = huggingface_hub.constants
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        threading.Thread(target=server.serve_forever).start()
         yield server
-        server.shutdown()
 
 
 def git_digest(content):
@@ -534,13 +532,12 @@ def test_what_is_fetched_has_the_digest_that_the_hub_states(hub, tmp_path, diges
     def fetch(is_read=True):
         with checked_downloads():
             name = huggingface_hub.hf_hub_download(
-                "tests/model", "a.bin", cache_dir=str(tmp_path / "hub"), endpoint=hub_url
+                "tests/model", "a.bin", cache_dir=str(tmp_path / "hub"), endpoint=hub.url
             )
             if not is_read:
                 raise RuntimeError("no weights")
             return name
 
-    hub_url = f"http://127.0.0.1:{hub.server_port}"
     hub.content = b"weights" * 1000
     hub.digest = digest(b"others!" * 1000)  # as of a mirror that gives something else
     with pytest.raises(BackboneNotAvailableError, match="has not the digest that the hub states"):

@@ -4,15 +4,15 @@ import pickle
 import re
 import socket
 import tarfile
-import threading
 import zipfile
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from _servers import serving
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,12 +53,9 @@ def server(tmp_path):
     (folder / "a.png").write_bytes(Path(PICTURES[0]).read_bytes())
     with tarfile.open(folder / "a.tar", "w") as tar:
         tar.add(PICTURES[0], "in.png")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Listening, directory=folder)) as server:
+    with serving(partial(Listening, directory=folder)) as server:
         server.requests = []
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever).start()
         yield server
-        server.shutdown()
 
 
 def asks(server):

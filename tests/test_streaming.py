@@ -23,7 +23,7 @@ import zipfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import fsspec
@@ -31,6 +31,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from _servers import serving
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
@@ -178,14 +179,9 @@ def test_table_on_another_file_system(files, expected, embedder):
 def test_images_of_a_server(tmp_path, pictures, expected, embedder):
     pytest.importorskip("aiohttp")
     handler = partial(QuietHandler, directory=pictures / "files")
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            host = f"http://127.0.0.1:{server.server_port}"
-            names = [f"{host}/5.png", f"{host}/no_such.png", f"{host}/deep/2.png"]
-            embedder.set_params(on_error="nan").embed_to(tmp_path, names, protocols=["http"])
-        finally:
-            server.shutdown()
+    with serving(handler) as server:
+        names = [f"{server.url}/{name}" for name in ("5.png", "no_such.png", "deep/2.png")]
+        embedder.set_params(on_error="nan").embed_to(tmp_path, names, protocols=["http"])
     np.testing.assert_allclose(read_embeddings(tmp_path).iloc[[0, 2]], expected[[5, 2]], atol=1e-5)
     assert read_embeddings(tmp_path).isna().all(axis=1).to_list() == [False, True, False]
 
@@ -204,20 +200,15 @@ class Refusing(QuietHandler):
 
 def test_a_server_that_refuses_an_image_or_fails(tmp_path, files, expected, embedder):
     pytest.importorskip("aiohttp")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            host = f"http://127.0.0.1:{server.server_port}"
-            refused = [f"{host}/{status}.png" for status in (401, 403, 410, 451)]
-            embed = partial(embedder.embed_to, protocols=["file", "http"])
-            with pytest.raises(ImageError, match=rf"row 1, '{refused[0]}': it cannot be fetched"):
-                embed(tmp_path / "out", [files[0], *refused])
-            embedder.set_params(on_error="nan")
+    with serving(Refusing) as server:
+        refused = [f"{server.url}/{status}.png" for status in (401, 403, 410, 451)]
+        embed = partial(embedder.embed_to, protocols=["file", "http"])
+        with pytest.raises(ImageError, match=rf"row 1, '{refused[0]}': it cannot be fetched"):
             embed(tmp_path / "out", [files[0], *refused])
-            with pytest.raises(OSError, match=rf"Row 1, '{host}/503.png', cannot be fetched: Cl"):
-                embed(tmp_path / "failed", [files[0], f"{host}/503.png"])
-        finally:
-            server.shutdown()
+        embedder.set_params(on_error="nan")
+        embed(tmp_path / "out", [files[0], *refused])
+        with pytest.raises(OSError, match=rf"Row 1, '{server.url}/503.png', cannot be fetched: Cl"):
+            embed(tmp_path / "failed", [files[0], f"{server.url}/503.png"])
     table = read_embeddings(tmp_path / "out")
     assert table.isna().all(axis=1).to_list() == [False, True, True, True, True]
     np.testing.assert_allclose(table.iloc[0], expected[0], atol=1e-5)
