@@ -8,8 +8,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skclipens import AdaptiveBackboneEnsemble, ImageRetriever, LinearDiscriminantHead
+from skclipens.decomposition import BlockPCA
 from skclipens.heads._sums import Sums
 from skclipens.labels import OpenSetClassifier
+from skclipens.pipeline import BackbonePipeline
 
 
 class Broken(LogisticRegression):
@@ -46,6 +48,15 @@ def test_an_ensemble_after_a_fit_that_failed(wine, error, monkeypatch):
         new.fit(X, other)
     with pytest.raises(NotFittedError):
         new.predict(X)
+
+
+def test_a_pipeline_after_a_fit_that_failed(wine):
+    X, y, other = wine
+    clf = BackbonePipeline([("reduce", BlockPCA(n_components=2)), ("classify", Broken())])
+    before = clf.fit(X, y).predict_proba(X)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X[:, :5] ** 3, other)
+    assert_array_equal(clf.predict_proba(X), before)
 
 
 def test_a_classifier_of_open_sets_after_a_fit_that_failed(wine):
@@ -107,14 +118,6 @@ def test_a_retriever_after_a_fit_that_failed(wine):
 
 
 # Weights stand for copies
-
-
-def test_weights_far_from_one_are_doubted(wine):
-    X, y, _ = wine
-    for weight in (0.5 / len(y), 100.0):
-        with pytest.warns(UserWarning, match="A weight counts as that many copies") as caught:
-            AdaptiveBackboneEnsemble().fit(X, y, sample_weight=np.full(len(y), weight))
-        assert caught[0].filename == __file__
 
 
 @pytest.mark.filterwarnings("error")

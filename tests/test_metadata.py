@@ -149,6 +149,7 @@ def test_the_mean_of_the_weights_as_given_is_doubted_once(clf, emoji):
 
     (doubt,) = doubts(X, y, np.full(24, 0.02))
     assert "is 0.02." in doubt and "24 rows count as 0.48" in doubt
+    assert doubts(X, y, np.full(24, 100.0))
     assert not doubts(X, y, np.full(24, 1 / 24))  # shares
     assert not doubts(X.repeat(20, axis=0), y.repeat(20), np.ones(24 * 20))
 

@@ -131,18 +131,6 @@ def test_a_class_of_one_group_is_judged_alike_in_both_precisions(head, split):
 # Shares, of which the number of rows is no matter
 
 
-@pytest.mark.parametrize("unlabeled", [0, 6])
-def test_shares_are_of_all_rows(unlabeled, split):
-    X, y, new = split
-    y = y.astype(object)
-    y[:unlabeled] = None
-    shares = np.full(len(y), 1 / len(y))
-    for option in ("ignore", "use"):
-        clf = make(head="linear", unlabeled=option)
-        plain, shared = clone(clf).fit(X, y), clf.fit(X, y, sample_weight=shares)
-        assert_allclose(shared.predict_proba(new), plain.predict_proba(new), **CLOSE)
-
-
 def test_a_cascade_and_a_selector_hand_shares_to_folds(split):
     X, y, _ = split
     shares = np.full(len(y), 1 / len(y))

@@ -6,16 +6,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
 from skclipens.backbones import clear_backbone_cache
-from skclipens.decomposition import BlockPCA
 from skclipens.ensemble import MixtureRouter, NeuralLogitController
 from skclipens.heads import LinearDiscriminantHead
 from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.metrics import expected_calibration_error, oracle_accuracy_score
-from skclipens.pipeline import BackbonePipeline
 
 
 @pytest.fixture(scope="module")
@@ -140,27 +137,6 @@ def test_pictures_are_embedded_whatever_the_default_device():
     expected = embedder.transform([picture])
     with torch.device("meta"):
         assert_allclose(embedder.transform([picture]), expected, atol=1e-6)
-
-
-# Fits
-
-
-class Broken(LogisticRegression):
-    """Fails where a class is called "boom"."""
-
-    def fit(self, X, y):
-        if "boom" in y:
-            raise KeyboardInterrupt
-        return super().fit(X, y)
-
-
-def test_a_pipeline_after_a_fit_that_failed(wine):
-    X, y = wine
-    clf = BackbonePipeline([("reduce", BlockPCA(n_components=2)), ("classify", Broken())])
-    before = clf.fit(X, y).predict_proba(X)
-    with pytest.raises(KeyboardInterrupt):
-        clf.fit(X[:, :5] ** 3, np.where(y == "red", "boom", y))
-    assert_array_equal(clf.predict_proba(X), before)
 
 
 def test_an_open_set_classifier_forgets_names_of_columns(wine):
