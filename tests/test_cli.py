@@ -736,36 +736,24 @@ def test_help_says_whom_to_trust(command):
 
 
 def test_the_command_runs_by_itself(photos, unseen, tmp_path):
-    """All of a job, as a user's shell runs it."""
-
-    def shell(*arguments):
-        command = [sys.executable, "-m", "skclipens", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-        assert done.returncode == 0, done.stderr
-        return done
-
-    model, small = tmp_path / "m", ["--backbones", "zoo/RN20", "--head", "zero-shot"]
-    told = shell("fit", photos / "train", "-o", model, *small)
-    assert told.stderr == f"{model}: 3 classes.\n" and told.stdout == ""
-    rows = shell("predict", model, unseen[0], unseen[5]).stdout.splitlines()
-    assert [row.split(",")[1] for row in rows[1:]] == list(
-        joblib.load(model).predict(unseen[[0, 5]])
-    )
-
-
-@pytest.mark.skipif(not shutil.which("skclipens"), reason="the command is not on the path")
-def test_what_goes_to_a_pipe_is_utf_8_and_can_be_read_again(model, unseen, tmp_path):
+    """As in a user's shell. What goes to a pipe is UTF-8, and can be read again."""
+    shell, model, folder = [sys.executable, "-m", "skclipens"], tmp_path / "m", tmp_path / "new"
+    fit = ["fit", photos / "train", "-o", model, "--backbones", "zoo/RN20", "--head", "linear"]
+    done = subprocess.run([*shell, *fit], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == f"{model}: 3 classes.\n" and done.stdout == ""
+    folder.mkdir()
     for name in ("caffè.png", "猫.png"):
-        shutil.copy(unseen[0], tmp_path / name)
-    command = [sys.executable, "-m", "skclipens", "predict", str(model), str(tmp_path)]
+        shutil.copy(unseen[0], folder / name)
     env = {**os.environ, "PYTHONIOENCODING": "cp1252"}
-    done = subprocess.run(command, capture_output=True, env=env, check=True)
+    predict = [*shell, "predict", model, folder]
+    done = subprocess.run(predict, capture_output=True, env=env, check=True, cwd=ROOT)
     table = tmp_path / "t.csv"
     table.write_bytes(done.stdout)
     assert [Path(one).name for one in pd.read_csv(table).path] == ["caffè.png", "猫.png"]
     assert run("predict", model, table).stdout == done.stdout.decode().replace(os.linesep, "\n")
 
 
+@pytest.mark.skipif(not shutil.which("skclipens"), reason="the command is not on the path")
 def test_the_installed_command():
     done = subprocess.run(["skclipens", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and all(f"  {name} " in done.stdout for name in COMMANDS)
