@@ -26,11 +26,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from joblib import Parallel, delayed
 from PIL import Image, ImageFile
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
 
 from benchmarks.faults._kills import keys_of
 from benchmarks.faults._kills import rows_of as of_width
@@ -1005,57 +1000,6 @@ def test_an_embedder_warns_and_goes_on(tmp_path, paths, monkeypatch):
 
 
 # With the zoo
-
-
-class StoredEmbedder(TransformerMixin, BaseEstimator):
-    """An embedder with a store, made of the one without."""
-
-    encoded = []  # of the class, as clones are what a search uses
-
-    def __init__(self, backbones, cache):
-        self.backbones = backbones
-        self.cache = cache
-
-    def fit(self, X, y=None):
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def transform(self, X):
-        backbones = resolve_backbones(self.backbones)
-        models = [(model_key(one, "fp32", self.cache), one.width) for one in backbones]
-
-        def compute(positions, which):
-            names = [backbones[m].name for m in which]
-            embedder = MultiBackboneEmbedder(names, device="cpu", normalize=False)
-            positions = list(positions)
-            for start in range(0, len(positions), 16):
-                done = positions[start : start + 16]
-                self.encoded += [(X[i], name) for i in done for name in names]
-                yield done, embedder.transform([X[i] for i in done])
-
-        return embed_with_store(self.cache, list(X), models, compute)
-
-
-def test_a_search_embeds_each_image_once(cache):
-    emoji = load_emoji()
-    y = np.array([path.stem < "1f400" for path in map(Path, emoji.filenames)])
-    rows = np.concatenate([np.flatnonzero(y)[::60][:12], np.flatnonzero(~y)[::60][:12]])
-    X, y = [str(emoji.filenames[row]) for row in rows], y[rows]
-    StoredEmbedder.encoded.clear()
-    pipeline = Pipeline([("embed", StoredEmbedder(PAIR, cache)), ("head", LogisticRegression())])
-    heads = [LogisticRegression(), LogisticRegression(C=10), KNeighborsClassifier(1)]
-    search = GridSearchCV(pipeline, {"head": heads}, cv=3).fit(X, y)
-    search.predict(X[::-1])
-    assert sorted(StoredEmbedder.encoded) == sorted((path, name) for path in X for name in PAIR)
-
-    ready = MultiBackboneEmbedder(PAIR, device="cpu", normalize=False).transform(X)
-    found = StoredEmbedder(PAIR, cache).transform(X)
-    np.testing.assert_allclose(found, ready, rtol=1e-3, atol=1e-4)
-    one = StoredEmbedder(PAIR[1], cache).transform(X[:5])
-    np.testing.assert_array_equal(one, found[:5, -one.shape[1] :])
-    assert len(StoredEmbedder.encoded) == len(X) * len(PAIR)
 
 
 def test_files_that_are_filled_up_are_stored_apart(cache, paths, monkeypatch):
