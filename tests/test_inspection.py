@@ -37,6 +37,7 @@ from skclipens.inspection import (
     DiversityGainDisplay,
     ReliabilityDisplay,
     RoutingWeightsDisplay,
+    _display,
 )
 from skclipens.inspection._style import PRINT_DPI, RED, short_names
 from skclipens.labels import OpenSetClassifier
@@ -59,6 +60,12 @@ UNREADABLE = "1 of 2 images cannot be read; the first is row 1 .'no_such_file.pn
 def close_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def without_names(monkeypatch):
+    """Placing names of points takes most of the time; for tests of what else is shown."""
+    monkeypatch.setattr(_display, "_MOST_NAMES", 0)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +112,7 @@ def shown(display):
     ]
 
 
+@pytest.mark.usefixtures("without_names")
 @pytest.mark.parametrize("Display", DISPLAYS)
 def test_pipeline_on_pictures_shows_what_the_ensemble_shows(
     Display, clf, test_set, pictures, embedder
@@ -118,6 +126,7 @@ def test_pipeline_on_pictures_shows_what_the_ensemble_shows(
         assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.usefixtures("without_names")
 @pytest.mark.parametrize("Display", DISPLAYS)
 def test_pipeline_of_backbones_is_shown(Display, pictures, tmp_path):
     X, y = pictures
@@ -264,6 +273,7 @@ def test_display_labels_name_integer_classes():
     assert display.text_ == []
 
 
+@pytest.mark.usefixtures("without_names")
 @pytest.mark.parametrize("Display", DISPLAYS)
 def test_labels_are_doubted_as_in_score(Display, clf, test_set):
     X, y = test_set
@@ -287,6 +297,7 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
 
 
 @pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="needs numpy 2")
+@pytest.mark.usefixtures("without_names")
 @pytest.mark.parametrize("Display", DISPLAYS)
 def test_labels_may_be_variable_width_strings_of_numpy(Display, clf, test_set):
     X, y = test_set
@@ -297,6 +308,7 @@ def test_labels_may_be_variable_width_strings_of_numpy(Display, clf, test_set):
             assert_allclose(found[name], value)
 
 
+@pytest.mark.usefixtures("without_names")
 @pytest.mark.parametrize("Display", DISPLAYS)
 def test_weights_in_another_order_are_doubted_once(Display, clf, test_set):
     X, y = test_set
@@ -308,6 +320,7 @@ def test_weights_in_another_order_are_doubted_once(Display, clf, test_set):
         assert text.startswith("X and sample_weight have the same index in another order")
 
 
+@pytest.mark.usefixtures("without_names")
 def test_given_values_in_another_order_are_doubted():
     y = pd.Series([0, 0, 1], [*"abc"])
     weights = pd.DataFrame(np.eye(3)[:, :2] + 1, y.index)
