@@ -13,9 +13,16 @@ from sklearn.semi_supervised import LabelPropagation
 
 from skclipens import ResidualHead
 from skclipens.ensemble import StaticRouter
+from skclipens.ensemble.routers import ROUTERS
 from skclipens.utils.estimator_checks import check_head, check_router
 
 TWO_ROWS = r"must fit 4 rows of 4 classes, one row of each, as in a few-shot set; ValueError: "
+
+
+@pytest.mark.usefixtures("short_training")
+@pytest.mark.parametrize("name", ROUTERS)
+def test_routers_of_the_package_pass(name):
+    check_router(ROUTERS[name])
 
 
 @pytest.mark.parametrize("head", [RandomForestClassifier(10), LabelPropagation()], ids=repr)

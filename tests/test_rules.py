@@ -4,7 +4,6 @@ Routers that read the columns of the table are in test_routers.py and test_train
 """
 
 import itertools
-import pickle
 
 import numpy as np
 import pytest
@@ -424,15 +423,6 @@ def test_rules_that_share_a_memory_fit_heads_once(split, tmp_path):
     Counted.fits = 0
     make("super-learner", **{**shared, "cv": 3}).fit(X, y)
     assert Counted.fits == 3 * (3 + 1)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_pickles(rule, split):
-    X, y, X_test, _ = split
-    clf = make(rule, head="zero-shot").fit(X, y)
-    again = pickle.loads(pickle.dumps(clf))
-    assert_array_equal(again.predict_proba(X_test), clf.predict_proba(X_test))
-    assert b"torch." not in pickle.dumps(clf)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -57,12 +57,12 @@ def centred(logits):
 # What all have in common
 
 
-@pytest.mark.parametrize(
-    "head",
-    [*HEADS, TipAdapterHead(BACKBONE), LinearDiscriminantHead(), LinearProbeHead(cv=2)]
-    + [LinearDiscriminantHead(shrinkage=2.0), LinearDiscriminantHead(cv=3)],
-    ids=repr,
-)
+PLAIN = [LinearDiscriminantHead(), LinearProbeHead(cv=2)]
+PLAIN += [LinearDiscriminantHead(shrinkage=2.0), LinearDiscriminantHead(cv=3)]
+OTHERS = [ZeroShotHead(BACKBONE), TipAdapterHead(BACKBONE), CLIPAdapterHead(BACKBONE, max_iter=5)]
+
+
+@pytest.mark.parametrize("head", [*HEADS, *OTHERS, *PLAIN], ids=repr)
 def test_keeps_the_protocol(head):
     check_head(head)
 
