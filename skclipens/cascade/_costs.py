@@ -76,17 +76,13 @@ def block_costs(cost, names, views=None, own=None):
         return np.ones(len(names))
     if isinstance(cost, str):
         return np.array([_gflops(name, list_backbones(views)["gflops"], names) for name in names])
-    own = names if own is None else own
-    return np.array([_number_for(*of_block, cost) for of_block in zip(own, names, strict=True)])
+    pairs = zip(names if own is None else own, names, strict=True)
+    return np.array([check_cost(name, _look_up(cost, name, of_kind)) for name, of_kind in pairs])
 
 
 def costs_of(cost, blocks):
     """Return the costs of blocks of a table; see :func:`block_costs`."""
     return block_costs(cost, cost_names(blocks), own=[block.name for block in blocks])
-
-
-def _number_for(name, name_of_kind, cost):
-    return check_cost(name, cost[name] if name in cost else _look_up(cost, name_of_kind, name))
 
 
 def _gflops(name, known, names):
@@ -105,15 +101,16 @@ def _gflops(name, known, names):
     return known[backbone]
 
 
-def _look_up(cost, name, called):
-    if name in cost:
-        return cost[name]
-    kind = parse_kind(name)
+def _look_up(cost, name, name_of_kind):
+    for own in (name, name_of_kind):
+        if own in cost:
+            return cost[own]
+    kind = parse_kind(name_of_kind)
     for key in cost.keys():  # iterating over a Series itself gives its values
-        if _canonical(key) == (name if kind is None else kind.backbone):
+        if _canonical(key) == (name_of_kind if kind is None else kind.backbone):
             return cost[key]
     raise ValueError(
-        f"cost has no entry for {called!r}, only for {', '.join(map(str, cost.keys()))}."
+        f"cost has no entry for {name!r}, only for {', '.join(map(str, cost.keys()))}."
     )
 
 

@@ -79,26 +79,26 @@ def mean_of(values, tested=None):
     return (np.where(tested, values, 0).sum(axis=-1) / tested.sum(axis=-1)).mean(axis=-1)
 
 
-def ends(replicates, level=LEVEL):
-    """Return the ends of the percentile interval, (..., B) to two arrays of shape (...)."""
-    tail = (1 - level) / 2
+def ends(replicates):
+    """Return the ends of the 95% percentile interval, (..., B) to two arrays of shape (...)."""
+    tail = (1 - LEVEL) / 2
     return tuple(np.quantile(replicates, [tail, 1 - tail], axis=-1))
 
 
-def paired_interval(ours, theirs, tested=None, *, level=LEVEL, **options):
+def paired_interval(ours, theirs, tested=None, **options):
     """Return the difference in accuracy of two systems, and its interval.
 
     Parameters
     ----------
     ours, theirs : array-like of shape (D, N), bool or int
         Which images each system classifies correctly, or how many of each group.
-    tested, level, options
-        As in :func:`crossed_bootstrap` and :func:`ends`.
+    tested, options
+        As in :func:`crossed_bootstrap`.
 
     Returns
     -------
     difference, low, high : float
     """
     values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
-    low, high = ends(crossed_bootstrap(values, tested, **options), level)
+    low, high = ends(crossed_bootstrap(values, tested, **options))
     return float(mean_of(values, tested)), float(low), float(high)
