@@ -36,6 +36,24 @@ from skclipens.datasets import load_emoji
 from skclipens.model_selection import FewShotSplit
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder in which programs find what others have embedded."""
+    return str(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture
+def on_digits(work, capsys):
+    """Runs a program on the digits, and returns what it prints."""
+
+    def run(program, *options, backbones=("zoo/ViT-16",)):
+        options = [str(option) for option in options]
+        program.main([*options, "--datasets", "digits", "--backbones", *backbones, "--work", work])
+        return capsys.readouterr().out
+
+    return run
+
+
 def test_gpu_program_without_a_gpu(capsys):
     few = ["--backbones", "zoo/ViT-16", "--together", "zoo/ViT-16", "zoo/RN20", "--images", "8"]
     gpu.main(["--device", "cpu", *few, "--batch-size", "4", "--repeats", "1"])
@@ -83,46 +101,30 @@ def test_what_is_slower_than_asked_is_named():
     assert "| limit | 11.1 | 0.90 | 0.8 |  |" in table
 
 
-def test_program_of_labels(capsys, tmp_path):
-    labels.main(
-        ["none", "--datasets", "digits", "--backbones", "zoo/ViT-16", "--draws", "2"]
-        + ["--work", str(tmp_path)]
-    )
-    printed = capsys.readouterr().out
+def test_program_of_labels(on_digits):
+    printed = on_digits(labels, "none", "--draws", 2)
     assert "### digits" in printed
     assert "| ours minus max-softmax, LogisticRegression | " in printed
     assert "| rejected, of known classes | " in printed
 
 
-def test_program_of_unlabelled_pictures(capsys, tmp_path):
-    unlabeled.main(
-        ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "1", "--draws", "1"]
-        + ["--work", str(tmp_path)]
-    )
-    printed = capsys.readouterr().out
+def test_program_of_unlabelled_pictures(on_digits):
+    printed = on_digits(unlabeled, "--shots", 1, "--draws", 1)
     for table in ("All classes, new", "All classes, unlabelled", "Few classes, new"):
         assert f"## {table}" in printed
     assert "| mean of the sets | " in printed
 
 
-def test_program_of_tables(capsys, tmp_path):
-    tables.main(
-        ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "1", "--draws", "1"]
-        + ["--work", str(tmp_path)]
-    )
-    printed = capsys.readouterr().out
+def test_program_of_tables(on_digits):
+    printed = on_digits(tables, "--shots", 1, "--draws", 1)
     for kind in tables.KINDS:
         assert f"## {kind.capitalize()}" in printed
     assert f"### Less {tables.FOREST}" in printed
     assert printed.count("### Log-loss") == len(tables.KINDS)
 
 
-def test_other_choices_of_what_an_ensemble_does_with_numbers(capsys, tmp_path):
-    tables.main(
-        ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "2", "--draws", "1"]
-        + ["--choices", "--work", str(tmp_path)]
-    )
-    printed = capsys.readouterr().out
+def test_other_choices_of_what_an_ensemble_does_with_numbers(on_digits):
+    printed = on_digits(tables, "--shots", 2, "--draws", 1, "--choices")
     for choice in tables.CHOICES:
         assert f"### Less {choice}" in printed
 
@@ -158,11 +160,8 @@ def test_program_of_real_tables(capsys, tmp_path, monkeypatch):
     assert "11 creatures" in printed and "Fire, Water" in printed
 
 
-def test_program_of_doubts(capsys, tmp_path):
-    backbones = ["zoo/ViT-16", "zoo/RN20"]
-    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
-    doubts.main([*arguments, "--draws", "1"])
-    lines = capsys.readouterr().out.splitlines()
+def test_program_of_doubts(on_digits):
+    lines = on_digits(doubts, "--draws", 1, backbones=["zoo/ViT-16", "zoo/RN20"]).splitlines()
     shares = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # Ten rows of fit, one per class, are enough to compare with.
@@ -208,11 +207,9 @@ def test_program_of_hindsight(capsys):
     assert all(np.greater(other, np.subtract(with_hindsight, 0.06)).all() for other in others)
 
 
-def test_program_of_shrinkage(capsys, tmp_path):
+def test_program_of_shrinkage(on_digits):
     """With many rows and few columns, linear heads shrink less, and know more for it."""
-    arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
-    shrinkage.main([*arguments, "--draws", "1", "--shots", "2", "50"])
-    printed = capsys.readouterr().out
+    printed = on_digits(shrinkage, "--draws", 1, "--shots", 2, 50)
     assert re.findall(r"## (.+) \((?:128|288) columns\)", printed) == [
         "Image embeddings alone",
         "Pooled features too",
@@ -222,23 +219,19 @@ def test_program_of_shrinkage(capsys, tmp_path):
     assert losses[0][0] == losses[0][1] and losses[1][0] < losses[1][1]
 
 
-def test_program_of_agreement(capsys, tmp_path):
+def test_program_of_agreement(on_digits):
     """Prompts that mean nothing cost less where backbones disagree on them."""
-    backbones = ["zoo/ViT-16", "zoo/RN20", "zoo/DLA"]
-    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
-    agreement.main([*arguments, "--draws", "6", "--shots", "1", "--classes", "3"])
-    printed = capsys.readouterr().out
+    options, backbones = ("--draws", 6, "--shots", 1, "--classes", 3), ["zoo/ViT-16", "zoo/RN20"]
+    printed = on_digits(agreement, *options, backbones=[*backbones, "zoo/DLA"])
     for names in (agreement.OWN, agreement.NOTHING):
         assert f"## 3 classes, {names}" in printed
     gains = [float(one) for one in re.findall(r"\| digits \| ([-+][\d.]+) \[", printed)]
     assert len(gains) == 4 and gains[2] > 0
 
 
-def test_program_of_near_duplicates(capsys, tmp_path):
+def test_program_of_near_duplicates(on_digits):
     """Pictures that are there again, brighter, cost nothing where groups are found."""
-    arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
-    near_duplicates.main([*arguments, "--shots", "8", "--draws", "1"])
-    told, scores = capsys.readouterr().out.split("Log-loss")
+    told, scores = on_digits(near_duplicates, "--shots", 8, "--draws", 1).split("Log-loss")
     name = near_duplicates.BRIGHTENED
     noticed = re.search(rf"\| 8 \| {name} \| (\d+) \| \d+ \| (\d+) \|", told)
     assert int(noticed[1]) == 100 and int(noticed[2]) > 80
@@ -248,11 +241,9 @@ def test_program_of_near_duplicates(capsys, tmp_path):
     assert float(losses[1]) > float(losses[2])
 
 
-def test_program_of_uneven_classes(capsys, monkeypatch, tmp_path):
+def test_program_of_uneven_classes(on_digits, monkeypatch):
     monkeypatch.setattr(uneven, "NUMBERS", (60,))
-    arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
-    uneven.main([*arguments, "--draws", "1"])
-    printed = capsys.readouterr().out
+    printed = on_digits(uneven, "--draws", 1)
     for case in (uneven.COME, uneven.TAIL, uneven.RARE):
         assert f"## {case.capitalize()}" in printed
     found = re.findall(r"\| 60 \| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", printed)
@@ -267,17 +258,14 @@ def test_rows_that_are_the_same_in_two_classes():
     assert found.tolist() == [False, True, False, True, False, True]
 
 
-def test_program_of_pictures_found_by_words(capsys, tmp_path):
+def test_program_of_pictures_found_by_words(on_digits):
     backbones = ["zoo/ViT-16", "zoo/RN20"]
-    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
-    search.main(arguments)
-    printed = capsys.readouterr().out
+    printed = on_digits(search, backbones=backbones)
     row = next(line for line in printed.splitlines() if line.startswith("| digits | "))
     one, other, _, together = map(float, row.split(" | ")[1:5])
     difference = float(row.split(" | ")[5].split()[0])
     assert difference == pytest.approx(together - max(one, other), abs=0.11)
-    search.main([*arguments, "--chosen", "zoo/ViT-16"])
-    assert "`zoo/ViT-16`" in capsys.readouterr().out
+    assert "`zoo/ViT-16`" in on_digits(search, "--chosen", "zoo/ViT-16", backbones=backbones)
 
 
 @pytest.mark.parametrize(
