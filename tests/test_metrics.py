@@ -1,7 +1,5 @@
 """Tests of skclipens.metrics against definitions written out, and their invariances."""
 
-import subprocess
-import sys
 import tracemalloc
 from collections import Counter
 from functools import partial
@@ -586,14 +584,6 @@ def test_calibration_error_is_a_scorer(n_classes):
 def test_wrong_probabilities_are_named(proba, options, message):
     with pytest.raises(ValueError, match=message):
         expected_calibration_error([0, 1], proba, **options)
-
-
-def test_import_is_light():
-    code = (
-        "import sys, skclipens.metrics, skclipens.inspection; "
-        "sys.exit(bool({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_labels_that_no_prediction_has_are_doubted():
