@@ -55,7 +55,7 @@ IN_CALLS = {
         "Loaded",
         "Picture",
     ),
-    *("Plan", "PlannedBlock", "Plausible", "Rescaling", "Rows", "SumsOver", "TextsOfRows"),
+    *("Plan", "PlannedBlock", "Plausible", "Rescaling", "Rows", "SumsOver"),
     "Wanted",
 }
 

@@ -1,8 +1,8 @@
 """Checks that warn of probable mistakes of a user, which would give wrong predictions.
 
 They warn with :class:`skclipens.exceptions.SuspectedMistakeWarning`. They take arrays, names, and
-what the columns of a table are declared to be, or were in ``fit``. Only ``_seen_embeddings`` also
-takes a fitted estimator, to check the rows it is given, and refuses columns of another backbone.
+what the columns of a table are declared to be, or were in ``fit``. ``_names`` takes fitted heads;
+``_seen_embeddings`` a fitted estimator, and it also refuses columns of another backbone.
 Images, configurations of models and single labels are checked where they are read.
 
 Thresholds have a comment with the reason, or are round numbers. ``python -m benchmarks.doubts``

@@ -1,8 +1,6 @@
 """Warnings of class names that seem to be in another order than the labels, or to be wrong."""
 
 import reprlib
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -33,33 +31,7 @@ _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
 _ROWS_OF_WRONG_NAME, _MAX_AUC, _MIN_AUC_OF_OTHERS = 8, 0.5, 0.9
 
 
-class TextsOfRows(NamedTuple):
-    """Rows of one backbone, and its text features of the classes.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n, width)
-        Embeddings of unit length.
-    texts : ndarray of shape (C, width)
-    scale : float
-        Factor of logits, which are the products of rows and texts times this.
-    next_text : callable
-        Returns features of the first name without a class, of shape (1, width).
-    """
-
-    rows: np.ndarray
-    texts: np.ndarray
-    scale: float
-    next_text: Callable
-
-    def logits(self):
-        return self.rows @ self.texts.T * self.scale
-
-    def logits_with_next(self):
-        return np.hstack([self.logits(), self.rows @ self.next_text().T * self.scale])
-
-
-def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
+def warn_of_names(heads, rows, targets):
     """Warn if names seem to be in another order, or one of them to be wrong.
 
     In another order, prompts would classify rows far better. A name is wrong if its prompts
@@ -67,24 +39,23 @@ def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
 
     Parameters
     ----------
-    backbones : list of TextsOfRows
+    heads : list of BaseTextHead
+        Fitted heads with the same classes. If it is empty, there is no warning.
+    rows : list of ndarray of shape (n, width)
+        For each head, embeddings of unit length.
     targets : ndarray of shape (n,), int
         Positions of the classes of the rows.
-    classes : ndarray of shape (C,)
-    class_names : None, mapping or sequence of str
-        As a user gave them.
-    names_in_prompts : callable
-        Returns the name of each class in prompts.
 
     Warns
     -----
     SuspectedMistakeWarning
         Names a class, its name, and the name that its rows look like.
     """
-    if _warn_of_skipped_name(backbones, targets, classes, class_names):
+    if not heads or _warn_of_skipped_name(heads, rows, targets):
         return
+    classes, class_names = heads[0].classes_, heads[0].class_names
     every, n_rows = np.arange(len(classes)), np.bincount(targets, minlength=len(classes))
-    logits = np.mean([one.logits() for one in backbones], axis=0)
+    logits = np.mean([head._text_logits(X) for head, X in zip(heads, rows, strict=True)], axis=0)
     best, given, possible = _order_by_prompts(logits, targets, n_rows)
     why = (
         f"Prompts classify {given:.0%} of the rows correctly (mean over classes), and would "
@@ -93,15 +64,19 @@ def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
     is_few = len(classes) < _FEW_CLASSES
     if is_few or possible - given <= _rise_by_luck(n_rows):
         some = every if is_few else np.flatnonzero(best != every)
-        best = _order_by_differences(backbones, targets, n_rows, some)
+        best = _order_by_differences(heads, rows, targets, n_rows, some)
         why = "The classes differ in their rows as they would in their names with "
     if best is not None:
         row = int(np.argmax(n_rows * (best != every)))
-        names, label = names_in_prompts(), classes.tolist()[row]
+        names, label = _names_in_prompts(heads[0]), classes.tolist()[row]
         said = _said(class_names, label, names[row], names[best[row]])
         warn(why + said, doubt="order of names")
     else:
-        _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows)
+        _warn_of_wrong_names(heads[0], logits, targets, n_rows)
+
+
+def _names_in_prompts(head):
+    return head._prompts(head.classes_, head.class_names, head.templates)[1]
 
 
 def _order_by_prompts(logits, targets, n_rows):
@@ -119,12 +94,16 @@ def _shares(logits, targets, n_rows):
     return counts / np.maximum(n_rows, 1)[:, None]
 
 
-def _warn_of_skipped_name(backbones, targets, classes, names):
+def _warn_of_skipped_name(heads, rows, targets):
     """Warn if a name in a list seems to have no class, so that the labels after it are shifted."""
+    classes, names = heads[0].classes_, heads[0].class_names
     n, is_list = len(classes), names is not None and not hasattr(names, "keys")
     if not is_list or len(names) <= n or classes.tolist() != list(range(n)):
         return False
-    logits = sum(one.logits_with_next() for one in backbones)
+    logits = 0
+    for head, X in zip(heads, rows, strict=True):
+        of_next = X @ head._features_of([n]).T * head.logit_scale_
+        logits = logits + np.hstack([head._text_logits(X), of_next])
     shares = _shares(logits, targets, np.bincount(targets, minlength=n))
     given, moved = shares.diagonal(), shares.diagonal(1)
     right = [given[:label].sum() + moved[label:].sum() for label in range(n)]
@@ -144,7 +123,7 @@ def _warn_of_skipped_name(backbones, targets, classes, names):
     return True
 
 
-def _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows):
+def _warn_of_wrong_names(head, logits, targets, n_rows):
     """Warn if names of single classes fit their rows no better than other rows."""
     known = np.flatnonzero(n_rows)
     if len(known) < _FEW_CLASSES or n_rows.max() < _ROWS_OF_WRONG_NAME:
@@ -154,7 +133,7 @@ def _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows):
     wrong = known[(auc <= _MAX_AUC) & (n_rows[known] >= _ROWS_OF_WRONG_NAME)]
     if not len(wrong) or np.sort(auc)[1:].mean() < _MIN_AUC_OF_OTHERS:
         return
-    names = names_in_prompts()
+    names = _names_in_prompts(head)
     called = reprlib.repr([names[label] for label in wrong])
     warn(
         f"These names fit the rows of their classes no better than other rows: {called}. The other "
@@ -163,16 +142,17 @@ def _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows):
     )
 
 
-def _order_by_differences(backbones, targets, n_rows, some):
+def _order_by_differences(heads, rows, targets, n_rows, some):
     """Return the order in which texts of few classes suit their rows clearly better, or None."""
     if not 2 <= len(some) < _FEW_CLASSES or n_rows[some].min() < _ROWS_OF_EACH:
         return None
     means = (targets == some[:, None]) / n_rows[some, None]
-    alignments = [_alignment(means @ one.rows, one.texts[some]) for one in backbones]
+    texts = [head.text_features_[some] for head in heads]
+    alignments = [_alignment(means @ X, text) for X, text in zip(rows, texts, strict=True)]
     aligned = np.mean(alignments, axis=0)
     every, order = linear_sum_assignment(aligned, maximize=True)
     given, possible = np.trace(aligned), aligned[every, order].sum()
-    enough = _MIN_COSINE + _COSINE_OF_FEW_BACKBONES / np.sqrt(len(backbones))
+    enough = _MIN_COSINE + _COSINE_OF_FEW_BACKBONES / np.sqrt(len(heads))
     if possible <= enough or possible - given <= _MIN_RISE_OF_COSINE:
         return None
     best = np.arange(len(n_rows))

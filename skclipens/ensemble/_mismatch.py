@@ -3,9 +3,9 @@
 import numpy as np
 
 from .._mistakes._models import warn_of_blocks
+from .._mistakes._names import warn_of_names
 from .._utils._folds import judging_rows
 from .._utils._linalg import SOME_ROWS, subsample, unit_rows
-from ..heads._class_names import warn_of_names_of
 from ..heads._text_head import BaseTextHead, embeddings_of
 
 
@@ -26,7 +26,7 @@ def warn_of_mismatch(experts, classes, feature_names, X, y):
     Warns
     -----
     SuspectedMistakeWarning
-        See :func:`warn_of_blocks` and :func:`warn_of_names_of`.
+        See :func:`warn_of_blocks` and :func:`warn_of_names`.
     """
     with_texts = [one for one in experts if isinstance(one.head, BaseTextHead)]
     readers = list({expert.block.name: expert for expert in with_texts}.values())
@@ -43,4 +43,4 @@ def warn_of_mismatch(experts, classes, feature_names, X, y):
     knowing = [one for one in with_texts if len(one.head.classes_) == len(classes)]
     heads = {expert.block.name: expert.head for expert in knowing}
     targets = np.searchsorted(classes, y[some])
-    warn_of_names_of(list(heads.values()), [rows[name] for name in heads], targets)
+    warn_of_names(list(heads.values()), [rows[name] for name in heads], targets)

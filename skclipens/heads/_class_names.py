@@ -1,11 +1,9 @@
-"""Check names of classes for prompts, and warn if they do not fit the rows."""
+"""Check names of classes for prompts."""
 
 import reprlib
-from functools import partial
 
 import numpy as np
 
-from .._mistakes._names import TextsOfRows, warn_of_names
 from .._utils._labels import refuse_mixed
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
@@ -171,38 +169,3 @@ def sorted_classes(classes):
 def _as_python(value):
     """Convert a NumPy scalar to a Python one, whose repr does not name the type."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def warn_of_names_of(heads, rows, targets):
-    """Warn if names of classes seem to be in another order, or one of them to be wrong.
-
-    Parameters
-    ----------
-    heads : list of BaseTextHead
-        Heads with the same classes. If it is empty, there is no warning.
-    rows : list of ndarray of shape (n, width)
-        For each head, embeddings of unit length.
-    targets : ndarray of shape (n,), int
-        Positions of the classes of the rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        See :func:`skclipens._mistakes._names.warn_of_names`.
-    """
-    if not heads:
-        return
-    classes, class_names = heads[0].classes_, heads[0].class_names
-    texts = [
-        TextsOfRows(
-            one, head.text_features_, head.logit_scale_, partial(head._features_of, [len(classes)])
-        )
-        for head, one in zip(heads, rows, strict=True)
-    ]
-    warn_of_names(
-        texts,
-        targets,
-        classes,
-        class_names,
-        lambda: heads[0]._prompts(classes, class_names, heads[0].templates)[1],
-    )

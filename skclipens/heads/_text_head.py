@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._mistakes._models import Embeddings, first_name, warn_of_blocks
+from .._mistakes._names import warn_of_names
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._column_names import names_of_columns
 from .._utils._folds import judging_rows
@@ -26,7 +27,7 @@ from ..backbones._prompts import check_templates
 from ..embedding._reading import CACHE_CONSTRAINTS, as_store
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
-from ._class_names import names_of_classes, warn_of_names_of
+from ._class_names import names_of_classes
 from ._classifier import LogitClassifierMixin
 
 PROMPT_CONSTRAINTS = {
@@ -149,7 +150,7 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     rows = [one[some] for one in rows]
     of_heads = zip(heads, rows, columns, strict=True)
     warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])
-    warn_of_names_of(heads, rows, targets[some])
+    warn_of_names(heads, rows, targets[some])
 
 
 def embeddings_of(head, rows, names, columns, block=None):
