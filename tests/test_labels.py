@@ -758,23 +758,17 @@ def test_images_that_cannot_be_read_are_left_out(emoji):
             ask(counts, broken[:40], labels[:40])
 
 
-def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
-    paths, _, y = emoji
-    inside = GridSearchCV(make_backbone_pipeline(BACKBONES), {}, cv=2)
-    for estimator in (make(), inside):
-        with pytest.raises(ValueError, match=r"X holds images .* make_backbone_pipeline"):
-            OpenSetClassifier(estimator).fit(paths, y)
-
-
 def test_what_cannot_be_compared_is_named(emoji):
     paths, X, y = emoji
     priced = pd.DataFrame({"path": paths, "price": 1.0})
     columns = ColumnTransformer([("i", MultiBackboneEmbedder(BACKBONES), ["path"])])
+    inside = GridSearchCV(make_backbone_pipeline(BACKBONES), {}, cv=2)
     gap = X.copy()
     gap.iloc[5] = np.nan
     cases = [
         (make_pipeline(columns, make()), priced, r"pipeline\[:-1\].fit_transform\(X\)"),
         (make(), paths, "X holds images .* make_backbone_pipeline"),
+        (inside, paths, "X holds images .* make_backbone_pipeline"),
         (make(), gap, r"NaN, first in row 5.*on_error='nan'"),
     ]
     for clf, rows, message in cases:

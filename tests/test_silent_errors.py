@@ -48,7 +48,7 @@ from skclipens import (
 )
 from skclipens.backbones import resolve_backbones
 from skclipens.decomposition import BlockPCA
-from skclipens.ensemble import GatedRouter, StaticRouter
+from skclipens.ensemble import GatedRouter
 from skclipens.heads import (
     CLIPAdapterHead,
     LinearDiscriminantHead,
@@ -648,11 +648,6 @@ def test_a_head_that_gives_nan_is_named(iris):
     clf = make(HALVES, head=NanFor(max_iter=500)).fit(X[rest], y[rest])
     with pytest.raises(ValueError, match=f"{message} {large[0]}"):
         clf.predict(X)
-
-
-def test_a_negative_prior_is_refused(iris):
-    with pytest.raises(ValueError, match="'prior' parameter of StaticRouter must be"):
-        make(HALVES, head="linear", router=StaticRouter(prior=-10.0)).fit(*iris)
 
 
 # A router of a user's own needs what the protocol names, and no more
