@@ -19,7 +19,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.svm import LinearSVC
 
 import skclipens
-from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
+from skclipens import (
+    CascadeClassifier,
+    ImageRetriever,
+    MultiBackboneEmbedder,
+    cli,
+    make_backbone_pipeline,
+)
 from skclipens.cli import _commands
 from skclipens.cli._files import beside
 from skclipens.cli._options import split_at_commas
@@ -161,6 +167,14 @@ def test_a_model_without_probabilities_has_labels_alone(photos, unseen, tmp_path
     page = tmp_path / "r.html"
     told = run("evaluate", tmp_path / "m", photos / "test", "-o", page, fails=True)
     assert "LinearSVC has no probabilities to report on" in told.stderr
+
+
+def test_a_model_may_be_one_step(photos, unseen, tmp_path):
+    clf = BackbonePipeline([("cascade", CascadeClassifier(BACKBONES, thresholds=0.5))])
+    clf.fit(*load_folder(photos / "train", return_X_y=True))
+    joblib.dump(clf, tmp_path / "m")
+    run("predict", tmp_path / "m", photos / "test", "-o", tmp_path / "p.csv")
+    assert pd.read_csv(tmp_path / "p.csv")["label"].tolist() == clf.predict(unseen).tolist()
 
 
 def test_a_search_is_its_best_model(photos, unseen, tmp_path):
