@@ -255,7 +255,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
             return super().fit_predict(X, y, **params)
         _, gaps, answers = self._fit_readable(after, X, y, params, "fit_predict")
         rows = np.cumsum(~gaps) - 1
-        return self._labels_with_gaps(answers[np.maximum(rows, 0)], gaps)
+        return self._with_gaps("predict", answers[np.maximum(rows, 0)], gaps)
 
     predict = _on_images("predict", "Predict labels or values.", "(n,)")
     predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")

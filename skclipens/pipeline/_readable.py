@@ -93,17 +93,15 @@ class ReadableMixin:
         return getattr(self._final_estimator, method)(X, **params)
 
     def _answer_with_gaps(self, method, embedded, gaps, params):
-        """Return results for a table; gaps get ``unreadable_label`` as label, otherwise NaN."""
         answers = answers_beside_gaps(
             lambda table: self._answer_all(method, table, params), embedded, gaps
         )
-        if method == "predict":
-            return self._labels_with_gaps(answers, gaps)
-        return filled(answers, gaps, np.nan) if gaps.any() else answers
+        return self._with_gaps(method, answers, gaps)
 
-    def _labels_with_gaps(self, answers, gaps):
+    def _with_gaps(self, method, answers, gaps):
+        """Return results in which gaps get ``unreadable_label`` as label, otherwise NaN."""
         if not gaps.any():
             return answers
-        if is_regressor(self):
-            return filled(answers, gaps, np.nan)
-        return with_label(answers, gaps, self.unreadable_label)
+        if method == "predict" and not is_regressor(self):
+            return with_label(answers, gaps, self.unreadable_label)
+        return filled(answers, gaps, np.nan)
