@@ -85,7 +85,7 @@ QUESTIONS = [
     ),
     (
         "Numbers as labels,\nand no names for them?",
-        "the default takes linear heads;\nbetter: give class_names",
+        "the default leaves out prompts;\nbetter: give class_names",
     ),
     (
         "Will new pictures have another\nstyle than the labelled ones?",
