@@ -23,8 +23,8 @@ heads = {
     "tip-adapter": "tip-adapter",
     "gda": "gda",
     "linear": "linear",
-    "kernel": "kernel-all",
-    "the default, four kinds": "auto",
+    "kernel": "kernel",
+    "the default, three kinds": "auto",
 }
 rows = []
 splitter = FewShotSplit(n_shots=8, n_splits=4, random_state=0)
