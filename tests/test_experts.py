@@ -108,7 +108,7 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
         "all:linear-all",
     ]
     widths = [len(block.columns) for _, _, block in clf.experts_]
-    assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2, 2 * WIDTH]
+    assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2]
 
 
 def test_a_name_of_a_directory_may_have_the_sign_of_a_prefix(tmp_path, y):

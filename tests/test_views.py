@@ -444,7 +444,8 @@ def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table,
     with_text = [f"{name}{ending}" for name in PAIR for ending in ("", "@views")]
     auto = AdaptiveBackboneEnsemble(random_state=0).fit(table, labels)
     assert list(auto.expert_names_) == default_experts(with_text)
-    assert all(len(one.block.columns) == table.shape[1] for one in auto.experts_[-2:])
+    widths = [len(one.block.columns) for one in auto.experts_[-3:]]
+    assert widths[0] + widths[1] == widths[2] == table.shape[1]
     assert experts(head="zero-shot") == with_text
     assert experts(head=ZeroShotHead("zoo/RN20")) == ["zoo/RN20", "zoo/RN20@views"]
     assert experts(head="linear") == ALL

@@ -286,7 +286,7 @@ def model_key(backbone, precision, store=None):
     >>> from skclipens.backbones import Backbone
     >>> from skclipens.embedding import model_key
     >>> model_key(Backbone("zoo/RN20"), "fp32")
-    'zoo/RN20 ... fp32 3'
+    'zoo/RN20 ... fp32 4'
     """
     if precision not in ("fp32", "bf16", "fp16"):
         raise ValueError(

@@ -216,7 +216,7 @@ class AdaptiveBackboneEnsemble(
     >>> X = embedder.set_output(transform="pandas").fit_transform(paths)
     >>> clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
     >>> print(*clf.expert_names_[:3], sep=", ")
-    zoo/RN20:zero-shot, zoo/ViT-16:zero-shot, zoo/RN20:residual
+    zoo/RN20:zero-shot, zoo/ViT-16:zero-shot, zoo/RN20:kernel
     >>> len(clf.expert_names_), clf.routing_weights(X).shape[1]
     (6, 6)
 

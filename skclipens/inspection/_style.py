@@ -47,8 +47,8 @@ def short_names(names):
     Examples
     --------
     >>> from skclipens.inspection._style import short_names
-    >>> short_names(["zoo/RN20:residual", "ViT-B-32/openai:residual", "all:kernel"])
-    ['RN20 residual', 'ViT-B-32 residual', 'kernel']
+    >>> short_names(["zoo/RN20:kernel", "ViT-B-32/openai:kernel", "all:kernel-all"])
+    ['RN20 kernel', 'ViT-B-32 kernel', 'kernel-all']
     >>> short_names(["zoo/RN50", "RN50/openai"])
     ['zoo/RN50', 'RN50/openai']
     """
