@@ -218,7 +218,7 @@ class AdaptiveBackboneEnsemble(
     >>> print(*clf.expert_names_[:3], sep=", ")
     zoo/RN20:zero-shot, zoo/ViT-16:zero-shot, zoo/RN20:kernel
     >>> len(clf.expert_names_), clf.routing_weights(X).shape[1]
-    (6, 6)
+    (5, 5)
 
     On any table:
 
