@@ -168,10 +168,9 @@ def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
         why = "A fold is left out if it trains on a class alone: give smaller groups, or more rows."
         if hasattr(classifier, "cross_fit"):
             why = (
-                f"Of an ensemble, {_MOST_ROWS:,} rows are held out at most, of those that its cv "
-                "holds out. "
-                "Pass more rows in parts that have all classes, and set cv to a number of folds, "
-                "each row being in one of them."
+                f"At most {_MOST_ROWS:,} rows are held out, and only those that cv of the ensemble "
+                "holds out. Pass more rows in parts that have all classes, and set cv to a number "
+                "of folds, each row being in one of them."
             )
         warn(
             f"{left.sum()} of {len(labels)} labels are not judged, though their classes have other "
