@@ -20,6 +20,14 @@ BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 CAP = 60
 
 
+class Telling(StaticRouter):
+    """A router that keeps the shape of the held-out logits that it is fitted on."""
+
+    def fit(self, X, logits, y, sample_weight=None):
+        self.seen_ = logits.shape
+        return super().fit(X, logits, y, sample_weight)
+
+
 @pytest.fixture(scope="module")
 def data():
     emoji = load_emoji(min_class_size=40)
@@ -74,16 +82,20 @@ def test_kernels_hear_the_support_and_the_judges_alone(data, few_judges):
 @pytest.mark.parametrize("head", ["auto", ["linear", LinearDiscriminantHead(cv=3)]])
 def test_an_ensemble_of_many_rows_is_routed_by_some(data, head, few_judges):
     X, y = data
-    seen = []
-
-    class Telling(StaticRouter):
-        def fit(self, X, logits, y, sample_weight=None):
-            seen.append(logits.shape)
-            return super().fit(X, logits, y, sample_weight)
-
     clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, router=Telling(), random_state=0)
     assert clf.fit(X, y).score(X, y) > 0.8
-    assert seen == [(CAP, len(clf.experts_), 7)]
+    assert clf.router_.seen_ == (CAP, len(clf.experts_), 7)
+
+
+def test_rows_that_are_equal_in_one_block_judge_like_others(data, few_judges):
+    X, y = data
+    half = X.shape[1] // 2
+    _, first, code = np.unique(y, return_index=True, return_inverse=True)
+    X, some = X.copy(), np.arange(0, len(y), 3)
+    X[some, :half] = X[first[code[some]], :half]  # the first picture of the class
+    blocks = [("one", slice(half)), ("another", slice(half, None))]
+    clf = AdaptiveBackboneEnsemble(blocks, router=Telling(), random_state=0).fit(X, y)
+    assert clf.router_.seen_ == (CAP, len(clf.experts_), 7)
 
 
 def test_threads_change_no_result(data):

@@ -11,7 +11,7 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_table
 from ._classifier import LogitClassifierMixin
-from ._text_head import BaseTextHead
+from ._text_head import BaseTextHead, is_alone
 
 N_FOLDS = 5
 
@@ -128,7 +128,8 @@ class CrossFitMixin:
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")
         rows = rows_given(X, targets, metadata, cv).with_weight_or_first()
-        rows = rows.merge_copies() if folds is None else rows  # given folds may keep them apart
+        # Given folds may keep copies apart, and an ensemble knows which rows are copies in all blocks.
+        rows = rows.merge_copies() if folds is None and is_alone() else rows
         # If rows are left out, the head's own splits were renumbered and are passed as folds.
         folds = None if rows.cv is own else rows.cv
         if folds is not None and not self._starts_from_prompts:

@@ -62,6 +62,8 @@ class Regression:
 
     def best(self, some, betas, noises):
         """Return the beta and noise with the largest marginal likelihood of some rows."""
+        if len(betas) == len(noises) == 1:
+            return float(betas[0]), float(noises[0])
         products, losses = self._products(some, min(noises)), {}
         for beta in betas:
             of_noises = self._evidence(some, kernel(products.copy(), beta), noises)
