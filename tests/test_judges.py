@@ -69,7 +69,7 @@ def test_of_many_rows_some_judge_as_they_would_among_all(data):
 
 def test_kernels_hear_the_support_and_the_judges_alone(data, few_judges):
     X, y = data
-    head = KernelHead(max_rows=20, random_state=0)
+    head = KernelHead(n_components=20, random_state=0)
     _, known = head.cross_fit(X, y)
     assert len(head.X_fit_) == 20
     judges = _folds.judging_rows(y)

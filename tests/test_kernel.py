@@ -1,14 +1,19 @@
 """Tests of the kernel head, on pictures of the zoo."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
+from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead, ZeroShotHead
+from skclipens.heads._kernel_regression import ExactFit, Regression
+from skclipens.heads._nystrom import NystromFit
 from skclipens.model_selection import FewShotSplit
 from skclipens.utils.estimator_checks import check_head
 
@@ -52,7 +57,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("head", [KernelHead(), KernelHead(max_rows=20, random_state=0)])
+@pytest.mark.parametrize("head", [KernelHead(), KernelHead(n_components=20, random_state=0)])
 def test_it_keeps_the_protocol_of_heads(head):
     check_head(head)
 
@@ -170,11 +175,11 @@ def test_far_from_all_rows_the_prompts_decide(split):
 
 def test_many_rows_are_drawn_by_class_and_the_others_judge(data):
     X, y = data
-    head = KernelHead(BLOCKS, max_rows=60, random_state=0)
+    head = KernelHead(BLOCKS, n_components=60, random_state=0)
     _, known = head.cross_fit(X, y)
     assert head.X_fit_.shape == (60, 256)
     assert known.all()
-    again = KernelHead(BLOCKS, max_rows=60, random_state=0).fit(X, y)
+    again = KernelHead(BLOCKS, n_components=60, random_state=0).fit(X, y)
     assert_array_equal(head.X_fit_, again.X_fit_)
 
 
@@ -243,9 +248,9 @@ def test_rare_classes_have_a_row_where_rows_are_sampled():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(900, 16)), rng.normal(size=(3, 16)) + 6])
     y, new = np.repeat(["common", "rare"], [900, 3]), rng.normal(size=(20, 16)) + 6
-    head = KernelHead(max_rows=60, random_state=0).fit(X, y)
-    assert len(head.X_fit_) == 60 and (head.predict(new) == "rare").all()
-    head = KernelHead(max_rows=60, random_state=0).fit(X[:100], np.arange(100))
+    head = KernelHead(n_components=300, random_state=0).fit(X, y)
+    assert len(head.X_fit_) == 300 and (head.predict(new) == "rare").all()
+    head = KernelHead(n_components=60, random_state=0).fit(X[:100], np.arange(100))
     assert_array_equal(head.predict(X[:100]), np.arange(100))
 
 
@@ -257,26 +262,98 @@ def test_columns_may_be_named_or_masked(pair):
         assert_allclose(found, expected, rtol=1e-3)
 
 
+# Many rows: the kernel is approximated
+
+
+@pytest.fixture(scope="module")
+def regression():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    base = rng.normal(size=(60, 4)).astype(np.float32)
+    return Regression(rows, rng.integers(0, 4, 60), base, rng.uniform(0.5, 2, 60))
+
+
+@pytest.mark.parametrize("noise", [0.3, 0.01, 1e-4])
+@pytest.mark.parametrize("n_in_group", [1, 3])
+def test_with_all_rows_as_landmarks_it_is_exact(regression, noise, n_in_group):
+    rows = np.arange(60)
+    exact = ExactFit(regression, 2.0, noise)
+    other = NystromFit(regression, rows, 2.0, noise)
+    of_all = regression.kernel_of(rows, rows, 2.0, noise)
+    assert_allclose(of_all @ other.coef, of_all @ exact.coef, atol=1e-3)
+    out = rows[10:30]
+    assert_allclose(of_all @ other.without(out), of_all @ exact.without(out), atol=3e-3)
+    groups = rows // n_in_group
+    assert_allclose(other.leave_out(groups), exact.leave_out(groups), atol=3e-3)
+
+
+@pytest.mark.parametrize("n_in_group", [1, 3])
+def test_what_is_left_out_teaches_nothing(regression, n_in_group):
+    landmarks, rows = np.arange(0, 60, 4), np.arange(60)
+    fit, groups = NystromFit(regression, landmarks, 2.0, 0.3), rows // n_in_group
+    held_out = fit.leave_out(groups)
+    indicators = regression.targets[:, None] == np.arange(4)
+    for group in np.unique(groups):
+        out = np.flatnonzero(groups == group)
+        rest = copy(regression)  # in which the rows left out have hardly any weight
+        rest.scale = np.where(groups == group, 1e-4, regression.scale)
+        of_class, left = (indicators.T @ one.scale**2 for one in (regression, rest))
+        # The others of the class count for more.
+        rest.residuals = regression.residuals + indicators * (of_class / left - 1)
+        of_out = regression.kernel_of(out, landmarks, 2.0, 0.3)
+        coef = NystromFit(rest, landmarks, 2.0, 0.3).coef
+        assert_allclose(held_out[out], of_out @ coef, atol=1e-3)
+        rest.residuals = regression.residuals
+        coef = NystromFit(rest, landmarks, 2.0, 0.3).coef
+        assert_allclose(of_out @ fit.without(out), of_out @ coef, atol=1e-3)
+
+
 @pytest.mark.parametrize("with_texts", [False, True])
-def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts):
+def test_rows_of_a_group_do_not_judge_each_other_in_a_sample(data, with_texts):
     rng = np.random.default_rng(0)
     pictures = np.repeat(rng.permutation(len(data[0]))[:150], 2)
     X = data[0][pictures] + rng.normal(scale=0.01, size=(300, 256)).astype(np.float32)
     y = np.repeat(rng.choice(["clock", "mammal", "plant"], 150), 2)  # X says nothing of these
     groups = np.repeat(np.arange(150), 2)
-    head = KernelHead(BLOCKS if with_texts else None, max_rows=200, random_state=0)
+    head = KernelHead(BLOCKS if with_texts else None, n_components=200, random_state=0)
     logits, known = head.cross_fit(X, y, groups=groups)
-    assert 200 <= known.sum() < 300
+    assert known.all()
     right = head.classes_[logits.argmax(axis=1)] == y
-    assert abs(right[known].mean() - 1 / 3) < 0.1
+    assert abs(right.mean() - 1 / 3) < 0.1
 
 
-@pytest.mark.parametrize("max_rows", [30, 45, 60])
-def test_the_only_row_of_a_class_in_the_sample_does_not_judge(max_rows):
+@pytest.mark.parametrize("with_texts", [False, True])
+def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts):
+    X, y = data
+    groups = np.arange(len(y)) // 2
+    head = KernelHead(BLOCKS if with_texts else None, n_components=60, random_state=0)
+    _, known = head.cross_fit(X, y, groups=groups)
+    assert 180 <= known.sum() < len(y)
+    assert head.cross_fit(X, y)[1].all()
+
+
+@pytest.mark.parametrize("n_components", [30, 45, 60])
+def test_all_rows_teach_and_judge_with_few_landmarks(n_components):
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(30), 6)
     X = rng.normal(size=(30, 20))[y] + 0.5 * rng.normal(size=(len(y), 20))
-    head = KernelHead(max_rows=max_rows, random_state=0)
+    head = KernelHead(n_components=n_components, random_state=0)
     logits, known = head.cross_fit(X, y)
-    assert np.count_nonzero(~known) == 60 - max_rows  # classes with one row in the sample
-    assert np.mean(logits[known].argmax(axis=1) == y[known]) > 0.95
+    assert head.X_fit_.shape == (n_components, 20) and known.all()
+    assert np.mean(logits.argmax(axis=1) == y) > 0.95
+
+
+def test_an_approximation_on_all_rows_is_better_than_a_sample(data):
+    X, y = data
+    few = next(FewShotSplit(10, 1, random_state=0).split(X, y))[0]
+    rest = np.setdiff1d(np.arange(len(y)), few)
+    train, test = np.sort(np.append(few, rest[::2])), rest[1::2]
+    options = {"betas": (2.0,), "noises": (0.3,), "random_state": 0}
+    of_sample = KernelHead(BLOCKS, **options).fit(X[few], y[few])
+    of_all = KernelHead(BLOCKS, n_components=len(few), **options).fit(X[train], y[train])
+    exact = KernelHead(BLOCKS, n_components=len(train), **options).fit(X[train], y[train])
+    of_sample, of_all, exact = (
+        log_loss(y[test], head.predict_proba(X[test])) for head in (of_sample, of_all, exact)
+    )
+    assert of_all < of_sample and of_all - exact < 0.7 * (of_sample - exact)

@@ -1,13 +1,15 @@
 """Ablation: the gain of each part of the default ensemble."""
 
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from joblib import Memory
+from sklearn.base import clone
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
+from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter, _heads
 from skclipens.heads import _temperature
 
 from .._machine import markdown_of
@@ -33,11 +35,16 @@ def _corrections(factor):
     }
 
 
+def _kernels(**options):
+    kernel = _heads.HEADS[_heads.KERNEL]
+    return {"kernel": clone(kernel).set_params(**options)}
+
+
 _NEAREST = {"UNJUDGED_C": None}
 _LESS_APART = {"UNJUDGED_SPREAD": 0.6, "UNJUDGED_POWER": 8}
 _CODES = {"labels": "codes"}
-# Parameters of the ensemble, constants for its fit, features if these are not all, and whether
-# labels are numbers without names.
+# Parameters of the ensemble, constants for its fit, what "kernel" stands for, features if these are
+# not all, and whether labels are numbers without names.
 VARIANTS = {
     DEFAULT: {},
     FORMER: {
@@ -51,6 +58,8 @@ VARIANTS = {
     "pool without the linear head on all": {"head": _without("linear-all")},
     "the kernels alone": {"head": "kernel"},
     "one kernel on all alone": {"head": "kernel-all"},
+    "kernels of 300 components": _kernels(n_components=300),
+    "kernels of 3,000 components, exact up to 3,000 rows": _kernels(n_components=3000),
     "rows out of distribution as any others": {"out_of_distribution": "ignore"},
     "pool with one kernel on all in place of those of backbones": {
         "head": [*_without("kernel"), "kernel-all"]
@@ -137,10 +146,11 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
 def _fit(name, X, y, blocks, options):
     given = VARIANTS[name].items()
     variant = {key: value for key, value in given if key not in ("features", "labels")}
-    constants = variant.pop("one_shot", {})
+    constants, kernel = variant.pop("one_shot", {}), variant.pop("kernel", None)
     if constants:  # which are not part of the keys of the memory
         options = options | {"memory": None}
-    with _systems.one_shot(constants):
+    kernels = {} if kernel is None else {_heads.KERNEL: kernel}
+    with _systems.one_shot(constants), patch.dict(_heads.HEADS, kernels):
         return AdaptiveBackboneEnsemble(blocks, **options, **variant).fit(X, y)
 
 

@@ -101,8 +101,7 @@ class CrossFitMixin:
             logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not
             depend on them. Otherwise: rows that were held out from a head that knows their class.
             A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by at most 5,000
-            rows, the latter by none if it is a logistic regression. If a KernelHead is fitted on a
-            sample, other rows of its groups do not judge it, unless `folds` are given.
+            rows, the latter by none if it is a logistic regression.
 
         Raises
         ------
@@ -128,7 +127,7 @@ class CrossFitMixin:
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")
         rows = rows_given(X, targets, metadata, cv).with_weight_or_first()
-        # Given folds may keep copies apart, and an ensemble knows which rows are copies in all blocks.
+        # Given folds may keep copies apart; an ensemble merges rows that are equal in all blocks.
         rows = rows.merge_copies() if folds is None and is_alone() else rows
         # If rows are left out, the head's own splits were renumbered and are passed as folds.
         folds = None if rows.cv is own else rows.cv

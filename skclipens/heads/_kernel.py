@@ -30,7 +30,8 @@ from ..backbones._kinds import BlockKind
 from ._agreement import expected_inverse, sample_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
-from ._kernel_regression import Regression, predict_residuals
+from ._kernel_regression import ExactFit, Regression, predict_residuals
+from ._nystrom import NystromFit
 from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
     PROMPT_CONSTRAINTS,
@@ -43,6 +44,7 @@ from ._text_head import (
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
+_ROWS_PER_COMPONENT = 3
 # Beta and noise at one shot, where the evidence is weak: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
@@ -74,10 +76,12 @@ class KernelHead(CrossFitTableHead):
     noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
         Candidates for the ridge: the variance of the residuals that the kernel does not explain,
         relative to the variance that it explains.
-    max_rows : int, default=2000
-        If there are more rows, the head is fitted on a stratified sample of this size, which has a
-        row of each class, and up to 5,000 of the others are only held out. Time grows with the
-        cube of it, memory with the square. If there are more classes, one row of each is used.
+    n_components : int, default=1000
+        If there are more rows, the kernel is approximated by that with a stratified sample of this
+        size, which has a row of each class: the Nyström method [3]_, as in
+        :class:`~sklearn.kernel_approximation.Nystroem`. The head is then fitted on three times as
+        many rows, if there are, and up to 5,000 others are only held out. Time grows with the cube
+        of it, memory with the square. If there are more classes, one row of each is used.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
         Determines which rows are sampled if there are too many.
@@ -95,7 +99,8 @@ class KernelHead(CrossFitTableHead):
     noise_ : float
         The chosen ridge.
     X_fit_ : ndarray of shape (m, n_features)
-        Training rows, each block of unit length, divided by the root of the number of blocks.
+        Training rows, or the sample of them, with each block of unit length, divided by the root of
+        the number of blocks.
     dual_coef_ : ndarray of shape (m, C)
         Coefficients of the kernel with each row of ``X_fit_``; the sum is added to the logits.
     %(table_columns)s
@@ -109,6 +114,7 @@ class KernelHead(CrossFitTableHead):
     .. [1] Bendou et al., "ProKeR: A Kernel Perspective on Few-Shot Adaptation of Large
        Vision-Language Models", CVPR 2025, for one backbone.
     .. [2] Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equation 5.8.
+    .. [3] Williams and Seeger, "Using the Nyström Method to Speed Up Kernel Machines", 2001.
 
     Examples
     --------
@@ -125,7 +131,7 @@ class KernelHead(CrossFitTableHead):
         "blocks": [None, InOrder()],
         "betas": [InOrder()],
         "noises": [InOrder()],
-        "max_rows": [Interval(Integral, 2, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
         **PROMPT_CONSTRAINTS,
         "random_state": ["random_state"],
     }
@@ -136,7 +142,7 @@ class KernelHead(CrossFitTableHead):
         *,
         betas=(1.0, 2.0, 4.0, 8.0),
         noises=(0.03, 0.1, 0.3, 1.0, 3.0),
-        max_rows=2000,
+        n_components=1000,
         templates=None,
         class_names=None,
         cache=None,
@@ -145,7 +151,7 @@ class KernelHead(CrossFitTableHead):
         self.blocks = blocks
         self.betas = betas
         self.noises = noises
-        self.max_rows = max_rows
+        self.n_components = n_components
         self.templates = templates
         self.class_names = class_names
         self.cache = cache
@@ -216,31 +222,56 @@ class KernelHead(CrossFitTableHead):
         """
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
-        regression = Regression(features, targets, base, weights)
         groups = np.arange(len(X)) if groups is None else codes_of(groups)
         accompanied = has_peer(targets, groups, weights)
-        self.beta_, self.noise_ = _UNJUDGED
-        if covers_most(targets[accompanied], len(self.classes_)):
-            some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)
-            self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
+        fit, landmarks = self._fit_support(
+            take_rows(features, support),
+            *(some_of(one, support) for one in (targets, base, weights)),
+            may_choose=covers_most(targets[accompanied], len(self.classes_)),
+        )
+        self.X_fit_ = features[support[landmarks]]
         if folds is None:
-            coef, held_out = regression.leave_out(support, groups, self.beta_, self.noise_)
-            known = accompanied
-            of_support = some_of(weights, support)
-            known[support] = has_peer(targets[support], groups[support], of_support)
-            is_seen = np.isin(groups, groups[support])  # the support has some of the row's group
-            is_seen[support] = False
-            judges = judges[~is_seen[judges]]
+            given = features, targets, weights, groups, support, judges
+            held_out, known, judges = self._leave_out(fit, *given)
         else:
-            coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
+            held_out, known = np.zeros_like(base), np.zeros(len(X), bool)
+            for train, test in folds:
+                coef = fit.without(np.flatnonzero(~np.isin(support, train)))
+                held_out[test], known[test] = self._residuals(features[test], coef), True
         rows = judges[known[judges]]
         scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
         base[rows] += held_out[rows] / X.dtype.type(scale)
-        self.X_fit_ = take_rows(features, support)
-        self.dual_coef_ = (coef / scale).astype(X.dtype)
+        self.dual_coef_ = (fit.coef / scale).astype(X.dtype)
         known = np.zeros(len(X), bool)
         known[judges if self.text_heads_ else rows] = True
         return base, known
+
+    def _leave_out(self, fit, features, targets, weights, groups, support, judges):
+        """Return held-out predictions, the rows that have one, and the judges among all."""
+        rest = np.setdiff1d(judges, support)
+        is_seen = np.isin(groups[rest], groups[support])  # the support has some of the row's group
+        judges, rest = np.setdiff1d(judges, rest[is_seen]), rest[~is_seen]
+        held_out = np.zeros((len(features), len(self.classes_)), features.dtype)
+        held_out[support] = fit.leave_out(groups[support])
+        held_out[rest] = self._residuals(features[rest], fit.coef)
+        known = has_peer(targets, groups, weights)
+        known[support] = has_peer(targets[support], groups[support], some_of(weights, support))
+        return held_out, known, judges
+
+    def _fit_support(self, features, targets, base, weights, may_choose):
+        """Return the fit on the rows of the support, and the positions of its landmarks."""
+        regression = Regression(features, targets, base, weights)
+        self.beta_, self.noise_ = _UNJUDGED
+        if may_choose:
+            some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)
+            self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
+        landmarks = self._drawn(targets, weights, self.n_components)
+        if len(landmarks) == len(features):
+            return ExactFit(regression, self.beta_, self.noise_), landmarks
+        return NystromFit(regression, landmarks, self.beta_, self.noise_), landmarks
+
+    def _residuals(self, rows, coef):
+        return predict_residuals(rows, self.X_fit_, self.beta_, coef)
 
     def _check_candidates(self):
         for name in ("betas", "noises"):
@@ -348,14 +379,16 @@ class KernelHead(CrossFitTableHead):
         return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
     def _support(self, targets, weights):
-        """Return positions of the rows to fit on, with at least one of each class."""
-        return self._drawn(targets, weights, max(self.max_rows, len(np.unique(targets))))
+        """Return positions of the rows to fit on."""
+        return self._drawn(targets, weights, _ROWS_PER_COMPONENT * self.n_components)
 
     def _drawn(self, targets, weights, n_rows):
         """Return positions of a stratified sample of at most `n_rows` rows that have a weight.
 
-        The first two rows of each class come first: a rare class might get none by its share.
+        There is at least one of each class. The first two rows of each class come first: a rare
+        class might get none by its share.
         """
+        n_rows = max(n_rows, len(np.unique(targets)))
         rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
         if len(rows) <= n_rows:
             return rows
@@ -368,5 +401,5 @@ class KernelHead(CrossFitTableHead):
 
     def _logits_of(self, X):
         rows = self._features(X)
-        added = predict_residuals(rows, self.X_fit_, self.beta_, self.dual_coef_)
+        added = self._residuals(rows, self.dual_coef_)
         return rows @ self._text_coef.T + added if self.text_heads_ else added

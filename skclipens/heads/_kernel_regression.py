@@ -10,8 +10,6 @@ from .._utils._linalg import (
     one_hot,
     parts_of,
     plus_ridge,
-    positions_in,
-    take_rows,
 )
 from ._ridge import residuals_of
 
@@ -41,7 +39,7 @@ class Regression:
     Parameters
     ----------
     rows : ndarray of shape (n, d)
-        The kernel is a function of their products.
+        The kernel is a function of their products. Each row has a weight.
     targets : ndarray of shape (n,), int
     base : ndarray of shape (n, C)
         Calibrated logits.
@@ -64,9 +62,10 @@ class Regression:
         """Return the beta and noise with the largest marginal likelihood of some rows."""
         if len(betas) == len(noises) == 1:
             return float(betas[0]), float(noises[0])
-        products, losses = self._products(some, min(noises)), {}
+        losses = {}
         for beta in betas:
-            of_noises = self._evidence(some, kernel(products.copy(), beta), noises)
+            K = self.kernel_of(some, some, beta, min(noises)).astype(np.float64)
+            of_noises = self._evidence(some, K, noises)
             losses |= {(float(beta), float(noise)): loss for noise, loss in of_noises.items()}
         return min(losses, key=losses.get)
 
@@ -85,81 +84,83 @@ class Regression:
             losses[noise] = n_classes * (spread + total * np.log(variance))
         return losses
 
-    def fold(self, support, folds, beta, noise):
-        """Return coefficients of the support, held-out predictions, and which rows have one."""
-        held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
-        K = kernel(self._products(support, noise), beta)
-        for train, test in folds:
-            train = positions_in(support, train)
-            coef, _ = self._solve(support[train], K[np.ix_(train, train)], noise)
-            held_out[test] = predict_residuals(
-                self.rows[test], self.rows[support[train]], beta, coef
-            )
-            known[test] = True
-        return self._solve(support, K, noise)[0], held_out, known
+    def kernel_of(self, rows, others, beta, noise):
+        """Return the kernel of rows with others, float32 unless the noise is tiny."""
+        dtype = np.float64 if noise < _SMALLEST_NOISE else self.rows.dtype
+        left, right = (self.rows[some].astype(dtype, copy=False) for some in (rows, others))
+        return kernel(left @ right.T, beta)
 
-    def leave_out(self, support, groups, beta, noise):
-        """Return coefficients of the support, and predictions without the row's own group.
+
+class ExactFit:
+    """Kernel ridge regression.
+
+    Parameters
+    ----------
+    regression : Regression
+    beta, noise : float
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n, C)
+        Coefficients of the kernel with each row.
+    """
+
+    def __init__(self, regression, beta, noise):
+        self._all, self._noise = regression, noise
+        self._kernel = regression.kernel_of(slice(None), slice(None), beta, noise)
+        self.coef, self._factor = self._solve(slice(None), self._kernel)
+
+    def without(self, out):
+        """Return the coefficients of a fit without some rows, by their positions."""
+        rows, coef = np.delete(np.arange(len(self.coef)), out), np.zeros_like(self.coef)
+        coef[rows], _ = self._solve(rows, self._kernel[np.ix_(rows, rows)])
+        return coef
+
+    def leave_out(self, groups):
+        """Return predictions for each row without the rows of its group.
 
         In closed form: Rasmussen and Williams, equation 5.12, for all rows of a group at once.
         Leaving out a row lowers the weight of its class, so the other rows of this class count for
-        more. For a row outside of the support, rows of its group in the support are not left out.
+        more.
         """
-        K = kernel(self._products(support, noise), beta)
-        coef, factor = self._solve(support, K, noise)
-        held_out, half = np.empty_like(self.residuals), self._half_inverse(support, factor)
-        held_out[support] = self._without_group(support, groups, coef, half)
-        rest = np.setdiff1d(np.arange(len(groups)), support)
-        if len(rest):
-            held_out[rest] = predict_residuals(self.rows[rest], self.rows[support], beta, coef)
-        return coef, held_out
-
-    def _without_group(self, support, groups, coef, half):
-        targets, weights = self.targets[support], self.scale[support] ** 2
-        m, n_classes = coef.shape
+        residuals, targets, (m, n_classes) = self._all.residuals, self._all.targets, self.coef.shape
+        weights = self._all.scale**2
+        half = dtrtri(self._factor, lower=True)[0]
+        half *= self._all.scale  # a square root of the weighted inverse of kernel plus noise
         of_class = np.bincount(targets, weights, n_classes)
         to_class = half @ one_hot(targets, n_classes)
         # All rows as if each were a group of its own.
         itself = np.einsum("ki,ki->i", half, half)
         to_own = np.einsum("ki,ki->i", half, to_class[:, targets])
-        found = self.residuals[support] - coef / itself[:, None]
-        shares = _shares(weights, of_class[targets])
-        found[np.arange(m), targets] -= (to_own / itself - 1) * shares
-        number = codes_of(groups[support])
-        sizes, order = np.bincount(number), np.argsort(number, kind="stable")
-        for rows in np.split(order, np.cumsum(sizes)[:-1]) if sizes.max() > 1 else ():
-            if len(rows) == 1:
-                continue
+        found = residuals - self.coef / itself[:, None]
+        found[np.arange(m), targets] -= (to_own / itself - 1) * shares(weights, of_class[targets])
+        for rows in groups_of_several(groups):
             block = half[:, rows].T @ half[:, rows]
             same = targets[rows][:, None] == np.arange(n_classes)
             others = half[:, rows].T @ to_class - block @ same
-            left = np.linalg.solve(block, np.hstack([coef[rows], others]))
-            class_shift = left[:, n_classes:] * _shares(weights[rows] @ same, of_class)
-            found[rows] = self.residuals[support[rows]] - left[:, :n_classes] - class_shift
+            left = np.linalg.solve(block, np.hstack([self.coef[rows], others]))
+            class_shift = left[:, n_classes:] * shares(weights[rows] @ same, of_class)
+            found[rows] = residuals[rows] - left[:, :n_classes] - class_shift
         return found
 
-    def _products(self, rows, noise):
-        """Return inner products of rows, float64, computed in float32 unless the noise is tiny."""
-        rows = take_rows(self.rows, rows)
-        if noise < _SMALLEST_NOISE:
-            rows = rows.astype(np.float64)
-        return (rows @ rows.T).astype(np.float64)
-
-    def _solve(self, support, K, noise):
-        """Return coefficients and the Cholesky factor of kernel plus noise. K is overwritten."""
-        scale = self.scale[support]
-        K *= scale[:, None] * scale
-        factor = cholesky(plus_ridge(K, noise), lower=True, overwrite_a=True), True
-        return scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support]), factor
-
-    def _half_inverse(self, support, factor):
-        """Return a square root of the weighted inverse of kernel plus noise."""
-        half = dtrtri(factor[0], lower=True)[0]
-        half *= self.scale[support]
-        return half
+    def _solve(self, some, K):
+        """Return coefficients of some rows, and a Cholesky factor of kernel plus noise."""
+        scale = self._all.scale[some]
+        K = plus_ridge(scale[:, None] * K * scale, self._noise)
+        factor = cholesky(K, lower=True, overwrite_a=True)
+        scaled = scale[:, None] * self._all.residuals[some]
+        return scale[:, None] * cho_solve((factor, True), scaled), factor
 
 
-def _shares(gone, of_class):
+def groups_of_several(groups):
+    """Return the positions of the rows of each group that has several rows."""
+    number = codes_of(groups)
+    sizes, order = np.bincount(number), np.argsort(number, kind="stable")
+    parts = np.split(order, np.cumsum(sizes)[:-1]) if sizes.max(initial=0) > 1 else []
+    return [rows for rows in parts if len(rows) > 1]
+
+
+def shares(gone, of_class):
     """Return the weight of left-out rows over that of the other rows of their class."""
     rest = of_class - gone
     some = rest > _ROUNDING * of_class
