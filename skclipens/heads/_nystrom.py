@@ -38,14 +38,15 @@ class NystromFit:
         self._scaled = self._features * regression.scale.astype(dtype)  # by roots of weights
         self._gram = self._scaled @ self._scaled.T
         self._products = self._products_with(regression.residuals)
-        self._of_features, self._factor = self._solve(self._gram, self._products)
+        self._factor = self._cholesky(self._gram)
+        self._of_features = self._solve(self._factor, self._products)
         self.coef = self._dual(self._of_features)
 
     def without(self, out):
         """Return the coefficients of a fit without some rows, by their positions."""
         scaled = self._scaled[:, out]
         products = self._products - self._products_with(self._all.residuals[out], out)
-        return self._dual(self._solve(self._gram - scaled @ scaled.T, products)[0])
+        return self._dual(self._solve(self._cholesky(self._gram - scaled @ scaled.T), products))
 
     def leave_out(self, groups):
         """Return predictions for each row without the rows of its group, in closed form.
@@ -57,7 +58,7 @@ class NystromFit:
         (n_rows, n_classes), dtype = residuals.shape, self._scaled.dtype
         sizes = np.bincount(targets, scale**2, n_classes)
         in_class = one_hot(targets, n_classes, scale.astype(dtype))
-        of_classes, _ = self._solve(self._gram, (in_class.T @ self._scaled.T).T)
+        of_classes = self._solve(self._factor, (in_class.T @ self._scaled.T).T)
         hat = _solved(self._factor.astype(dtype), self._scaled)
         # All rows as if each were a group of its own.
         rest = 1 - np.einsum("mn,mn->n", hat, hat)
@@ -79,10 +80,13 @@ class NystromFit:
         scale = self._all.scale[rows, None].astype(self._scaled.dtype)
         return self._scaled[:, rows] @ (scale * residuals)
 
-    def _solve(self, gram, products):
-        """Return coefficients of the features, and a Cholesky factor of gram plus noise."""
-        factor = cholesky(plus_ridge(gram.astype(np.float64), self._noise), lower=True)
-        return cho_solve((factor, True), products.astype(np.float64)), factor
+    def _cholesky(self, gram):
+        return cholesky(plus_ridge(gram.astype(np.float64), self._noise), lower=True)
+
+    @staticmethod
+    def _solve(factor, products):
+        """Return coefficients of the features."""
+        return cho_solve((factor, True), products.astype(np.float64))
 
     def _dual(self, of_features):
         return solve_triangular(self._root, of_features, lower=True, trans="T")
