@@ -5,7 +5,6 @@ from numbers import Integral, Real
 from types import NoneType
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
@@ -22,6 +21,7 @@ from .._utils._linalg import (
     unit_rows,
 )
 from .._utils._positions import positions, refuse_shared
+from .._utils._random import drawn_rows
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_table
 from ..backbones import Backbone
@@ -263,9 +263,9 @@ class KernelHead(CrossFitTableHead):
         regression = Regression(features, targets, base, weights)
         self.beta_, self.noise_ = _UNJUDGED
         if may_choose:
-            some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)
+            some = drawn_rows(targets, weights, _MAX_ROWS_TO_CHOOSE, self.random_state)
             self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
-        landmarks = self._drawn(targets, weights, self.n_components)
+        landmarks = drawn_rows(targets, weights, self.n_components, self.random_state)
         if len(landmarks) == len(features):
             return ExactFit(regression, self.beta_, self.noise_), landmarks
         return NystromFit(regression, landmarks, self.beta_, self.noise_), landmarks
@@ -380,24 +380,8 @@ class KernelHead(CrossFitTableHead):
 
     def _support(self, targets, weights):
         """Return positions of the rows to fit on."""
-        return self._drawn(targets, weights, _ROWS_PER_COMPONENT * self.n_components)
-
-    def _drawn(self, targets, weights, n_rows):
-        """Return positions of a stratified sample of at most `n_rows` rows that have a weight.
-
-        There is at least one of each class. The first two rows of each class come first: a rare
-        class might get none by its share.
-        """
-        n_rows = max(n_rows, len(np.unique(targets)))
-        rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
-        if len(rows) <= n_rows:
-            return rows
-        rows = check_random_state(self.random_state).permutation(rows)
-        targets = targets[rows]
-        sizes, in_class = np.bincount(targets), np.empty(len(rows), int)
-        in_class[np.argsort(targets, kind="stable")] = np.concatenate([np.arange(n) for n in sizes])
-        rank = np.where(in_class < 2, in_class - 2, (in_class + 0.5) / sizes[targets])
-        return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
+        most = _ROWS_PER_COMPONENT * self.n_components
+        return drawn_rows(targets, weights, most, self.random_state)
 
     def _logits_of(self, X):
         rows = self._features(X)
