@@ -381,6 +381,19 @@ def test_a_process_that_may_start_no_others_decodes_in_threads_without_a_warning
         assert n_threads(3) == n_threads(None) + 2 == 3
 
 
+def test_threads_of_a_program_embed_after_its_main_thread_has_ended(monkeypatch, tmp_path):
+    files = load_emoji().filenames[:70]
+    expected = CLIPEmbedder("zoo/RN20", **FP32).transform(files)
+    monkeypatch.setattr("concurrent.futures.thread._shutdown", True)
+    with pytest.raises(RuntimeError):
+        ThreadPoolExecutor(1).submit(int)
+    monkeypatch.setattr("skclipens._utils._threads.main_thread", threading.Thread)
+    embedder = CLIPEmbedder("zoo/RN20", **FP32, cache=tmp_path)
+    np.testing.assert_allclose(embedder.transform(files), expected, atol=1e-6)
+    with pytest.raises(ImageError, match="row 1"):
+        embedder.transform([files[0], b"no image"])
+
+
 def test_several_devices_take_batches_in_turn():
     embedder = CLIPEmbedder("zoo/RN20", **FP32 | {"device": ["cpu", "cpu"]}, batch_size=2)
     expected = CLIPEmbedder("zoo/RN20", **FP32).transform(FILES)

@@ -1,5 +1,8 @@
 """The threads of BLAS and of Python."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import main_thread
+
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from threadpoolctl import OpenBLASController, threadpool_limits
@@ -55,3 +58,23 @@ def n_threads(n_jobs):
     # Not backend="threading", which would count anew where joblib allows no further jobs.
     with parallel_config(prefer="threads", require="sharedmem"):
         return effective_n_jobs(of_context if n_jobs is None else n_jobs)
+
+
+class ThreadPool(ThreadPoolExecutor):
+    """A pool that works in the calling thread once the main thread has ended.
+
+    Python then lets no pool take tasks, though the other threads of a service may go on for long.
+    """
+
+    def submit(self, task, /, *args):
+        try:
+            return super().submit(task, *args)
+        except RuntimeError:
+            if main_thread().is_alive():
+                raise
+        future = Future()
+        try:
+            future.set_result(task(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future

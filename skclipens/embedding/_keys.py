@@ -6,9 +6,9 @@ import os
 import stat
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from .._utils._threads import ThreadPool
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..exceptions import ImageError
 from ..images import load_image
@@ -123,7 +123,7 @@ def keys_ahead(images, parts, store, notes):
         As :func:`keys_and_stamps` returns them.
     """
     parts, begun = iter(parts), deque()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="keys")
+    pool = ThreadPool(1, thread_name_prefix="keys")
     try:
         while True:
             # No more than these: a file is best decoded while the system still has it in memory.

@@ -1,13 +1,12 @@
 """Decode images to batches of pixels, by threads that work ahead of the consumer."""
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
 import torch
 
-from .._utils._threads import n_threads
+from .._utils._threads import ThreadPool, n_threads
 from ..exceptions import ImageError
 from ._load import load_pictures
 from ._pillow_warnings import recorded
@@ -75,7 +74,7 @@ def decode_batches(
     ImageError
         If an image cannot be read and ``on_error="raise"``; names the row.
     """
-    pool = ThreadPoolExecutor(n_threads(n_jobs), thread_name_prefix="decode")
+    pool = ThreadPool(n_threads(n_jobs), thread_name_prefix="decode")
     begun = deque()
     kept = Kept({}) if kept is None else kept
     try:
