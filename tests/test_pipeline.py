@@ -577,6 +577,9 @@ def test_the_label_of_what_cannot_be_read_is_no_class(make, broken):
             clf.fit(images, y)
         assert "unreadable_label" in str(error.value)
         assert not hasattr(clf, "classes_")
+        clf.set_params(unreadable_label=None).fit(images, y).set_params(unreadable_label=label)
+        with pytest.raises(ValueError, match=told):
+            clf.predict(images)
     several = make(estimator=MultiOutputClassifier(LogisticRegression()), on_error="nan")
     several.set_params(unreadable_label=0)
     with pytest.raises(ValueError, match="0 is a class"):

@@ -69,6 +69,8 @@ class ReadableMixin:
         after = self._after_gaps()
         if after is None:
             return self._answer_all(method, X, params)
+        if method == "predict":  # the parameter may have been set after `fit`
+            self._check_unreadable_label(getattr(self._final_estimator, "classes_", None))
         embedded, gaps = table_and_gaps(self[:after], X)
         what = "get NaN" if is_regressor(self) else what_gaps_get(method, self.unreadable_label)
         warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
