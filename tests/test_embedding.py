@@ -327,6 +327,12 @@ def test_one_bar_at_a_time_and_none_for_what_is_quick(bars_at_once, monkeypatch,
     assert capfd.readouterr() == ("", "")
 
 
+def test_no_bar_without_standard_error(bars_at_once, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)  # as in a service without a console
+    with progress(1, True) as bar:
+        bar.update()
+
+
 def test_bars_of_many_threads(capfd):
     held = [progress(1, False) for _ in range(3000)]
 

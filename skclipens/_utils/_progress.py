@@ -1,5 +1,6 @@
 """Progress bars, and parallel jobs that they count."""
 
+import sys
 from weakref import WeakSet
 
 from joblib import Parallel, delayed
@@ -18,7 +19,7 @@ def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
     """Return a progress bar, which is hidden if `verbose` is false.
 
     Only one bar is shown at a time: nested work shows none. It appears after a second, so that a
-    search over cached embeddings shows none.
+    search over cached embeddings shows none. A service may have no standard error to show it on.
     """
     from tqdm.auto import tqdm
 
@@ -29,7 +30,7 @@ def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
             initial=initial,
             desc=desc,
             unit=unit,
-            disable=not verbose or is_within,
+            disable=not verbose or is_within or sys.stderr is None,
             delay=DELAY,
         )
         if not bar.disable:
