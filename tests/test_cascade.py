@@ -35,7 +35,7 @@ from skclipens import (
     list_backbones,
 )
 from skclipens.backbones import Backbone, load_backbone
-from skclipens.cascade import CascadeClassifier, CascadeEnsemble
+from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemble
 from skclipens.cascade._thresholds import choose, sweep
 from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead
@@ -629,3 +629,16 @@ def test_copies_of_a_row_do_not_judge_each_other(cv):
     blocks = [("first", slice(0, 32)), ("last", slice(32, 64))]
     clf = CascadeEnsemble(blocks, estimator=LogisticRegression(C=100), cv=cv, random_state=0)
     assert clf.fit(X, y).curve_["accuracy"][-1] < 0.65
+
+
+@pytest.mark.parametrize("cv", [5, 0.5, StratifiedKFold(5, shuffle=True, random_state=0)])
+def test_rows_of_one_picture_with_other_prices_do_not_judge_each_other(cv):
+    rng = np.random.default_rng(0)
+    names = [f"zoo/RN20__{column}" for column in range(128)]
+    X = pd.DataFrame(rng.normal(size=(60, 128)).repeat(3, axis=0), columns=names)
+    X["price"] = rng.normal(size=180) / 100
+    y = rng.integers(0, 2, 60).repeat(3)  # X says nothing of these
+    options = {"estimator": LogisticRegression(C=100), "cv": cv, "random_state": 0}
+    assert CascadeEnsemble(**options).fit(X, y).curve_["accuracy"][-1] < 0.65
+    selector = BackboneSelector(**options, scoring="accuracy").fit(X, y)
+    assert selector.path_["score"].max() < 0.65

@@ -32,6 +32,7 @@ from skclipens import (
     ZeroShotHead,
     make_backbone_pipeline,
 )
+from skclipens.backbones._blocks import column_names, find_blocks
 from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
@@ -375,6 +376,16 @@ def test_rows_of_one_picture_that_differ_elsewhere_do_not_answer_for_each_other(
     nearest = {"nearest": KNeighborsClassifier(1)}
     found = compare_with_baselines(clf, X, labels[rows], cv=2, baselines=nearest)
     assert found.loc["nearest", "accuracy"] < 0.9
+
+
+def test_rows_of_one_picture_do_not_choose_the_strength_of_the_logistic_regression(table, labels):
+    rows = np.r_[0:60:2, 0:60:2]
+    X = table.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=60))
+    blocks = find_blocks(None, X.shape[1], column_names(X))
+    folds = _compare._logistic_regression(X, labels[rows], blocks)[-1].cv
+    assert len(folds) == 3
+    for train, test in folds:
+        assert not np.isin(rows[test], rows[train]).any()
 
 
 def test_splits_with_rows_on_both_sides_are_refused(table, labels):

@@ -214,7 +214,7 @@ def test_classes_of_a_classifier_may_be_in_any_order(emoji, flipped):
     assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["frame", "array", "whole numbers", "flag", "paths"])
+@pytest.mark.parametrize("kind", ["frame", "array", "whole numbers", "flag", "price", "paths"])
 def test_copies_do_not_vouch_for_each_other(emoji, kind):
     """Not in a frame, either, which an embedder gives: they did there."""
     paths, X, y = emoji
@@ -228,6 +228,8 @@ def test_copies_do_not_vouch_for_each_other(emoji, kind):
         table = table.to_numpy()
     elif kind == "flag":
         table = table.assign(is_new=rows % 2 == 0)
+    elif kind == "price":
+        table = table.assign(price=np.random.default_rng(1).normal(size=len(rows)) / 100)
     elif kind == "paths":
         table = pd.DataFrame({"path": np.asarray(paths)[rows]})
         embedded = ColumnTransformer([("pictures", MultiBackboneEmbedder(BACKBONES), "path")])

@@ -13,7 +13,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
-from ._copies import groups_of_copies, merge_copies, numbers_of
+from ._copies import groups_of_pictures, numbers_of
 from ._labels import few_rows_per_class
 from ._linalg import places_of, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
@@ -28,7 +28,7 @@ CV_CONSTRAINTS = [_N_FOLDS, Interval(RealNotInt, 0, 1, closed="neither"), *_SPLI
 
 
 def few_shot_folds(
-    y, cv=5, *, groups=None, every_class=False, shuffle=True, random_state=None, X=None
+    y, cv=5, *, groups=None, every_class=False, shuffle=True, random_state=None, X=None, images=None
 ):
     """Return folds whose training rows have all classes of the test rows.
 
@@ -53,6 +53,8 @@ def few_shot_folds(
     random_state : int, RandomState instance or None
     X : array-like of shape (n, n_features) or None
         Passed to a splitter of the user; copies are found in it.
+    images : ndarray of int or None
+        Columns of X that embed images: rows of one image are copies. None: rows that are equal.
 
     Returns
     -------
@@ -64,20 +66,19 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has a row on both sides or a position out of range.
     """
+    table = None if groups is not None else numbers_of(X)
+    copies = None if table is None else groups_of_pictures(table, y, images)
     if isinstance(cv, Real):
         make, options = _split_once, {"random_state": random_state}
         if isinstance(cv, Integral):
             make = _stratified_folds
             options |= {"every_class": every_class, "shuffle": shuffle}
-        table = None if groups is not None else numbers_of(X)
-        if table is None:
+        if copies is None:
             return make(y, cv, groups, **options)
-        rows, place, _ = merge_copies(table, y, None)
+        rows, place = np.unique(copies, return_inverse=True)
         folds = make(y[rows], cv, None, **options)
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
-    folds = _split(splitter_of(cv), y, groups, X)
-    if groups is None and (table := numbers_of(X)) is not None:
-        folds = with_copies_on_one_side(folds, groups_of_copies(table, y))
+    folds = with_copies_on_one_side(_split(splitter_of(cv), y, groups, X), copies)
     folds = drop_unseen_classes(folds, y)
     _warn_of_few_judged(folds, y, groups)
     return folds

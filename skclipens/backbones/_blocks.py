@@ -148,8 +148,12 @@ def columns_of_backbones(blocks, n_features, feature_names):
     """
     if blocks is None and feature_names is None:
         return None
-    found = [one for one in find_blocks(blocks, n_features, feature_names) if one.backbone]
-    columns = np.unique(columns_of(found))
+    return embeddings_beside_others(find_blocks(blocks, n_features, feature_names), n_features)
+
+
+def embeddings_beside_others(blocks, n_features):
+    """Return the columns of a table that blocks of backbones have, or None if all or none are."""
+    columns = np.unique(columns_of([one for one in blocks if one.backbone]))
     return columns if 0 < len(columns) < n_features else None
 
 

@@ -31,7 +31,7 @@ from .._utils._sklearn import (
 from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import silent, without_doubts
-from ..backbones._blocks import columns_of
+from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import DefaultEstimatorMixin
 from ._costs import (
     IS_MAPPING,
@@ -212,7 +212,7 @@ class BackboneSelector(
         self._seen = see_blocks(blocks, X)
         seed = draw_seed(self.random_state)
         X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
-        folds = self._split(X, y, metadata["groups"], cv, seed)
+        folds = self._split(X, y, blocks, metadata["groups"], cv, seed)
 
         def score(chosen):
             candidate = [blocks[i] for i in chosen]
@@ -269,7 +269,7 @@ class BackboneSelector(
                 "has not. Give scoring='accuracy', or wrap it in CalibratedClassifierCV."
             )
 
-    def _split(self, X, y, groups, cv, seed):
+    def _split(self, X, y, blocks, groups, cv, seed):
         # Both sides of a fold need a row of every class: the log-loss is not defined otherwise.
         rows = np.arange(len(y))
         if groups is not None:
@@ -279,6 +279,7 @@ class BackboneSelector(
                 cv = min(cv, n_groups[rows].min(initial=cv))
             groups = groups[rows]
         options = {"groups": groups, "every_class": True, "random_state": seed, "X": X[rows]}
+        options["images"] = embeddings_beside_others(blocks, X.shape[1])
         found = few_shot_folds(y[rows], cv, **options) if len(rows) else []
         if not found and groups is None:
             classes = np.unique(y)

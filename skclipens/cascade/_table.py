@@ -19,7 +19,7 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import each_warning_once, without_doubts
-from ..backbones._blocks import columns_of
+from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
@@ -195,7 +195,7 @@ class CascadeEnsemble(BaseCascade):
         stages = self._stages(blocks, X, seed)
         vars(self).pop("curve_", None)  # of an earlier fit
         searched = isinstance(self.thresholds, str) and len(stages) > 1
-        folds = self._split(X, y, metadata["groups"], cv, seed) if searched else []
+        folds = self._split(X, y, blocks, metadata["groups"], cv, seed) if searched else []
         with progress(
             len(stages) * (1 + len(folds)), self.verbose, desc="stages", unit="fit"
         ) as bar:
@@ -241,9 +241,11 @@ class CascadeEnsemble(BaseCascade):
         best = choose(self.curve_, self.max_accuracy_drop, self.max_cost)
         self.thresholds_ = np.full(len(stages) - 1, self.curve_["threshold"][best])
 
-    def _split(self, X, y, groups, cv, seed):
+    def _split(self, X, y, blocks, groups, cv, seed):
+        options = {"groups": groups, "random_state": seed, "X": X}
+        options["images"] = embeddings_beside_others(blocks, X.shape[1])
         try:
-            folds = few_shot_folds(y, cv, groups=groups, random_state=seed, X=X)
+            folds = few_shot_folds(y, cv, **options)
         except ValueError as error:
             if not isinstance(cv, Real):  # what is wrong with folds, more rows do not cure
                 raise

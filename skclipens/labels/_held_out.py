@@ -18,6 +18,7 @@ from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._tables import first_gap_named, refuse_images, refuse_text
+from .._utils._warnings import silent
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..heads._classifier import LogitClassifierMixin, centre_logits, scores_of
@@ -69,8 +70,8 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     estimator.fit(X, y, **given)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
-    compared = numbers_to_compare(estimator, X) if groups is None else None
-    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=compared):
+    options = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
+    for train, test in few_shot_folds(y, cv, random_state=random_state, **options):
         part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)
         logits[np.ix_(test, columns)] = logits_of(part, safe_indexing(X, test))
@@ -78,8 +79,8 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     return logits, known
 
 
-def numbers_to_compare(classifier, X):
-    """Return the table in which copies of a row are found, or None.
+def rows_to_compare(classifier, X):
+    """Return the table in which copies of a row are found, for :func:`few_shot_folds`.
 
     Parameters
     ----------
@@ -90,12 +91,19 @@ def numbers_to_compare(classifier, X):
 
     Returns
     -------
-    ndarray of shape (n, n_compared) or None
+    dict
+        ``X``, the table, an ndarray of shape (n, n_compared) or None; and ``images``, its columns
+        that embed images, or None if all or none do.
     """
     table = numbers_of(X)
     if table is None and isinstance(classifier, Pipeline) and len(classifier) > 1:
-        table = numbers_of(classifier[:-1].transform(X))
-    return table
+        X = classifier[:-1].transform(X)
+        table = numbers_of(X)
+    if table is None:
+        return {"X": None, "images": None}
+    blocks = classifier.blocks if isinstance(classifier, AdaptiveBackboneEnsemble) else None
+    with silent("X has .* columns of"):  # all columns of a block are not needed here
+        return {"X": table, "images": columns_of_backbones(blocks, table.shape[1], column_names(X))}
 
 
 def logits_of(classifier, X):

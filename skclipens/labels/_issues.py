@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 from sklearn.base import clone, is_classifier
 
-from .._utils._copies import groups_of_copies
+from .._utils._copies import groups_of_pictures
 from .._utils._folds import has_peer, judges_at_most
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
@@ -16,7 +16,7 @@ from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions,
 from .._utils._warnings import warn
 from ..embedding._gaps import readable
 from ..embedding._once import embedded_once
-from ._held_out import checked_labels, held_out_logits, numbers_to_compare, refuse_frozen
+from ._held_out import checked_labels, held_out_logits, refuse_frozen, rows_to_compare
 
 # The fit starts with each share of wrong labels, and the temperature that then fits best: from
 # another one it may not reach it, if a classifier is very sure.
@@ -162,8 +162,9 @@ def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
     left = has_peer(labels, groups) & ~is_judged
     if not left.any() or not is_judged.any():
         return
-    if groups is None and (table := numbers_to_compare(classifier, X)) is not None:
-        left &= has_peer(labels, groups_of_copies(table, labels))  # these do not judge each other
+    if groups is None and (compared := rows_to_compare(classifier, X))["X"] is not None:
+        copies = groups_of_pictures(compared["X"], labels, compared["images"])
+        left &= has_peer(labels, copies)  # these do not judge each other
     if left.any():
         why = "A fold is left out if it trains on a class alone: give smaller groups, or more rows."
         if hasattr(classifier, "cross_fit"):

@@ -22,7 +22,7 @@ from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
-from ..backbones._blocks import column_names, columns_of_backbones
+from ..backbones._blocks import column_names, columns_of_backbones, embeddings_beside_others
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import are_splits, readable
 from ..embedding._once import embedded_once
@@ -298,7 +298,8 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
     fitted = clone(ensemble)
     found = {ENSEMBLE: right(fitted, **groups)}
     with few_rows_per_class(), silent("lbfgs failed to converge"):
-        logistic = _logistic_regression(X_train, y_train, _backbones_of(fitted), **groups)
+        blocks = distinct_blocks(fitted.experts_)
+        logistic = _logistic_regression(X_train, y_train, blocks, **groups)
         found[LOGISTIC] = right(logistic)
     alone = {
         f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=blocks), **groups)
@@ -310,34 +311,31 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
         plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
         texts = {"class_names": prompts.class_names, "templates": prompts.templates}
         found[PROMPTS] = right(clone(ensemble).set_params(**plain, **texts), **groups)
-    if alone and len(alone) == len(_named_backbones_of(fitted)):
+    if alone and len(alone) == len(_backbones_of(fitted)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
     return found | {
         name: right(clone(one), **taken_of(groups, one)) for name, one in baselines.items()
     }
 
 
-def _logistic_regression(X, y, backbones, groups=None):
+def _logistic_regression(X, y, blocks, groups=None):
     """Return a logistic regression whose C is searched.
 
     Columns are standardised if only some belong to a backbone, since others may have any unit.
     """
+    columns = embeddings_beside_others(blocks, np.shape(X)[1])
     one = LogisticRegression(C=10, max_iter=1000)
     if np.unique(y, return_counts=True)[1].min() > 1:
-        options = {"every_class": True, "random_state": 0}
+        options = {"every_class": True, "random_state": 0, "images": columns}
         if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
             one = GridSearchCV(one, _STRENGTHS, cv=folds)
-    is_mixed = None in backbones and len(backbones) > 1
-    return make_pipeline(StandardScaler(), one) if is_mixed else one
+    return one if columns is None else make_pipeline(StandardScaler(), one)
 
 
 def _backbones_of(ensemble):
-    """Return the backbones of an ensemble's blocks, with None for blocks of no backbone."""
-    return list(dict.fromkeys(block.backbone for block in distinct_blocks(ensemble.experts_)))
-
-
-def _named_backbones_of(ensemble):
-    return [one for one in _backbones_of(ensemble) if one]
+    """Return the backbones of an ensemble's blocks."""
+    blocks = distinct_blocks(ensemble.experts_)
+    return list(dict.fromkeys(block.backbone for block in blocks if block.backbone))
 
 
 def _blocks_of_each(ensemble):
@@ -348,7 +346,7 @@ def _blocks_of_each(ensemble):
     """
     if any(columns is not None for *_, columns in named_heads(ensemble.head)):
         return {}
-    backbones = _named_backbones_of(ensemble)
+    backbones = _backbones_of(ensemble)
     if len(backbones) < 2:
         return {}
     blocks = distinct_blocks(ensemble.experts_)
