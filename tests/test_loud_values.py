@@ -615,6 +615,8 @@ def test_members_of_an_enum_keep_their_values(table):
     Kind = Enum("Kind", {"COW": "cow", "CAT": "cat"}, type=str)
     labels = [Kind.COW if one else Kind.CAT for one in y == y[0]]
     assert LinearDiscriminantHead().fit(X, labels).classes_.tolist() == ["cat", "cow"]
+    with pytest.raises(ValueError, match=r"y = \[label\.name for label in y\] makes them strings"):
+        LinearDiscriminantHead().fit(X, [Enum("Kind", ["COW"]).COW] * len(y))
 
 
 def test_names_that_no_text_tower_can_read_are_refused(table):
@@ -907,8 +909,13 @@ def test_labels_may_be_a_table_of_one_column(table, labels):
             expected = clone(clf).fit(X, column)
             assert repr(found.predict(X).tolist()) == repr(expected.predict(X).tolist())
             assert found.score(X, make(y)) == expected.score(X, y)
-    with pytest.raises(ValueError, match="y should be a 1d array"):
-        clf.fit(X, polars.DataFrame({"label": y, "other": y}))
+    several = list(zip(y, y, strict=True))
+    for one in (polars.DataFrame({"label": y, "other": y}), np.array(several)):
+        with pytest.raises(ValueError, match=rf"y has shape \({len(y)}, 2\), where one label for"):
+            clf.fit(X, one)
+    for one in (several, pd.Series(several), [y[:1], *several[1:]]):
+        with pytest.raises(ValueError, match=r"y has .* in row [01], where one label for"):
+            clf.fit(X, one)
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], [0, 1], [True, False], [0.0, 1.0]])

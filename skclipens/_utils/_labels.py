@@ -87,6 +87,8 @@ def refuse_mixed(y, name="y"):
     """
     if hasattr(y, "__array__"):
         y = np.asarray(y)
+        if y.ndim > 1 and y.shape[1:] != (1,):
+            _refuse_several(name, f"has shape {y.shape}")
         if y.dtype.kind in "mMSV":
             raise ValueError(
                 f"{name} has dtype {y.dtype}. Labels are strings, or whole numbers: "
@@ -99,8 +101,11 @@ def refuse_mixed(y, name="y"):
         if is_missing(label):
             continue
         kind = "a number" if isinstance(label, (Number, np.bool_)) else _kind_of(label)
+        if kind == "something else" and np.shape(label)[:1] != (1,):
+            _refuse_several(name, f"has {label!r} in row {row}")
         if kind is None:
             written = "label.decode()" if isinstance(label, bytes) else "str(label)"
+            written = "label.name" if isinstance(label, Enum) else written
             raise ValueError(
                 f"Label {label!r} of {name}, in row {row}, is of type {type(label).__name__}. "
                 f"Labels are strings, or whole numbers: {name} = [{written} for label in {name}] "
@@ -121,10 +126,17 @@ def refuse_mixed(y, name="y"):
         )
 
 
+def _refuse_several(name, has):
+    raise ValueError(
+        f"{name} {has}, where one label for each row is wanted. Rows of a one-hot code, or "
+        "probabilities, become labels by classes_[rows.argmax(axis=1)]. Where a row has several "
+        "labels, fit a classifier for each, as sklearn.multioutput.MultiOutputClassifier does."
+    )
+
+
 def _kind_of(label):
     if isinstance(label, str):
         return "a string"
-    # For labels of several outputs, scikit-learn has its own errors.
     return "something else" if isinstance(label, (list, tuple)) or np.ndim(label) else None
 
 

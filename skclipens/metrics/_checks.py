@@ -43,7 +43,7 @@ def check_combined(y_true, predictions, y_pred, sample_weight=None):
     """
     correct, sample_weight = check_correct(y_true, predictions, sample_weight)
     warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
-    y_pred = _one_label_per_row(y_pred, "y_pred")[:, None]
+    y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
     return correct, check_correct(y_true, y_pred, name="y_pred")[0], sample_weight
 
 
@@ -84,20 +84,9 @@ def _warn_of_other_labels(y_true, predictions, correct):
 
 def check_truth(y_true):
     """Return the true labels, of shape (n,), one for each row."""
-    found = None if y_true is None else _one_label_per_row(y_true, "y_true")
+    found = None if y_true is None else column_of_labels(y_true, name="y_true", warn=True)
     refuse_unlabeled(y_true, name="y_true", classes=[-1])
     return found
-
-
-def _one_label_per_row(labels, name):
-    shape = np.shape(labels)
-    if len(shape) > 1 and shape[1:] != (1,):
-        raise ValueError(
-            f"{name} has shape {shape}, where one label for each row is wanted, (n,). Pass labels, "
-            "as predict gives them. Probabilities, or rows of a one-hot code, become labels by "
-            "classes_[rows.argmax(axis=1)]."
-        )
-    return column_of_labels(labels, name=name, warn=True)
 
 
 def check_predictions(predictions, name="predictions"):
