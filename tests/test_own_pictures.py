@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from skclipens import MultiBackboneEmbedder
+from skclipens import ImageError, MultiBackboneEmbedder
 from skclipens.cli._commands import cli
 from skclipens.cli._files import find_pictures
 from skclipens.datasets import load_emoji, load_folder, load_table
@@ -483,6 +483,15 @@ def test_labels_are_no_bytes(folder):
     table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": [b"a", b"b"]})
     with pytest.raises(ValueError, match=r"Column 'label' of '.*parquet' holds a bytes in row 0"):
         load_table(write(table, folder / "t.parquet"))
+
+
+@pytest.mark.skipif(os.sep != "/", reason="Windows reads both signs")
+def test_paths_that_were_written_on_windows_are_named(folder):
+    table = write(pd.DataFrame({"path": ["zoo\\0.PNG"]}), folder / "t.csv")
+    with pytest.raises(FileNotFoundError, match=r"have '/' between folders, and no '\\'\.$"):
+        load_table(table)
+    with pytest.raises(ImageError, match=r"no such file\. .* have '/' between folders"):
+        load_image("zoo\\0.PNG")
 
 
 def test_a_column_of_contents_is_rather_that_of_the_pictures(folder):

@@ -14,6 +14,7 @@ from .._utils._missing import is_missing
 from .._utils._warnings import silent, warn
 from ..exceptions import ImageError
 from ..images._containers import name_of, unwrapped
+from ..images._errors import advice_on_missing
 from ..images._protocols import is_url
 from ._layout import is_part
 
@@ -255,10 +256,12 @@ def _images_of(cells, column, table_path):
     images = [_located(*one, table_path) for one in zip(cells, contents, strict=True)]
     missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
     if missing:
+        first = images[missing[0]]
+        advice = advice_on_missing(first, "Relative paths begin at the folder of the table.")
         raise FileNotFoundError(
             f"{len(missing)} of the {len(images)} files that column {column!r} of "
-            f"{str(table_path)!r} names are missing; the first is row {missing[0]}, "
-            f"{images[missing[0]]!r}. Relative paths begin at the folder of the table."
+            f"{str(table_path)!r} names are missing; the first is row {missing[0]}, {first!r}. "
+            f"{advice}"
         )
     # An array of str takes as much memory for each item as for the longest: too much for base64.
     if all(isinstance(one, str) and name_of(one) is not None for one in images):

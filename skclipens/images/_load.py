@@ -14,7 +14,7 @@ from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
 from ._containers import name_of, unwrapped
-from ._errors import error_of_other_code, image_error
+from ._errors import advice_on_missing, error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt, doubt_pages
@@ -281,7 +281,7 @@ def _advice_on_path(source):
         return "'~' is not expanded here: pass os.path.expanduser(path)."
     if any(sign in path for sign in "*?"):
         return "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
-    return f"Check the path; a relative one starts at {os.getcwd()!r}."
+    return advice_on_missing(path, f"Check the path; a relative one starts at {os.getcwd()!r}.")
 
 
 def _check_limits(picture, name):
