@@ -227,12 +227,18 @@ def test_a_score_that_is_not_defined_is_named():
 
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy"])
-def test_weights_do_not_reach_a_score_by_name_with_routing_either(scoring):
+def test_a_weight_counts_as_copies_in_a_score_by_name_with_routing_too(scoring):
     weights = np.random.default_rng(0).integers(1, 5, size=len(SPECIES)).astype(float)
-    expected = make(scoring=scoring).fit(NOISY, SPECIES, sample_weight=weights).path_["score"]
+    options = {"scoring": scoring, "cv": SPLITTER}
+    expected = make(**options).fit(NOISY, SPECIES, sample_weight=weights).path_["score"]
+    rows = np.repeat(np.arange(len(SPECIES)), weights.astype(int))
+    folds = SPLITTER.split(NOISY, SPECIES)
+    sides = [tuple(np.flatnonzero(np.isin(rows, side)) for side in fold) for fold in folds]
+    copies = make(**options | {"cv": sides}).fit(NOISY[rows], SPECIES[rows])
+    assert_allclose(copies.path_["score"], expected, rtol=1e-3)
     with config_context(enable_metadata_routing=True):
         estimator = make().estimator.set_fit_request(sample_weight=True)
-        selector = make(scoring=scoring, estimator=estimator)
+        selector = make(**options, estimator=estimator)
         found = selector.fit(NOISY, SPECIES, sample_weight=weights).path_["score"]
     assert_array_equal(found, expected)
 

@@ -3,10 +3,10 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.feature_selection import SelectorMixin
 from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.model_selection import cross_val_score
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._rows import warn_of_weights
@@ -15,8 +15,8 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
 from .._utils._labels import few_rows_per_class
 from .._utils._messages import listed
-from .._utils._metadata import check_metadata, metadata_for
-from .._utils._progress import progress
+from .._utils._metadata import check_metadata, metadata_for, rows_of
+from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import (
@@ -187,7 +187,7 @@ class BackboneSelector(
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows in the fits of the estimator.
+            Weights of the rows in the fits of the estimator, and in a score that is given by name.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are held out together.
 
@@ -308,18 +308,15 @@ class BackboneSelector(
             If the score of a fold is NaN.
         """
         estimator = make_for_blocks(self.estimator, blocks, seed)
+        given = (estimator, self.scoring, X[:, columns_of(blocks)], y, metadata)
+        calls = ((*given, *fold) for fold in folds)
         # fit has checked the mean weight of all rows.
-        with few_rows_per_class(), without_doubts("mean weight"):
-            scores = cross_val_score(
-                estimator,
-                X[:, columns_of(blocks)],
-                y,
-                cv=folds,
-                scoring=self._scorer(),
-                n_jobs=self.n_jobs,
-                params=metadata_for(estimator, **metadata),
-                error_score="raise",
-            )
+        with (
+            few_rows_per_class(),
+            without_doubts("mean weight"),
+            progress(len(folds), False) as bar,
+        ):
+            scores = np.array(list(in_parallel(_fit_and_score, calls, n_jobs=self.n_jobs, bar=bar)))
         if np.isnan(scores).any():
             raise ValueError(
                 f"scoring={self.scoring!r} gives NaN in {np.isnan(scores).sum()} of {len(scores)} "
@@ -327,12 +324,6 @@ class BackboneSelector(
                 "compared. Is it defined where few rows judge? Give fewer folds, or another score."
             )
         return scores.mean()
-
-    def _scorer(self):
-        if isinstance(self.scoring, str) and routing_enabled():
-            # A scorer given by name has no requests, so set that it takes no weights.
-            return get_scorer(self.scoring).set_score_request(sample_weight=False)
-        return self.scoring
 
     def _search(self, costs, score):
         """Return the positions of blocks in the order in which they are added, and the scores."""
@@ -361,3 +352,15 @@ class BackboneSelector(
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _fit_and_score(estimator, scoring, X, y, metadata, train, test):
+    """Return the score of held-out rows, with their weights if the score takes them."""
+    given = metadata_for(estimator, **rows_of(metadata, train))
+    fitted = clone(estimator).fit(X[train], y[train], **given)
+    weights, takes_weights = metadata["sample_weight"], isinstance(scoring, str)
+    if routing_enabled() and hasattr(scoring, "get_metadata_routing"):
+        takes_weights = get_routing_for_object(scoring).consumes("score", ["sample_weight"])
+    given = {"sample_weight": weights[test]} if takes_weights and weights is not None else {}
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    return scorer(fitted, X[test], y[test], **given)
