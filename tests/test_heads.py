@@ -140,6 +140,17 @@ def test_integer_labels_have_names(X, y, emoji):
         np.testing.assert_array_equal(names[found], expected.predict(X))
 
 
+def test_a_column_can_name_the_label_of_each_row(X, y, emoji):
+    labels = emoji.target[::20]
+    of_rows = pd.Series(emoji.target_names[labels], index=labels)
+    expected = ZeroShotHead(BACKBONE).fit(X, y).text_features_
+    found = ZeroShotHead(BACKBONE, class_names=of_rows).fit(X, labels).text_features_
+    np.testing.assert_array_equal(found, expected)
+    of_rows.iloc[-1] = "unicorn"
+    with pytest.raises(ValueError, match=rf"calls class {labels[-1]} both '.*' and 'unicorn'"):
+        ZeroShotHead(BACKBONE, class_names=of_rows).fit(X, labels)
+
+
 @pytest.mark.parametrize(
     "estimator",
     [ZeroShotHead(BACKBONE), KernelHead(), AdaptiveBackboneEnsemble([(BACKBONE, slice(None))])],

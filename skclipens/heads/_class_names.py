@@ -85,7 +85,14 @@ def _by_label(class_names, labels):
             "dict from label to name."
         )
     if hasattr(class_names, "keys"):
-        return dict(class_names)
+        named = {}
+        for label, name in class_names.items():  # a Series may have a label several times
+            first = named.setdefault(label, name)
+            if isinstance(name, str) and name != first:
+                raise ValueError(
+                    f"class_names calls class {label!r} both {first!r} and {name!r}. Choose one."
+                )
+        return named
     if hasattr(class_names, "to_pylist"):  # of pyarrow, whose elements are no strings
         class_names = class_names.to_pylist()
     if all(isinstance(label, str) for label in labels):
