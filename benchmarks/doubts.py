@@ -32,7 +32,6 @@ another order than the rows of the others: this needs 50 rows. Names that mean n
 random consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`, and 20 to
 predict. Names in another order are seen where prompts mean something. Pictures that are the same in
 two classes, as some drawings are without their colours, are not labelled: to doubt them is right.
-A name whose letters are in another order is seen of 8 rows, among 5 classes or more.
 Columns that another model of the same width made are seen of 10 rows or more.
 Thresholds were chosen on pictures of these sets.
 """
@@ -193,13 +192,6 @@ def _two_names_exchanged(one):
     return one.fit(names=names)
 
 
-def _one_name_misspelled(one):
-    names = one.names.astype(object)
-    place = one.rng.integers(len(names))
-    names[place] = "".join(one.rng.permutation(list(names[place])))
-    return one.fit(names=names)
-
-
 def _labels_of_the_next_row(one):
     order = one.order(one.y)
     return one.fit(X=one.X[order[:-1]], y=np.delete(one.y[order], len(order) // 3))
@@ -253,7 +245,6 @@ MISTAKES = {
     "predict, rows scaled by StandardScaler": lambda one: one.predict(
         StandardScaler().fit(one.X).transform(one.rows)
     ),
-    "fit, the letters of one name in another order": _one_name_misspelled,
     "score, a fifth of the rows are rows of fit": lambda one: one.score(share=0.2),
 }
 

@@ -330,18 +330,6 @@ def test_names_in_another_order_for_many_rows_whose_classes_take_turns(few):
         assert any("class_names" in one for one in said(head.fit, X_of_head, targets))
 
 
-def test_names_that_are_wrong(few):
-    X, y = few[16]
-    names = {name: name for name in np.unique(y)}
-    assert not fit_doubts(X, y, class_names=names)
-    says = "names fit the rows of their classes no better than other rows: ['banana']. The other"
-    wrong = {"class_names": names | {"clock": "banana"}}
-    for labels, given in ((y, wrong), (np.where(y == "clock", "banana", y), {})):
-        (doubt,) = fit_doubts(X, labels, **given)
-        assert says in doubt
-    assert not fit_doubts(*few[4], **wrong)
-
-
 @pytest.mark.parametrize("head", [ZeroShotHead(BACKBONES[0]), ResidualHead(BACKBONES[0]), KERNEL])
 def test_a_head_alone_looks_at_the_order_of_names(few, head):
     X, y = few[4]

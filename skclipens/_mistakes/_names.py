@@ -1,11 +1,8 @@
-"""Warnings of class names that seem to be in another order than the labels, or to be wrong."""
-
-import reprlib
+"""Warnings of class names that seem to be in another order than the labels."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binom
-from sklearn.metrics import roc_auc_score
 
 from .._utils._warnings import warn
 
@@ -24,18 +21,10 @@ _MIN_COSINE, _COSINE_OF_FEW_BACKBONES, _MIN_RISE_OF_COSINE = 0.2, 0.35, 0.45
 # accuracy of prompts must rise for these, times the root of their number; and the largest
 # probability of as many right classes by chance.
 _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
-# A wrong name: least number of rows of its class, highest ROC AUC of this name for these rows
-# against all others, and lowest mean ROC AUC of the other names. On validation sets, of 5 to 100
-# classes with 8 or 16 rows each, no right name met this. If prompts describe the images, a
-# misspelled name or that of another class did in up to half of the draws.
-_ROWS_OF_WRONG_NAME, _MAX_AUC, _MIN_AUC_OF_OTHERS = 8, 0.5, 0.9
 
 
 def warn_of_names(heads, rows, targets):
-    """Warn if names seem to be in another order, or one of them to be wrong.
-
-    In another order, prompts would classify rows far better. A name is wrong if its prompts
-    separate the rows of its class no better than chance, while the other names do.
+    """Warn if prompts would classify rows far better with names in another order.
 
     Parameters
     ----------
@@ -68,15 +57,9 @@ def warn_of_names(heads, rows, targets):
         why = "The classes differ in their rows as they would in their names with "
     if best is not None:
         row = int(np.argmax(n_rows * (best != every)))
-        names, label = _names_in_prompts(heads[0]), classes.tolist()[row]
-        said = _said(class_names, label, names[row], names[best[row]])
+        _, names, _ = heads[0]._prompts(classes, class_names, heads[0].templates)
+        said = _said(class_names, classes.tolist()[row], names[row], names[best[row]])
         warn(why + said, doubt="order of names")
-    else:
-        _warn_of_wrong_names(heads[0], logits, targets, n_rows)
-
-
-def _names_in_prompts(head):
-    return head._prompts(head.classes_, head.class_names, head.templates)[1]
 
 
 def _order_by_prompts(logits, targets, n_rows):
@@ -121,25 +104,6 @@ def _warn_of_skipped_name(heads, rows, targets):
         "class_names of the classes in y alone, or a mapping from labels to names."
     )
     return True
-
-
-def _warn_of_wrong_names(head, logits, targets, n_rows):
-    """Warn if names of single classes fit their rows no better than other rows."""
-    known = np.flatnonzero(n_rows)
-    if len(known) < _FEW_CLASSES or n_rows.max() < _ROWS_OF_WRONG_NAME:
-        return
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    auc = roc_auc_score(targets[:, None] == known, centred[:, known], average=None)
-    wrong = known[(auc <= _MAX_AUC) & (n_rows[known] >= _ROWS_OF_WRONG_NAME)]
-    if not len(wrong) or np.sort(auc)[1:].mean() < _MIN_AUC_OF_OTHERS:
-        return
-    names = _names_in_prompts(head)
-    called = reprlib.repr([names[label] for label in wrong])
-    warn(
-        f"These names fit the rows of their classes no better than other rows: {called}. The other "
-        "names fit their rows. Check these names and their spelling; class_names, a mapping from "
-        "labels to names, can name a class by other words than its label."
-    )
 
 
 def _order_by_differences(heads, rows, targets, n_rows, some):
