@@ -14,14 +14,12 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_wine
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, NuSVC
+from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
 
 from skclipens import (
@@ -246,26 +244,6 @@ def test_a_head_needs_one_score_per_class(X, y):
     head = SVC(decision_function_shape="ovo")
     with pytest.raises(ValueError, match=r"scores for .* classes.*decision_function_shape='ovr'"):
         AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda svc: svc,
-        lambda svc: make_pipeline(StandardScaler(), svc),
-        lambda svc: GridSearchCV(svc, {"gamma": ["auto", "scale"]}),
-        lambda svc: FrozenEstimator(svc.fit(*load_wine(return_X_y=True))),
-    ],
-)
-def test_three_classes_have_as_many_pairs(wrap):
-    X, y = load_wine(return_X_y=True)
-    rows = np.r_[:20, 60:80, 140:160]
-    for kind in (SVC, NuSVC):
-        clf = make([("all", slice(None))], head=wrap(kind(decision_function_shape="ovo")))
-        with pytest.raises(ValueError, match=r"scores of pairs of .*decision_function_shape='ovr'"):
-            clf.fit(X[rows], y[rows])
-        clf = make([("all", slice(None))], head=wrap(kind(decision_function_shape="ovr")))
-        assert clf.fit(X[rows], y[rows]).score(X, y) > 0.6
 
 
 @pytest.mark.parametrize("head", [ProbaBackwards(), ScoresBackwards()])

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._labels import few_rows_per_class
-from .._utils._linalg import subsample, take_columns
+from .._utils._linalg import take_columns
 from .._utils._metadata import taken_of
 from .._utils._tables import called_block
 from .._utils._warnings import silent
@@ -24,9 +24,7 @@ from ..heads._classifier import (
 from ..heads._text_head import as_one_of_many
 from ._heads import refuse_without_scores
 
-_AS_MANY_PAIRS = 3  # classes
 _NO_NAMES = "X does not have valid feature names"
-_OF_CLASSES = "For SVC and NuSVC, set decision_function_shape='ovr'."
 
 
 class Expert(NamedTuple):
@@ -84,7 +82,6 @@ class Expert(NamedTuple):
         refuse_without_scores(head, hasattr)
         fitted = self._replace(head=head)
         fitted._refuse_other_classes(y)
-        fitted._refuse_scores_of_pairs(subsample(X))
         return fitted
 
     def _refuse_other_classes(self, y):
@@ -94,29 +91,6 @@ class Expert(NamedTuple):
             raise ValueError(
                 f"The classes_ of expert {self.name!r} have {others[0]!r}, which is no label of y. "
                 "They must be labels of y, in the order of the columns of its scores."
-            )
-
-    def _refuse_scores_of_pairs(self, X):
-        """Raise ValueError if scores are one-vs-one, since three classes also have three pairs."""
-        head = self.head
-        if isinstance(head, LogitClassifierMixin) or len(head.classes_) != _AS_MANY_PAIRS:
-            return
-        if not hasattr(head, "decision_function") or not hasattr(head, "predict"):
-            return
-        with silent(_NO_NAMES):
-            scores, labels = scores_of(head, self.columns_of(X)), head.predict(self.columns_of(X))
-        if scores.shape != (len(labels), _AS_MANY_PAIRS):
-            return
-        first, second, third = (scores > 0).T.astype(int)
-        votes = np.stack([first + second, 1 - first + third, 2 - second - third], axis=1)
-        of_pairs, of_classes = (
-            np.count_nonzero(head.classes_[one.argmax(axis=1)] == labels) for one in (votes, scores)
-        )
-        if of_pairs > of_classes:
-            raise ValueError(
-                f"Expert {self.name!r} gives scores of pairs of classes, not of classes: its "
-                f"predict agrees with the largest score in {of_classes} of {len(labels)} rows. "
-                f"{_OF_CLASSES}"
             )
 
     def cross_fit(self, X, y, folds, metadata):
@@ -143,7 +117,7 @@ class Expert(NamedTuple):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
                 f"{len(self.head.classes_)} classes; its decision_function must give one each. "
-                f"{_OF_CLASSES}"
+                "For SVC and NuSVC, set decision_function_shape='ovr'."
             )
         if not np.isfinite(logits).all():
             row = int(np.argmin(np.isfinite(logits).all(axis=1)))
