@@ -31,7 +31,6 @@ KINDS = {
     "a column made of labels": "one value for each class",
     "nothing said of y": "X does not predict y",
     "another unit in predict": "are mostly far from those of fit",
-    "filled in predict": "and in fit nearly all differed",
     "scaled by the rows to predict": "were centred on the rows of fit",
     "labels exchanged in score": "if these labels were exchanged",
     "right as by chance in score": "as by chance, though",

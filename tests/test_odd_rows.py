@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
-from sklearn.inspection import partial_dependence
 from sklearn.preprocessing import StandardScaler
 
 from skclipens import (
@@ -263,19 +262,6 @@ def test_columns_of_zeros_and_ones_are_in_no_unit(emoji, y):
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(table[::2], y[::2])
     for few in (table.assign(often=0), table.assign(rarely=1), table[:1]):
         assert not said(clf.predict, few)
-
-
-def test_a_column_that_was_filled_is_named(priced, y):
-    n_sold = np.random.default_rng(0).poisson(1, len(y))
-    table = priced.assign(price=priced["price"] - 3, n_sold=n_sold).astype(float)
-    fitted, others = table[::2], table[1::2]
-    clf = AdaptiveBackboneEnsemble(random_state=0).fit(fitted, y[::2])
-    for value in (0, fitted["price"].mean()):
-        (text,) = said(clf.predict, others.assign(price=value))
-        assert text.startswith(f"Values of column 'price' are {value:.3g} in all rows")
-    for right in (others.assign(price=0.3), others.assign(n_sold=0), others.assign(price=0)[:19]):
-        assert not said(clf.predict, right)
-    assert not said(lambda: partial_dependence(clf, fitted, ["price"], grid_resolution=3))
 
 
 def test_a_value_that_stands_for_a_missing_one_is_named(priced, y):

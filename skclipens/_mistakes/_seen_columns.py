@@ -17,7 +17,6 @@ _FEWEST, _NARROW_DEVIATION, _FAR_DEVIATIONS = 20, 0.02, 1
 # Number and share of rows of fit that make a narrow range one of its groups, such as a city.
 _FEWEST_OF_GROUP, _SHARE_OF_GROUP = 3, 0.01
 _FEWEST_OF_FIT = 7  # rows of fit from which a range can be known
-_MOSTLY_DISTINCT = 0.9  # share of distinct values in a column that has hardly any twice
 _ROUNDING = 1e-5  # of a deviation
 # Tolerance of multiples of a step; and by how many steps a column may go on beyond its range.
 _OFF_GRID, _FEW_STEPS = 1e-3, 3
@@ -31,8 +30,6 @@ class SeenColumns(NamedTuple):
     n_rows : int
     columns : ndarray of shape (d,), int
     lowest, highest, mean, deviation : ndarray of shape (d,)
-    vary : ndarray of shape (d,), bool
-        Whether hardly any two rows have the same value.
     step : ndarray of shape (d,)
         All differences are multiples of it, as for years; zero if there is no such step.
     some : ndarray of shape (m, d)
@@ -45,7 +42,6 @@ class SeenColumns(NamedTuple):
     highest: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
-    vary: np.ndarray
     step: np.ndarray
     some: np.ndarray
 
@@ -72,10 +68,9 @@ def see_columns(blocks, X):
     values = take_columns(X, columns)
     lowest, highest = values.min(axis=0), values.max(axis=0)
     mean, deviation = _mean_and_deviation(values)
-    vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOSTLY_DISTINCT)
     some = np.sort(subsample(values), axis=0)
     step = np.array([_step(np.unique(column)) for column in some.T])
-    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary, step, some)
+    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, step, some)
 
 
 def _step(values):
@@ -87,11 +82,6 @@ def _step(values):
 
 def _are_whole(values):
     return (np.abs(values - np.rint(values)) <= _OFF_GRID).all(axis=0)
-
-
-def _share_of_values(values):
-    """Return the number of distinct values of each column, divided by the number of rows."""
-    return 1 - np.mean(np.diff(np.sort(values, axis=0), axis=0) == 0, axis=0)
 
 
 def _mean_and_deviation(values):
@@ -113,8 +103,8 @@ def warn_of_units(seen, X, names):
     SuspectedMistakeWarning
         If the median is outside of the range in ``fit``: far outside for few rows, or if values go
         on in the same steps, as later years do. If many values hardly vary, away from the mean in
-        ``fit``, and hardly any row of ``fit`` had such values. If all are zero, or that mean, as
-        after filling gaps. If a scaler or PCA was fitted on these rows. Names the columns.
+        ``fit``, and hardly any row of ``fit`` had such values. If a scaler or PCA was fitted on
+        these rows. Names the columns.
     """
     if seen is None:
         return
@@ -129,7 +119,6 @@ def warn_of_units(seen, X, names):
         narrow = vary & (values.std(axis=0) < _NARROW_DEVIATION * seen.deviation)
         narrow &= ~_are_of_group(seen, values)
         outside |= narrow & (np.abs(middle - seen.mean) > _FAR_DEVIATIONS * seen.deviation)
-        _warn_of_filled(seen, values, names)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
         first, named = found[0], _called(seen.columns[found], names)
@@ -157,23 +146,6 @@ def _go_on(seen, values):
 
 def _called(columns, names):
     return listed(columns.tolist() if names is None else names[columns].tolist())
-
-
-def _warn_of_filled(seen, values, names):
-    """Warn of columns that varied in ``fit``, and now are 0 or their former mean in all rows.
-
-    Other constants may be intended, as for a partial dependence.
-    """
-    first, constant = values[0], np.ptp(values, axis=0) == 0
-    filled = (first == 0) | _is_small(first - seen.mean, seen.deviation)
-    found = np.flatnonzero(constant & filled & seen.vary)
-    if len(found):
-        warn(
-            f"Values of column {_called(seen.columns[found], names)} are {first[found[0]]:.3g} in "
-            "all rows, and in fit nearly all differed. If they are not known, fit without them: "
-            "what fills gaps counts as a measurement.",
-            doubt="filled columns",
-        )
 
 
 def _warn_of_own_scale(seen, X, names):
