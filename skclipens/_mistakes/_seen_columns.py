@@ -10,12 +10,8 @@ from .._utils._warnings import warn
 from ._seen_embeddings import NARROWEST
 
 # With few rows, the median must be outside of the range of fit by this many ranges. With _FEWEST
-# rows or more, in fit and now, by any distance. Values that hardly vary also count as outside: up
-# to this share of the deviation in fit, at least this many deviations from the mean in fit.
-_N_RANGES = 10
-_FEWEST, _NARROW_DEVIATION, _FAR_DEVIATIONS = 20, 0.02, 1
-# Number and share of rows of fit that make a narrow range one of its groups, such as a city.
-_FEWEST_OF_GROUP, _SHARE_OF_GROUP = 3, 0.01
+# rows or more, in fit and now, by any distance.
+_N_RANGES, _FEWEST = 10, 20
 _FEWEST_OF_FIT = 7  # rows of fit from which a range can be known
 _ROUNDING = 1e-5  # of a deviation
 # Tolerance of multiples of a step; and by how many steps a column may go on beyond its range.
@@ -32,8 +28,6 @@ class SeenColumns(NamedTuple):
     lowest, highest, mean, deviation : ndarray of shape (d,)
     step : ndarray of shape (d,)
         All differences are multiples of it, as for years; zero if there is no such step.
-    some : ndarray of shape (m, d)
-        Values of some rows, each column in ascending order.
     """
 
     n_rows: int
@@ -43,7 +37,6 @@ class SeenColumns(NamedTuple):
     mean: np.ndarray
     deviation: np.ndarray
     step: np.ndarray
-    some: np.ndarray
 
 
 def see_columns(blocks, X):
@@ -68,9 +61,8 @@ def see_columns(blocks, X):
     values = take_columns(X, columns)
     lowest, highest = values.min(axis=0), values.max(axis=0)
     mean, deviation = _mean_and_deviation(values)
-    some = np.sort(subsample(values), axis=0)
-    step = np.array([_step(np.unique(column)) for column in some.T])
-    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, step, some)
+    step = np.array([_step(np.unique(column)) for column in subsample(values).T])
+    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, step)
 
 
 def _step(values):
@@ -102,9 +94,8 @@ def warn_of_units(seen, X, names):
     -----
     SuspectedMistakeWarning
         If the median is outside of the range in ``fit``: far outside for few rows, or if values go
-        on in the same steps, as later years do. If many values hardly vary, away from the mean in
-        ``fit``, and hardly any row of ``fit`` had such values. If a scaler or PCA was fitted on
-        these rows. Names the columns.
+        on in the same steps, as later years do. If a scaler or PCA was fitted on these rows. Names
+        the columns.
     """
     if seen is None:
         return
@@ -114,11 +105,6 @@ def warn_of_units(seen, X, names):
     few = min(len(values), seen.n_rows) < _FEWEST
     reach = _N_RANGES * width if few else width * _go_on(seen, values)
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
-    if len(values) >= _FEWEST:
-        vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
-        narrow = vary & (values.std(axis=0) < _NARROW_DEVIATION * seen.deviation)
-        narrow &= ~_are_of_group(seen, values)
-        outside |= narrow & (np.abs(middle - seen.mean) > _FAR_DEVIATIONS * seen.deviation)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
         first, named = found[0], _called(seen.columns[found], names)
@@ -129,12 +115,6 @@ def warn_of_units(seen, X, names):
             "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
-
-
-def _are_of_group(seen, values):
-    """Return whether several rows of ``fit`` lie between the values of a column, as of one city."""
-    between = (seen.some >= values.min(axis=0)) & (seen.some <= values.max(axis=0))
-    return between.sum(axis=0) >= max(_FEWEST_OF_GROUP, _SHARE_OF_GROUP * len(seen.some))
 
 
 def _go_on(seen, values):
