@@ -487,26 +487,6 @@ def test_folds_that_hold_out_whole_classes_are_named(table):
     assert not said(lambda: AdaptiveBackboneEnsemble(SPEC, cv=KFold(2)).fit(X[one], y[one]))
 
 
-@pytest.mark.parametrize("place", [1, -1])
-def test_embeddings_a_column_away_from_their_place_are_named(place):
-    emoji = load_emoji(min_class_size=60)
-    y = emoji.target_names[emoji.target[::4]]
-    names = [SPEC, "zoo/ViT-8"]
-    X = MultiBackboneEmbedder(names).fit_transform(emoji.filenames[::4])
-    clf = AdaptiveBackboneEnsemble(names, random_state=0)
-    extra = np.random.default_rng(0).uniform(size=(len(X), 1))
-    away = np.hstack([extra, X[:, :-1]] if place == 1 else [X[:, 1:], extra])
-    text, other = said(lambda: clf.fit(away, y))
-    assert "are unlike what this backbone makes" in other
-    name, start = (SPEC, 0) if place == 1 else ("zoo/ViT-8", 128)
-    assert f"embeddings of '{name}' seem to begin at column {start + place}, where they" in text
-    named = clone(clf).set_params(blocks=None)
-    columns = [f"{name}__{i}" for name in names for i in range(128)]
-    assert said(lambda: named.fit(pd.DataFrame(away, columns=columns), y)) == [text]
-    raw = MultiBackboneEmbedder(names, normalize=False).fit_transform(emoji.filenames[::4])
-    assert not said(lambda: clf.fit(X, y)) + said(lambda: clf.fit(raw, y))
-
-
 def test_a_column_that_was_made_of_the_labels_is_named():
     X, y = load_wine(return_X_y=True, as_frame=True)
     rng = np.random.default_rng(0)

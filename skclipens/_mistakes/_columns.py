@@ -9,7 +9,7 @@ from .._utils._folds import codes_of, judging_rows
 from .._utils._linalg import SOME_ROWS, subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ._embeddings import is_constant, warn_of_places, warn_of_rescaled_blocks
+from ._embeddings import is_constant, warn_of_rescaled_blocks
 from ._row_order import is_class_by_class
 from ._seen_embeddings import NARROWEST
 
@@ -62,8 +62,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     SuspectedMistakeWarning
         If all rows of a block are the same; if a column is an index, has one value far from all
         others in several rows, or has nearly all of the variance that a head reads; or if
-        embeddings are shifted by a column, or are compared with texts but centred or scaled. Names
-        the blocks, or the column.
+        embeddings are compared with texts but centred or scaled. Names the blocks, or the column.
     """
     if len(X) < 2:
         return
@@ -73,7 +72,6 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
             f"{_called(index, names)} {why}, like an index. If it is an index or a time, leave it "
             "out: it tells nothing about new rows."
         )
-    warn_of_places(blocks, X)
     _warn_of_constant_blocks(blocks, X)
     _warn_of_placeholders(blocks, X, names)
     warn_of_rescaled_blocks(compared_with_texts, X)

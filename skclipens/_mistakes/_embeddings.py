@@ -7,8 +7,7 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 
 _FEWEST, _FEW = 20, 5  # least number of rows to compare lengths; and of each kind
-UNIT = 1e-3  # tolerance of unit lengths, also in half precision
-_EXACT = 1e-4  # stricter tolerance, which few other lengths meet by chance
+_EXACT = 1e-4  # tolerance of unit lengths, which few other lengths meet by chance
 _ROUNDED = 0.02  # tolerance of unit lengths after rounding of values, for instance to two digits
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _ALIKE = 0.7  # tolerance for a part of the rows, before all rows are compared
@@ -139,27 +138,6 @@ def _agreement(tables):
         units = [unit_rows(rows - rows.mean(axis=0)) for rows in tables]
         correlations = np.corrcoef([(unit @ unit.T)[pairs] for unit in units])
     return (correlations.sum(axis=1) - 1) / (len(tables) - 1)
-
-
-def warn_of_places(blocks, X):
-    """Warn if rows of a block have length one if shifted by a column, and not as they are."""
-    X = subsample(X)
-    if len(X) < _FEWEST:
-        return
-    for block in blocks:
-        start, end = block.columns[0], block.columns[0] + len(block.columns)
-        if block.backbone is None or not np.array_equal(block.columns, np.arange(start, end)):
-            continue
-        places = [place for place in (0, 1, -1) if 0 <= start + place <= X.shape[1] - end + start]
-        lengths = (np.linalg.norm(X[:, start + place : end + place], axis=1) for place in places)
-        unit = (place for place, of in zip(places, lengths) if (np.abs(of - 1) < UNIT).all())
-        if place := next(unit, 0):
-            warn(
-                f"The embeddings of {block.name!r} seem to begin at column {start + place}, where "
-                f"they have length one, and not at column {start}. Look for a column that is too "
-                "many before them, such as an index, or too few."
-            )
-            return
 
 
 def is_constant(X, columns):

@@ -11,7 +11,7 @@ from .._utils._messages import listed
 from .._utils._validation import check_rows
 from .._utils._warnings import warn
 from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
-from ._embeddings import NO_CONE, UNIT, mean_cosine, warn_of_odd_rows, warn_of_row_order
+from ._embeddings import NO_CONE, mean_cosine, warn_of_odd_rows, warn_of_row_order
 
 _FEWEST, _ENOUGH = 20, 100  # least and largest number of rows for a mean
 # With few rows of fit, from 7 on, the limit below is half as high.
@@ -24,6 +24,7 @@ _FEWEST_OF_FIT, _SHARE_OF_FEW = 7, 0.5
 _UNLIKE = 0.2
 # Differences of lengths, as a share and in standard deviations: lengths are one, or vary.
 _LONGER, _DEVIATIONS = 0.02, 4
+_UNIT = 1e-3  # tolerance of unit lengths, also in half precision
 NARROWEST = 128  # least number of columns of a backbone
 
 
@@ -111,7 +112,7 @@ def _are_normalized(lengths, is_named):
     """Return whether named rows have length one, or many unnamed ones have equal lengths."""
     expected = 1 if is_named else _middle(lengths)
     enough = is_named or len(lengths) >= _FEWEST
-    return bool(enough and (np.abs(lengths - expected) < UNIT * expected).all())
+    return bool(enough and (np.abs(lengths - expected) < _UNIT * expected).all())
 
 
 def check_rows_as_in_fit(estimator, X):
