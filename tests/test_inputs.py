@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
-from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from skclipens import CLIPEmbedder, ImageError, make_backbone_pipeline
 from skclipens.datasets import load_emoji
@@ -236,21 +234,3 @@ def test_a_warning_names_cells_by_their_paths():
     broken = {"bytes": b"?", "path": "cat.png"}
     with pytest.warns(UserWarning, match=r"1 of 6 images .*: row 5 \('cat.png'\)"):
         clf.fit([*CELLS[:5], broken], list("ababab"))
-
-
-def test_frames_of_an_animation_are_copied():
-    file = io.BytesIO()
-    PICTURES[0].save(file, "GIF", save_all=True, append_images=PICTURES[1:3])
-    animation = Image.open(file)
-    for X in (
-        [PICTURES[1], *ImageSequence.Iterator(animation)],
-        pd.Series([PICTURES[0], *[animation] * 3]),
-    ):
-        for rows in (X, [*X] * 6):
-            (text,) = said(CLIPEmbedder("zoo/RN20").fit_transform, rows)
-            assert re.match(r"Rows 1 and 2 .* 3 frames.*frame\.copy\(\) for", text)
-    (text,) = said(CLIPEmbedder("zoo/RN20").fit_transform, [animation] * 20)
-    assert text.startswith("Rows 0 and 1 are the same PIL image")
-    frames = [frame.copy() for frame in ImageSequence.Iterator(animation)]
-    assert len(np.unique(CLIPEmbedder("zoo/RN20").transform(frames), axis=0)) == 3
-    assert len(as_image_list([animation, PICTURES[1], PICTURES[1]])) == 3

@@ -39,7 +39,7 @@ def warn_of_images(images):
         demand, only the first few are looked at.
     """
     is_list = isinstance(images, list)
-    if is_list and (_warn_of_frames(images) or _warn_of_shared_buffer(images)):
+    if is_list and _warn_of_shared_buffer(images):
         return
     if len(images) < _FEWEST:
         return
@@ -75,26 +75,6 @@ def _picture_as_array(image):
     return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
 
 
-def _warn_of_frames(images):
-    """Warn, and return True, if several rows are one PIL image that has several frames.
-
-    A list of PIL's iterator of frames is such: each row is the current frame.
-    """
-    first = {}
-    for row, item in enumerate(images):
-        if not isinstance(item, Image.Image):
-            continue
-        before = first.setdefault(id(item), row)
-        if before != row and _n_frames(item) > 1:
-            warn(
-                f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
-                "frames, and both are its current one. If its frames are meant, pass copies: "
-                "[frame.copy() for frame in PIL.ImageSequence.Iterator(image)]."
-            )
-            return True
-    return False
-
-
 def _warn_of_shared_buffer(images):
     """Warn, and return True, if unread PIL images share a file that may have been overwritten."""
     first = {}
@@ -112,13 +92,6 @@ def _warn_of_shared_buffer(images):
             )
             return True
     return False
-
-
-def _n_frames(image):
-    try:
-        return getattr(image, "n_frames", 1)
-    except Exception:  # the file is damaged or closed, which reading it reports
-        return 1
 
 
 def warn_of_same_file(images):
