@@ -1,6 +1,5 @@
 """What is doubted of many pictures that one of them cannot tell."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -114,24 +113,6 @@ def test_one_file_in_all_rows_is_doubted_in_fit_of_a_cascade():
 def test_missing_images_are_not_the_same():
     images = [*[None] * 20, *PIXELS]
     assert not said(CLIPEmbedder("zoo/RN20", device="cpu", on_error="nan").transform, images)
-
-
-def saved(buffer, file):
-    buffer.seek(0)
-    buffer.truncate()
-    load_image(file).save(buffer, "BMP")
-    return Image.open(buffer)
-
-
-def test_a_buffer_that_is_written_again_is_doubted():
-    buffer = io.BytesIO()
-    images = [load_image(FILES[0]), *(saved(buffer, file) for file in FILES[:3])]
-    (text,) = said(EMBEDDER.transform, images)
-    assert text.startswith("Rows 1 and 2 are PIL images that are yet to be read from the same file")
-    images = [saved(buffer, file).copy() for file in FILES[:3]]
-    assert not said(EMBEDDER.transform, images)
-    assert not said(EMBEDDER.transform, [saved(io.BytesIO(), file) for file in FILES[:3]])
-    assert not said(EMBEDDER.transform, [saved(buffer, FILES[0])] * 2)
 
 
 def test_arrays_that_were_not_filled_are_doubted():

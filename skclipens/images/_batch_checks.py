@@ -38,12 +38,9 @@ def warn_of_images(images):
         As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
         demand, only the first few are looked at.
     """
-    is_list = isinstance(images, list)
-    if is_list and _warn_of_shared_buffer(images):
-        return
     if len(images) < _FEWEST:
         return
-    if not is_list:
+    if not isinstance(images, list):
         _warn_of_random_pixels(images)
     elif not _warn_of_same_image(images):
         found = _some_pixels(images)
@@ -73,25 +70,6 @@ def _picture_as_array(image):
     if isinstance(image, Image.Image):
         return np.asarray(image)
     return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
-
-
-def _warn_of_shared_buffer(images):
-    """Warn, and return True, if unread PIL images share a file that may have been overwritten."""
-    first = {}
-    for row, item in enumerate(images):
-        # An image without tiles is read already, or does not need the file any more.
-        if not isinstance(item, Image.Image) or not getattr(item, "tile", None) or not item.fp:
-            continue
-        place = id(item.fp), item.tell()
-        before, known = first.setdefault(place, (row, item))
-        if known is not item:
-            warn(
-                f"Rows {before} and {row} are PIL images that are yet to be read from the same "
-                "file or buffer. If it was written again for each row, all are what is in it now: "
-                "call load() of each image before, or use a new buffer for each."
-            )
-            return True
-    return False
 
 
 def warn_of_same_file(images):
