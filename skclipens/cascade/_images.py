@@ -21,7 +21,6 @@ from ..embedding._base import BaseEmbedder
 from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..images import as_image_list
-from ..images._batch_checks import warn_of_same_file
 from ._base import BaseCascade
 from ._costs import IS_MAPPING, block_costs, make_for_blocks
 from ._table import CascadeEnsemble
@@ -184,7 +183,6 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         images, y = as_image_list(X), column_of_labels(y, warn=True)
         check_consistent_length(images, y)
         check_labels(y)
-        warn_of_same_file(images)
         backbones = resolve_backbones(self.backbones)
         names = [backbone.name for backbone in backbones]
         views = getattr(self.embedder, "views", None)

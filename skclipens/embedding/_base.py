@@ -17,7 +17,7 @@ from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompt_checks import warn_of_texts
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
-from ..images._batch_checks import warn_of_images, warn_of_same_file
+from ..images._batch_checks import warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
@@ -64,13 +64,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -------
         self
             The fitted estimator.
-
-        Warns
-        -----
-        SuspectedMistakeWarning
-            If most rows are one path, or one file as bytes.
         """
-        warn_of_same_file(as_image_list(X))
+        as_image_list(X)
         self._blocks()
         self._devices()
         if as_store(self.cache) is None:  # with a store, no model may be needed

@@ -72,48 +72,32 @@ def _picture_as_array(image):
     return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
 
 
-def warn_of_same_file(images):
-    """Warn of rows to fit if most are one path, or one file as bytes.
-
-    In rows to predict, this may be intended, as where only other columns of a table vary.
-
-    Parameters
-    ----------
-    images : sequence of images
-        As :func:`skclipens.images.as_image_list` gives them.
-    """
-    if isinstance(images, list) and (found := _most_common(images, immutable=True)):
-        warn(f"{found}. Check how their list was made.")
-
-
 def _warn_of_same_image(images):
-    """Warn, and return True, if one object that may be filled again is in most rows."""
-    found = _most_common(images, immutable=False)
-    if found:
-        warn(
-            f"{found}. If it is one array that was filled again for each row, append a copy of it, "
-            "as in rows.append(frame.copy())."
-        )
-    return bool(found)
+    """Warn, and return True, if one object that may be filled again is in most rows.
 
-
-def _most_common(images, *, immutable):
-    """Return a sentence about the image that is in most rows; an empty one if there is none."""
+    One file may be meant, as where only other columns of a table vary.
+    """
     if len(images) < _FEWEST_SAME:
-        return ""
+        return False
     what = [_what_it_is(one) for one in images]
     most, n = Counter(what).most_common(1)[0]
-    row = what.index(most)
-    if n <= len(images) / 2 or isinstance(images[row], (str, os.PathLike, bytes)) != immutable:
-        return ""
+    if n <= len(images) / 2:
+        return False
     which = f"All {n} rows" if n == len(images) else f"{n} of {len(images)} rows"
-    return f"{which} are the same image, such as row {row}"
+    warn(
+        f"{which} are the same image, such as row {what.index(most)}. If it is one array that was "
+        "filled again for each row, append a copy of it, as in rows.append(frame.copy())."
+    )
+    return True
 
 
 def _what_it_is(image):
-    """Return a cheap key that is equal for images of one path, content or place in memory."""
-    if isinstance(image, (str, os.PathLike)):
-        return image
+    """Return a cheap key that is equal for images of one content or place in memory.
+
+    That of a file, or of none, equals no other.
+    """
+    if isinstance(image, (str, os.PathLike, bytes)) or is_missing(image):
+        return object()
     if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
         return image.__array_interface__["data"], image.shape, image.strides
     if is_tensor(image):
@@ -121,10 +105,6 @@ def _what_it_is(image):
     # Pillow does not expose the address of memory that a PIL image shares with an array.
     if isinstance(image, Image.Image) and image.readonly and not getattr(image, "filename", ""):
         return image.mode, image.size, hash(image.tobytes())
-    if isinstance(image, bytes):
-        return hash(image)
-    if is_missing(image):
-        return object()  # not equal to any other
     return id(image)
 
 
