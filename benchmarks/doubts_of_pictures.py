@@ -121,12 +121,6 @@ def _wide(pictures):
     return _arrays(one.resize((SIDE * 3 // 2, SIDE)) for one in pictures)
 
 
-def _filled_to_a_third(pictures):
-    batch = _batch(pictures)
-    batch[len(batch) // 3 :] = 0
-    return list(batch)
-
-
 def _one_buffer(pictures):
     buffer, rows = np.zeros((SIDE, SIDE, 3), np.uint8), []
     for one in pictures:
@@ -164,7 +158,6 @@ MISTAKES = {
     ],
     "0 to 1 as integers": lambda pictures: list(_batch(pictures) // 128),
     "0 to 4095 as uint16": lambda pictures: _batch(pictures).astype(np.uint16) * 16,
-    "an array filled to a third": _filled_to_a_third,
     "one array, filled again for each row": _one_buffer,
     "one picture in all rows": lambda pictures: pictures[:1] * len(pictures),
     "random crops in a dataset": _with_random_crops,

@@ -98,14 +98,6 @@ def test_missing_images_are_not_the_same():
     assert not said(CLIPEmbedder("zoo/RN20", device="cpu", on_error="nan").transform, images)
 
 
-def test_arrays_that_were_not_filled_are_doubted():
-    images = np.zeros_like(np.concatenate([PIXELS, PIXELS]))
-    images[: len(PIXELS) - 1] = PIXELS[1:]
-    for some in (images, images / 255, torch.from_numpy(images).permute(0, 3, 1, 2)):
-        (text,) = said(EMBEDDER.transform, some)
-        assert "have the value 0 in all pixels, such as row 13. Was the array filled?" in text
-
-
 class Dataset:
     def __init__(self, item):
         self.item, self.asked = item, []

@@ -1,7 +1,7 @@
 """Warn of mistakes that show in many images at once, from some of their pixels."""
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
 from PIL import Image
@@ -44,7 +44,6 @@ def warn_of_images(images):
         _warn_of_random_pixels(images)
     elif not _warn_of_same_image(images):
         found = _some_pixels(images)
-        _warn_of_one_colour(found)
         _warn_of_layout(found)
         _warn_of_alpha(found)
 
@@ -138,20 +137,6 @@ def _is_picture(pixels):
     if pixels is None or pixels.size == 0:
         return False
     return pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
-
-
-def _warn_of_one_colour(found):
-    """Warn if most pictures have one value, such as an array of zeros that was not filled."""
-    rows_of = defaultdict(list)
-    for row, pixels, _ in found:
-        if (pixels == pixels.flat[0]).all():
-            rows_of[pixels.flat[0].item()].append(row)
-    for value, rows in rows_of.items():
-        if len(found) >= _FEWEST and len(rows) > len(found) / 2:
-            warn(
-                f"Of {len(found)} images that were looked at, {len(rows)} have the value {value:g} "
-                f"in all pixels, such as row {rows[0]}. Was the array filled?"
-            )
 
 
 def _warn_of_alpha(found):
