@@ -10,8 +10,6 @@ from ._hub import CONFIG
 from ._parsing import nearest
 from ._spec import PREFERRED
 
-_SMALLEST_STD = 0.05  # 0.5 with a zero too many; satellite images are hardly above
-_LARGEST_RATIO = 2  # of the std of two channels; below 1.1 for photographs
 _OF_BOTH_TOWERS = {  # keys of model_cfg beside its parts, and what they are
     **dict.fromkeys(("quick_gelu", "custom_text", "nonscalar_logit_scale"), False),
     **dict.fromkeys(("init_logit_scale", "init_logit_bias"), 0.0),
@@ -35,22 +33,15 @@ def check_own_config(backbone):
     Warns
     -----
     SuspectedMistakeWarning
-        If the model was probably not trained with a value, or one of several files of weights is
-        read only because its name is the first.
+        If two sizes differ, or one of several files of weights is read only because its name is
+        the first.
     """
     file = str(backbone.folder / CONFIG)
     config, preprocessing = backbone.config, backbone.preprocess_config
     _check_keys(config, preprocessing, file)
     _check_timm(config["vision_cfg"], file)
     _check_widths(config, file)
-    for message in (
-        _size_message(config["vision_cfg"], preprocessing),
-        _std_message(preprocessing.get("std")),
-        _fill_message(preprocessing.get("fill_color")),
-        _heads_message(config["vision_cfg"]),
-    ):
-        if message:
-            warn(f"{file!r} has {message}")
+    _warn_of_size(config["vision_cfg"], preprocessing, file)
     _warn_of_files(backbone.weight_files)
 
 
@@ -130,59 +121,22 @@ def _check_widths(config, file):
             )
 
 
-def _size_message(vision, preprocessing):
-    """Return a warning if ``size`` is not the ``image_size`` that images are resized to."""
+def _warn_of_size(vision, preprocessing, file):
+    """Warn if ``size`` is not the ``image_size`` that images are resized to."""
     from open_clip import CLIPVisionCfg
 
     size = vision.get("image_size") or CLIPVisionCfg.image_size
     written = preprocessing.get("size")
     if written is None or _two(written) == _two(size):
-        return None
+        return
     there = "" if vision.get("image_size") else ", as where none is written"
-    return (
-        f"'size': {written} in 'preprocess_cfg', but images are resized to the 'image_size' of "
-        f"'vision_cfg', which is {size}{there}. Write the size of its training in both."
+    warn(
+        f"{file!r} has 'size': {written} in 'preprocess_cfg', but images are resized to the "
+        f"'image_size' of 'vision_cfg', which is {size}{there}. Write the size of its training in "
+        "both."
     )
 
 
 def _two(size):
     sides = list(size) if isinstance(size, (list, tuple)) else [size]
     return sides * 2 if len(sides) == 1 else sides
-
-
-def _std_message(std):
-    values = std if isinstance(std, list) else [std] if std is not None else []
-    if values and (min(values) <= _SMALLEST_STD or max(values) > _LARGEST_RATIO * min(values)):
-        return (
-            f"'std': {std} in 'preprocess_cfg'. Of photographs, it is between 0.1 and 0.5 in all "
-            "channels, and nearly the same. Write that of its training."
-        )
-    return None
-
-
-def _fill_message(color):
-    """Return a warning if the colour of the padding is 1, which is white in pixels from 0 to 1."""
-    if color in (1, [1], [1, 1, 1]):
-        return (
-            f"'fill_color': {color} in 'preprocess_cfg', which is nearly black: colours are from 0 "
-            "to 255. Write that of its training."
-        )
-    return None
-
-
-def _heads_message(vision):
-    """Return a warning if a vision transformer's width is no multiple of its head width."""
-    from open_clip import CLIPVisionCfg
-
-    layers = vision.get("layers", CLIPVisionCfg.layers)
-    if vision.get("timm_model_name") or not isinstance(layers, int):
-        return None
-    width = vision.get("width") or CLIPVisionCfg.width
-    of_head = vision.get("head_width") or CLIPVisionCfg.head_width
-    if width % of_head == 0:
-        return None
-    there = "" if vision.get("head_width") else ", as where none is written"
-    return (
-        f"'width': {width} in 'vision_cfg', which is no multiple of 'head_width': {of_head}"
-        f"{there}. Write the head_width of its training."
-    )
