@@ -73,25 +73,21 @@ def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
         ["land_vehicle", "LandVehicle"],
         ["mammal", "mammal."],
         ["'mammal'", "mammal"],
-        ["a mammal", "mammal"],
         ["mammal", "mammal - Copy (2)"],
         ["mammal", "mammal (2)"],
-        ["cat", "cats", "dog", "dogs", "owl"],
     ],
 )
 def test_one_class_in_two_writings_is_named(classes):
     (text,) = said(warn_of_classes, np.array(classes))
-    assert "which differ only in blanks, signs, an article" in text
+    assert "which differ only in blanks, signs, or what" in text
     assert f"{classes[0]!r}, first in row 0, and {classes[1]!r}, first in row 1" in text
 
 
 @pytest.mark.parametrize(
     "classes",
     [
-        ["C", "C++", "C#", "a C"],
+        ["C", "C++", "C#"],
         ["1.5", "15", "1-5", "(15)"],
-        ["glass", "gla", "glasses", "bus", "buses"],
-        ["boxer", "boxers", "trunk"],
         ["crane (1)", "crane (2)"],
         ["Li Na", "Lina"],
         ["A+", "A", "A-"],

@@ -21,7 +21,7 @@ _LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘�
 # Only between letters, or words of three letters or more: "C++", "-1" and "Li Na" do not change.
 _HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 _BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
-_STOP, _ARTICLE = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$"), re.compile(r"^an? (?=[^\W\d]{3})")
+_STOP = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$")
 _QUOTED = re.compile(r"""^(['"])(.+)\1$""")
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
 _MAY = "This may stand for"
@@ -129,7 +129,7 @@ def warn_of_writings(first, name):
     differ = "case, blanks, '_', zeros or signs that look alike"
     groups = alike(words, _plain)
     if not groups:
-        differ = "blanks, signs, an article, a plural, or what a copied folder adds"
+        differ = "blanks, signs, or what a copied folder adds"
         groups = alike(words, _plainer(words).get)
     if not groups:
         return
@@ -180,20 +180,16 @@ def _plain(name):
 
 
 def _plainer(names):
-    """Return each name without its quotes, hyphens, article, plural and copy suffix, as a dict."""
+    """Return each name without its quotes, hyphens, last stop and copy suffix, as a dict."""
     words = {name: _without_signs(_plain(name)) for name in names}
     known = set(words.values())
     for name, word in words.items():
         # "crane (1)" and "crane (2)" may be two classes, but not beside "crane".
         of_copy = _without_signs(_COPIED.sub("", _plain(name)))
         words[name] = of_copy if of_copy in known else word
-    plurals = known & {word + "s" for word in known if len(word) > 2 and word[-1] != "s"}
-    # One such pair may be two classes, as "boxer" and "boxers"; pairs of most classes are not.
-    if len(plurals) > 1 and 4 * len(plurals) >= len(known):
-        words = {name: word[:-1] if word in plurals else word for name, word in words.items()}
     return words
 
 
 def _without_signs(words):
     words = _QUOTED.sub(r"\2", words)
-    return _BLANK.sub("", _HYPHEN.sub(" ", _ARTICLE.sub("", _STOP.sub("", words))))
+    return _BLANK.sub("", _HYPHEN.sub(" ", _STOP.sub("", words)))
