@@ -28,8 +28,6 @@ _LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # rare in brand name
 _NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
-_COUNTED = re.compile(r"(?P<words>.*\S)\s*\((?P<count>\d+)\)")
-_YEAR = re.compile(r"(19|20)\d\d")
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
@@ -99,11 +97,8 @@ def _warn_of_all(doubts):
 @lru_cache(maxsize=128)  # each head of an ensemble calls it again, in each fold
 def _of_names(names):
     """Return warnings about names that do not depend on the backbone."""
-    found = [
-        *(_codes(names), _leading_codes(names), _run_together(names)),
-        *(_paths(names), _counted(names), _escaped(names)),
-    ]
-    return [one for one in found if one]
+    kinds = _codes, _leading_codes, _run_together, _paths, _escaped
+    return [found for kind in kinds if (found := kind(names))]
 
 
 @lru_cache(maxsize=128)
@@ -220,19 +215,6 @@ def _paths(names):
             "give class_names without the folder."
         )
     return None
-
-
-def _counted(names):
-    """Return a warning if all names end in a number in brackets that is not a year."""
-    found = [_COUNTED.fullmatch(name.strip()) for name in names]
-    if len(names) < 2 or not all(found) or len({one["words"] for one in found}) < len(names):
-        return None
-    if all(_YEAR.fullmatch(one["count"]) for one in found):
-        return None
-    return (
-        f"Names of classes end in a number in brackets: {listed(sorted(names))}. A text tower "
-        f"reads it, too: give class_names without it, such as {found[0]['words']!r}."
-    )
 
 
 def _escaped(names):
