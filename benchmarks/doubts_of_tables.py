@@ -26,7 +26,6 @@ N_ROWS = (30, 100, 300, 1000)
 N_PREDICTED = 200  # rows at most
 KINDS = {
     "an index": "like an index",
-    "a value that stands for a gap": "far from all other values",
     "a column beside which others vanish": "of the variance of what",
     "a column made of labels": "one value for each class",
     "nothing said of y": "X does not predict y",
@@ -172,12 +171,6 @@ class Draw:
         X = self.rng.normal(size=(len(self.y), 8))
         return X + 0.2 * self.rng.normal(size=(self.y.max() + 1, 8))[self.y]
 
-    def with_gaps(self, value):
-        """Return the table with a value in every twentieth row of a column."""
-        X = self.X.copy()
-        X[self.rng.random(len(X)) < 0.05, self.rng.integers(X.shape[1])] = value
-        return X
-
     def changed(self, change):
         """Return the split table with one column changed in the rows to predict."""
         X, column = self.X.copy(), np.ptp(self.X[: self.n], axis=0).argmax()
@@ -287,7 +280,6 @@ ADDED = {
     ),
 }
 MISTAKES = {
-    "-999 in 5% of a column": lambda one: one.split(one.scaled(one.with_gaps(-999))),
     "row numbers, in order": _a_column(lambda one: np.arange(len(one.y)), as_it_is=True),
     "row numbers, of some rows": _a_column(_row_numbers, name="Unnamed: 0", as_it_is=True),
     "row numbers, of some rows, without names": _a_column(_row_numbers, name=None, as_it_is=True),

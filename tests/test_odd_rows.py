@@ -251,23 +251,6 @@ def test_columns_of_zeros_and_ones_are_in_no_unit(emoji, y):
         assert not said(clf.predict, few)
 
 
-def test_a_value_that_stands_for_a_missing_one_is_named(priced, y):
-    rng = np.random.default_rng(0)
-    unknown = rng.random(len(y)) < 0.1
-    rooms, area = rng.integers(1, 9, len(y)), rng.gamma(2, 30, len(y))
-    table = priced.assign(rooms=rooms, area=area, sold=unknown, cost=area * (area > 20))
-    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0)
-    assert not said(clf.fit, table, y)
-    for name, value in {"rooms": 999, "area": -9999}.items():
-        scaled = table[name].mask(unknown, value).astype(float)
-        scaled = (scaled - scaled.mean()) / scaled.std()
-        texts = " ".join(said(clf.fit, table.assign(**{name: scaled}), y))
-        where = f"{scaled[unknown].iloc[0]:.4g} in {unknown.mean():.1%} of the rows"
-        assert f"Column {name!r} is {where}, far from all other values" in texts
-    one = table.assign(area=table["area"].mask(np.arange(len(y)) == 7, 9999))
-    assert not any("far from all" in text for text in said(clf.fit, one, y))  # an outlier
-
-
 @pytest.mark.parametrize("scaler", [StandardScaler(), PCA(6, random_state=0)], ids=repr)
 def test_a_scaler_that_was_fitted_on_rows_to_predict_is_named(scaler, priced, y):
     some, others = (priced[start::2].iloc[:, -10:].to_numpy(float) for start in (0, 1))
@@ -306,21 +289,6 @@ def wine():
 
 def doubts_of(table, y, **column):
     return said(AdaptiveBackboneEnsemble(random_state=0).fit, table.assign(**column), y)
-
-
-def test_an_amount_that_many_rows_lack_is_no_gap(wine):
-    table, y = wine
-    rng = np.random.default_rng(0)
-    lacks, amount = rng.random(len(y)) < 0.4, np.round(rng.normal(1, 0.03, len(y)), 2)
-
-    def scaled(values):
-        return StandardScaler().fit_transform(values[:, None])[:, 0]
-
-    amounts = np.where(lacks, 0, amount)
-    for column in (amounts, scaled(amounts)):
-        assert not doubts_of(table, y, amount=column)
-    for column in (scaled(np.where(lacks, -999, amount)), np.where(lacks, -1, amount)):
-        assert any("far from all other" in text for text in doubts_of(table, y, amount=column))
 
 
 def test_a_rank_is_no_index(wine):

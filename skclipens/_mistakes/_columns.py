@@ -17,11 +17,6 @@ _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _STEP_TOLERANCE = 1e-2  # of a step between rows
 _FEWEST = 20  # rows whose steps are not all equal by chance
 _EXPECTED_TIES = 5  # pairs of rows with the same integer, if these were drawn at random
-# A value that stands for a gap is at least this many ranges away from all others: first for values
-# that people write for gaps, then for others, as after a scaler. Only with more than
-# _FEWEST_VALUES distinct values. Zero may be a proper amount.
-_N_RANGES, _N_RANGES_OF_OTHERS, _FEWEST_VALUES = 3, 10, 5
-_WRITTEN_FOR_GAPS = re.compile(r"-1|-?(?:9{2,}|8{2,}|7{2,})")
 _FEWEST_OF_CLASSES = 50  # rows that are not sorted by class by chance
 _CALLED_INDEX = re.compile(
     r"(?:^|[^A-Za-z])(?i:unnamed: ?\d+|index|idx|level_\d+|id|key|row|no|nr|number)$|[a-z]I[dD]$"
@@ -60,9 +55,9 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If all rows of a block are the same; if a column is an index, has one value far from all
-        others in several rows, or has nearly all of the variance that a head reads; or if
-        embeddings are compared with texts but centred or scaled. Names the blocks, or the column.
+        If all rows of a block are the same; if a column is an index, or has nearly all of the
+        variance that a head reads; or if embeddings are compared with texts but centred or scaled.
+        Names the blocks, or the column.
     """
     if len(X) < 2:
         return
@@ -73,7 +68,6 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
             "out: it tells nothing about new rows."
         )
     _warn_of_constant_blocks(blocks, X)
-    _warn_of_placeholders(blocks, X, names)
     warn_of_rescaled_blocks(compared_with_texts, X)
     _warn_of_dominant_column(read_as_scaled, X, names, index)
 
@@ -130,39 +124,6 @@ def _warn_of_constant_blocks(blocks, X):
             f"All rows of X are the same in {listed(constant)}, so these columns tell nothing "
             "about the classes. Check how they were made."
         )
-
-
-def _warn_of_placeholders(blocks, X, names):
-    """Warn of a value in several rows that is far from all others: it may stand for a gap."""
-    X = subsample(X)
-    others = [block.columns for block in blocks if block.backbone is None]
-    for columns in others if len(X) >= _FEWEST else ():
-        if len(columns) >= NARROWEST:  # may be embeddings
-            continue
-        for column, values in zip(columns, take_columns(X, columns).T, strict=True):
-            value = _placeholder(values)
-            if value is not None:
-                share = np.mean(values == value)
-                warn(
-                    f"{_called(column, names)} is {value:.4g} in {share:.1%} of the rows, far "
-                    "from all other values. If this stands for a missing value, such as -999, fill "
-                    "it with the median, for instance, and scale the column after that."
-                )
-                return
-
-
-def _placeholder(values):
-    """Return the lowest or largest value if it is repeated and far from all others, else None."""
-    found, counts = np.unique(values, return_counts=True)
-    if len(found) <= _FEWEST_VALUES:
-        return None
-    steps = np.diff(found)
-    for end, step, others in ((0, steps[0], steps[1:]), (-1, steps[-1], steps[:-1])):
-        is_known = _WRITTEN_FOR_GAPS.fullmatch(f"{found[end]:.10g}")
-        n_ranges = _N_RANGES if is_known else _N_RANGES_OF_OTHERS
-        if counts[end] > 1 and found[end] != 0 and step > n_ranges * others.sum():
-            return found[end]
-    return None
 
 
 def _warn_of_dominant_column(read_as_scaled, X, names, index):
