@@ -260,7 +260,6 @@ GREY = np.asarray(Image.open(PICTURES[0]).convert("L"))
 DARK = {
     "8 bits in 16": lambda: GREY.astype(np.uint16),
     "12 bits in 16": lambda: GREY.astype(np.uint16) * 16,
-    "12 bits in 16, and a pixel that is hot": lambda: _with_lamp(1),
     "12 bits in a file": lambda: _file_of(Image.fromarray(GREY.astype(np.uint16) * 16)),
     "8 bits in a file": lambda: _file_of(Image.fromarray(GREY.astype(np.int32)), "TIFF"),
     "[0, 1] in 8 bits": lambda: np.dstack([GREY // 255] * 3 + [np.full_like(GREY, 255)]),
@@ -273,12 +272,6 @@ DARK = {
     "file": lambda: _file_of(Image.fromarray(np.dstack([GREY // 255] * 3))),
     "JPEG": lambda: _file_of(Image.fromarray(GREY // 128).resize((999, 999), 0), "JPEG"),
 }
-
-
-def _with_lamp(width):
-    pixels = np.dstack([GREY.astype(np.uint16) * 16] * 3)
-    pixels[9, 9 : 9 + width] = 65535
-    return pixels
 
 
 def _file_of(picture, format="PNG"):
@@ -298,7 +291,7 @@ def test_a_picture_that_is_doubted_is_named_once(tmp_path):
 @pytest.mark.parametrize("kind", DARK)
 def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
     image = DARK[kind]()
-    with pytest.warns(UserWarning, match="nearly black, as its largest value.* is"):
+    with pytest.warns(UserWarning, match="nearly black, as its largest value is"):
         picture = load_image(image)
     assert np.median(picture) <= 16
     for n_jobs in (1, 4):
@@ -318,7 +311,6 @@ def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
         np.full((8, 8), 7, np.uint8),
         np.eye(8, dtype=bool),
         GREY.astype(np.uint16) * 17,
-        _with_lamp(2),
         np.where(np.arange(4096).reshape(64, 64) == 99, 255, GREY // 16),
         GREY // 14,
         GREY / 255 / 15,

@@ -9,7 +9,6 @@ from ._pillow_warnings import doubt
 DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # tags of TIFF, and values
 _BITS, _PLANES, _ONE_PER_CHANNEL = 258, 284, 2
-_FEW = 1e-3  # of the pixels
 _N_PLACES = 16  # pixels that are looked at first
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 
@@ -80,11 +79,9 @@ def _is_within(pixels, top):
 
 def warn_of_dark_values(pixels, top, name):
     """Warn if pixels are nearly black: their values may have a smaller range."""
-    largest, but = pixels.max(), ""
-    if largest >= top * DARK and top == 65535 and _has_hot_pixels(pixels):
-        largest, but = pixels[pixels < top * DARK].max(), ", but for single pixels,"
+    largest = pixels.max()
     if largest < top * DARK and pixels.min() < largest:
-        _warn_of_nearly_black(name, f"largest value{but} is {largest:g} in a range of [0, {top}]")
+        _warn_of_nearly_black(name, f"largest value is {largest:g} in a range of [0, {top}]")
 
 
 def warn_of_dark_rgb(rgb, reduction, name):
@@ -108,14 +105,6 @@ def _warn_of_nearly_black(name, why):
         f"{name}: nearly black, as its {why}. If its values are meant in a smaller range, scale "
         "them."
     )
-
-
-def _has_hot_pixels(pixels):
-    """Return whether only few pixels are bright, and none side by side, unlike in a lamp."""
-    bright = pixels >= 65535 * DARK
-    if not 0 < np.count_nonzero(bright) <= _FEW * bright.size:
-        return False
-    return not (bright[1:] & bright[:-1]).any() and not (bright[:, 1:] & bright[:, :-1]).any()
 
 
 def to_uint8(pixels):
