@@ -309,6 +309,20 @@ def test_what_is_left_out_teaches_nothing(regression, n_in_group):
         assert_allclose(of_out @ fit.without(out), of_out @ coef, atol=1e-3)
 
 
+@pytest.mark.parametrize("noise", [0.3, 1e-3])
+@pytest.mark.parametrize("weight", [25, 1e4])
+def test_a_heavy_row_is_held_out_as_exactly_as_others(regression, weight, noise):
+    heavy = copy(regression)
+    heavy.scale = np.where(np.arange(60) % 5, 1.0, np.sqrt(weight))
+    exact = copy(heavy)
+    exact.rows, exact.residuals = (one.astype(float) for one in (heavy.rows, heavy.residuals))
+    groups, landmarks = np.arange(60) // 2, np.arange(0, 60, 4)
+    found, expected = (
+        NystromFit(one, landmarks, 2.0, noise).leave_out(groups) for one in (heavy, exact)
+    )
+    assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("with_texts", [False, True])
 def test_rows_of_a_group_do_not_judge_each_other_in_a_sample(data, with_texts):
     rng = np.random.default_rng(0)

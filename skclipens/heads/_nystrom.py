@@ -31,7 +31,9 @@ class NystromFit:
 
     def __init__(self, regression, landmarks, beta, noise):
         self._all, self._noise = regression, noise
-        of_rows = regression.kernel_of(slice(None), landmarks, beta, noise)
+        # A heavy row nearly decides its own prediction, which takes more digits to leave it out.
+        relative = noise / max(1.0, regression.scale.max() ** 2)
+        of_rows = regression.kernel_of(slice(None), landmarks, beta, relative)
         dtype, of_landmarks = of_rows.dtype, of_rows[landmarks].astype(np.float64)
         self._root = cholesky(plus_ridge(of_landmarks, _JITTER[dtype]), lower=True)
         self._features = _solved(self._root.astype(dtype), of_rows.T, overwrite_b=True)  # (m, n)
@@ -61,7 +63,7 @@ class NystromFit:
         of_classes = self._solve(self._factor, (in_class.T @ self._scaled.T).T)
         hat = _solved(self._factor.astype(dtype), self._scaled)
         # All rows as if each were a group of its own.
-        rest = 1 - np.einsum("mn,mn->n", hat, hat)
+        rest = np.maximum(1 - np.einsum("mn,mn->n", hat, hat), np.finfo(dtype).eps)
         found = residuals - (residuals - self._predict(self._of_features)) / rest[:, None]
         own = of_classes.T.astype(dtype)[targets]
         of_own = 1 - (1 - np.einsum("mn,nm->n", self._features, own)) / rest
