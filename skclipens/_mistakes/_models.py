@@ -20,7 +20,7 @@ _FEWEST = 10  # rows for a check
 _FITS, _FITS_BETTER, _FITS_NONE = 0.13, 0.1, 0.05
 _OTHER_WIDTH = -2  # in place of a cosine
 # Likeness to probes on these sets. For 10 rows of all classes it is 0.38 or more, of one class 0.31
-# or more, and for another model 0.17 at most.
+# or more, and for another model 0.17 at most. No program here repeats that.
 _ALIKE = 0.18
 
 

@@ -44,7 +44,7 @@ from ._text_head import (
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
-_ROWS_PER_COMPONENT = 3
+_ROWS_PER_COMPONENT = 3  # more take longer, and no validation set has more than 3,000 rows
 # Beta and noise at one shot, where the evidence is weak: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
