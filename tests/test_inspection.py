@@ -409,17 +409,14 @@ def test_weighted_regions_say_so(clf, test_set, predictions):
     assert_allclose(*accuracies)
 
 
-def test_regions_can_be_fewer_and_ordered_by_degree(clf, test_set):
-    display = CorrectSetsDisplay.from_estimator(clf, *test_set, sort_by="degree", max_regions=3)
+def test_regions_can_be_fewer(clf, test_set):
+    display = CorrectSetsDisplay.from_estimator(clf, *test_set, max_regions=3)
     largest = display.counts[:3]
     heights = [bar.get_height() for bar in display.axes_["counts"].patches]
-    degrees = np.sum(largest.index.tolist(), axis=1)
-    assert heights == largest.iloc[np.argsort(degrees, kind="stable")].tolist()
+    assert heights == largest.tolist()
     left_out = display.counts.sum() - largest.sum()
     notes = [text.get_text() for text in display.axes_["counts"].texts]
     assert f"{len(display.counts) - 3} smaller regions, {left_out} rows, not shown" in notes
-    with pytest.raises(ValueError, match="sort_by"):
-        display.plot(sort_by="size")
     for n in (0, -1, 2.5):
         with pytest.raises(ValueError, match=f"max_regions must be .* above 0; got {n}"):
             display.plot(max_regions=n)

@@ -62,9 +62,7 @@ class CorrectSetsDisplay:
 
     @classmethod
     @each_warning_once()
-    def from_estimator(
-        cls, estimator, X, y, *, sample_weight=None, sort_by="count", max_regions=30, ax=None
-    ):
+    def from_estimator(cls, estimator, X, y, *, sample_weight=None, max_regions=30, ax=None):
         """Plot the correct sets of the experts of a fitted ensemble.
 
         Parameters
@@ -77,8 +75,6 @@ class CorrectSetsDisplay:
             True labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, which are summed instead of counting rows.
-        sort_by : {"count", "degree"}, default="count"
-            Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
             Number of columns that are shown, those with the largest counts. None: all.
         ax : matplotlib Axes, default=None
@@ -110,7 +106,6 @@ class CorrectSetsDisplay:
             ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)],
             expert_names=ensemble.expert_names_,
             sample_weight=sample_weight,
-            sort_by=sort_by,
             max_regions=max_regions,
             ax=ax,
         )
@@ -123,7 +118,6 @@ class CorrectSetsDisplay:
         *,
         expert_names=None,
         sample_weight=None,
-        sort_by="count",
         max_regions=30,
         ax=None,
     ):
@@ -140,8 +134,6 @@ class CorrectSetsDisplay:
             "expert1" and so on.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, which are summed instead of counting rows.
-        sort_by : {"count", "degree"}, default="count"
-            Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
             Number of columns that are shown, those with the largest counts. None: all.
         ax : matplotlib Axes, default=None
@@ -160,15 +152,13 @@ class CorrectSetsDisplay:
         counts = correct_sets(
             y_true, predictions, expert_names=expert_names, sample_weight=sample_weight
         )
-        return cls(counts).plot(sort_by=sort_by, max_regions=max_regions, ax=ax)
+        return cls(counts).plot(max_regions=max_regions, ax=ax)
 
-    def plot(self, *, sort_by="count", max_regions=30, ax=None):
+    def plot(self, *, max_regions=30, ax=None):
         """Plot the sets.
 
         Parameters
         ----------
-        sort_by : {"count", "degree"}, default="count"
-            Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
             Number of columns that are shown, those with the largest counts. None: all.
         ax : matplotlib Axes, default=None
@@ -182,17 +172,12 @@ class CorrectSetsDisplay:
         Raises
         ------
         ValueError
-            If `sort_by` is unknown, or `max_regions` is neither None nor an int above 0.
+            If `max_regions` is neither None nor an int above 0.
         """
-        if sort_by not in ("count", "degree"):
-            raise ValueError(f"sort_by must be 'count' or 'degree'; got {sort_by!r}.")
         if max_regions is not None and not (isinstance(max_regions, Integral) and max_regions > 0):
             raise ValueError(f"max_regions must be None or an int above 0; got {max_regions!r}.")
         shown = self.counts.sort_values(ascending=False, kind="stable")[:max_regions]
         members = np.array(shown.index.tolist(), bool)
-        if sort_by == "degree":
-            order = np.argsort(members.sum(axis=1), kind="stable")
-            shown, members = shown.iloc[order], members[order]
         n_regions, n_experts = members.shape
 
         ax = start_plot(self, ax, (3.5 + 0.28 * n_regions, 2.8 + 0.3 * n_experts))
