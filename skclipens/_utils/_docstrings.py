@@ -140,6 +140,75 @@ _SHARED = {
             If labels of `y_true` and of the predictions seem to be written or numbered
             differently, or to be in different orders.
         """,
+    "y_and_proba": """
+        y_true : array-like of shape (n,)
+            True labels. One that is not in `labels` counts as wrongly classified.
+        y_proba : array-like of shape (n, C), or (n,) if C is 2
+            Probabilities of the classes; of the second class, if (n,).
+        """,
+    "bins": """
+        n_bins : int, default=15
+            Number of bins.
+        strategy : {"uniform", "quantile"}, default="uniform"
+            ``"uniform"``: bins of equal width between 0 and 1. ``"quantile"``: bins of equally many
+            rows. Rows of equal confidence share a bin, so there can be fewer quantile bins than
+            `n_bins`.
+        """,
+    "to_plot": """
+        estimator : ensemble, pipeline that ends in one, or search over either
+            A fitted estimator.
+        X : array-like of shape (n, ...)
+            Input of `estimator`: embeddings, or images for a pipeline.
+        y : array-like of shape (n,)
+            True labels.
+        """,
+    "raises_of_plots": """
+        TypeError
+            If the estimator does not predict what is plotted.
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If a row has no label, or an image cannot be read.
+        """,
+    "warns_of_plots": """
+        SuspectedMistakeWarning
+            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
+            are in another order than X.
+        """,
+    "ax": """
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None: a new figure.
+        """,
+    "annotate": """
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
+        """,
+    "points_and_lines": """
+        names : sequence of n str
+            Names of the points.
+        costs : array-like of shape (n,)
+            Their costs, in any unit.
+        accuracies : array-like of shape (n,)
+            Their accuracies.
+        lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
+            Costs and accuracies of each line, by its name in the legend.
+        cost_label : str, default="Cost"
+            Label of the axis of costs, with its unit.
+        oracle : float, default=None
+            Accuracy of the oracle, which is right for a row if any backbone is. None: it is not
+            drawn.
+        """,
+    "max_regions": """
+        max_regions : int or None, default=30
+            Number of columns that are shown, those with the largest counts. None: all.
+        """,
+    "cells": """
+        include_values : bool or "auto", default="auto"
+            Whether to write the values into the cells; "auto": if there are at most 200 cells.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours of the cells, from the smallest to the largest value.
+        """,
     "image_column": """
         n_features_in_ : int
             1: a column of images.

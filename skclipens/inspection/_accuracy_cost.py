@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._docstrings import fill_doc
 from .._utils._labels import column_of_labels
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
@@ -24,6 +25,7 @@ from ._display import (
 from ._style import DARK, MIDDLE, short_names
 
 
+@fill_doc
 class AccuracyCostDisplay:
     """Accuracy of backbones and ensembles against their cost.
 
@@ -34,18 +36,7 @@ class AccuracyCostDisplay:
 
     Parameters
     ----------
-    names : sequence of n str
-        Names of the points.
-    costs : array-like of shape (n,)
-        Their costs, in any unit.
-    accuracies : array-like of shape (n,)
-        Their accuracies.
-    lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
-        Costs and accuracies of each line, by its name in the legend.
-    cost_label : str, default="Cost"
-        Label of the axis of costs, with its unit.
-    oracle : float, default=None
-        Accuracy of the oracle, which is right for a row if any backbone is. None: it is not drawn.
+    %(points_and_lines)s
 
     Attributes
     ----------
@@ -90,6 +81,7 @@ class AccuracyCostDisplay:
 
     @classmethod
     @each_warning_once()
+    @fill_doc
     def from_estimator(
         cls,
         estimator,
@@ -115,12 +107,7 @@ class AccuracyCostDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, pipeline that ends in one, or search over either
-            A fitted estimator.
-        X : array-like of shape (n, ...)
-            Input of `estimator`: embeddings, or images for a pipeline.
-        y : array-like of shape (n,)
-            True labels.
+        %(to_plot)s
         costs : dict of str to float, default=None
             Costs by names of blocks, or of experts. None: the GFLOPs per image of the backbones
             that :func:`skclipens.list_backbones` lists; columns beside embeddings are free if the
@@ -132,11 +119,8 @@ class AccuracyCostDisplay:
             Weights of the rows.
         name : str, default=None
             Name of the ensemble in the legend. None: the name of its class.
-        annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; names that would overlap are left out;
-            "auto": if there are at most 15 points.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(annotate)s
+        %(ax)s
 
         Returns
         -------
@@ -145,19 +129,13 @@ class AccuracyCostDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``expert_proba``.
-        NotFittedError
-            If the estimator is not fitted.
+        %(raises_of_plots)s
         ValueError
-            If an expert has no cost, or a negative one, all experts read several backbones, an
-            image cannot be read, or a row has no label.
+            If an expert has no cost, or a negative one, or all experts read several backbones.
 
         Warns
         -----
-        SuspectedMistakeWarning
-            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
-            are in another order than X.
+        %(warns_of_plots)s
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         y = column_of_labels(y)
@@ -197,6 +175,7 @@ class AccuracyCostDisplay:
         )
 
     @classmethod
+    @fill_doc
     def from_predictions(
         cls,
         names,
@@ -213,24 +192,9 @@ class AccuracyCostDisplay:
 
         Parameters
         ----------
-        names : sequence of n str
-            Names of the points.
-        costs : array-like of shape (n,)
-            Their costs, in any unit.
-        accuracies : array-like of shape (n,)
-            Their accuracies.
-        lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
-            Costs and accuracies of each line, by its name in the legend.
-        cost_label : str, default="Cost"
-            Label of the axis of costs, with its unit.
-        oracle : float, default=None
-            Accuracy of the oracle, which is right for a row if any backbone is. None: it is not
-            drawn.
-        annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; names that would overlap are left out;
-            "auto": if there are at most 15 points.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(points_and_lines)s
+        %(annotate)s
+        %(ax)s
 
         Returns
         -------
@@ -261,6 +225,7 @@ class AccuracyCostDisplay:
         display = cls(names, costs, accuracies, lines=lines, cost_label=cost_label, oracle=oracle)
         return display.plot(annotate=annotate, ax=ax)
 
+    @fill_doc
     def plot(self, *, annotate="auto", ax=None):
         """Plot points and lines.
 
@@ -268,11 +233,8 @@ class AccuracyCostDisplay:
 
         Parameters
         ----------
-        annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; names that would overlap are left out;
-            "auto": if there are at most 15 points.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(annotate)s
+        %(ax)s
 
         Returns
         -------

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from .._utils._docstrings import fill_doc
 from .._utils._warnings import each_warning_once
 from ..metrics import correct_sets
 from ._display import split_ensemble, start_plot
@@ -62,23 +63,17 @@ class CorrectSetsDisplay:
 
     @classmethod
     @each_warning_once()
+    @fill_doc
     def from_estimator(cls, estimator, X, y, *, sample_weight=None, max_regions=30, ax=None):
         """Plot the correct sets of the experts of a fitted ensemble.
 
         Parameters
         ----------
-        estimator : ensemble, pipeline that ends in one, or search over either
-            A fitted estimator.
-        X : array-like of shape (n, ...)
-            Input of `estimator`: embeddings, or images for a pipeline.
-        y : array-like of shape (n,)
-            True labels.
+        %(to_plot)s
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, which are summed instead of counting rows.
-        max_regions : int or None, default=30
-            Number of columns that are shown, those with the largest counts. None: all.
-        ax : matplotlib Axes, default=None
-            Axes to plot in. None: a new figure.
+        %(max_regions)s
+        %(ax)s
 
         Returns
         -------
@@ -87,18 +82,11 @@ class CorrectSetsDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``expert_proba``.
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If an image cannot be read.
+        %(raises_of_plots)s
 
         Warns
         -----
-        SuspectedMistakeWarning
-            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
-            are in another order than X.
+        %(warns_of_plots)s
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         return cls.from_predictions(
@@ -111,6 +99,7 @@ class CorrectSetsDisplay:
         )
 
     @classmethod
+    @fill_doc
     def from_predictions(
         cls,
         y_true,
@@ -125,19 +114,12 @@ class CorrectSetsDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n,)
-            True labels.
-        predictions : array-like of shape (n, E)
-            Labels that each of E experts predicts.
-        expert_names : sequence of E str, default=None
-            Names of the experts. None: the column names of a DataFrame, otherwise "expert0",
-            "expert1" and so on.
+        %(y_and_predictions)s
+        %(names_of_experts)s
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, which are summed instead of counting rows.
-        max_regions : int or None, default=30
-            Number of columns that are shown, those with the largest counts. None: all.
-        ax : matplotlib Axes, default=None
-            Axes to plot in. None: a new figure.
+        %(max_regions)s
+        %(ax)s
 
         Returns
         -------
@@ -154,15 +136,14 @@ class CorrectSetsDisplay:
         )
         return cls(counts).plot(max_regions=max_regions, ax=ax)
 
+    @fill_doc
     def plot(self, *, max_regions=30, ax=None):
         """Plot the sets.
 
         Parameters
         ----------
-        max_regions : int or None, default=30
-            Number of columns that are shown, those with the largest counts. None: all.
-        ax : matplotlib Axes, default=None
-            Axes to plot in. None: a new figure.
+        %(max_regions)s
+        %(ax)s
 
         Returns
         -------

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
+from .._utils._docstrings import fill_doc
 from .._utils._warnings import each_warning_once
 from ..metrics import disagreement_matrix
 from ..metrics._checks import check_combined
@@ -73,29 +74,23 @@ class DiversityGainDisplay:
 
     @classmethod
     @each_warning_once()
+    @fill_doc
     def from_estimator(
         cls, estimator, X, y, *, n_members=2, annotate="auto", sample_weight=None, ax=None, **kwargs
     ):
         """Plot all pairs of experts of a fitted ensemble, each combined by its logit average.
 
+        The calibrated logits of the experts are averaged; the router is not used.
+
         Parameters
         ----------
-        estimator : ensemble, pipeline that ends in one, or search over either
-            A fitted estimator. The calibrated logits of its experts are averaged; its router is
-            not used.
-        X : array-like of shape (n, ...)
-            Input of `estimator`: embeddings, or images for a pipeline.
-        y : array-like of shape (n,)
-            True labels.
+        %(to_plot)s
         n_members : int, default=2
             Number of experts in each combination.
-        annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; names that would overlap are left out;
-            "auto": if there are at most 15 points.
+        %(annotate)s
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(ax)s
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`.
 
@@ -106,19 +101,13 @@ class DiversityGainDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``expert_proba``, or `n_members` is no integer.
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If there are fewer than `n_members` experts, `n_members` is below 2, or an image cannot
-            be read.
+        %(raises_of_plots)s
+        TypeError, ValueError
+            If `n_members` is no integer from 2 to the number of experts.
 
         Warns
         -----
-        SuspectedMistakeWarning
-            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
-            are in another order than X.
+        %(warns_of_plots)s
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         names = ensemble.expert_names_
@@ -143,6 +132,7 @@ class DiversityGainDisplay:
 
     @classmethod
     @each_warning_once()
+    @fill_doc
     def from_predictions(cls, combinations, *, annotate="auto", ax=None, **kwargs):
         """Plot given predictions of combinations and of their members.
 
@@ -152,11 +142,8 @@ class DiversityGainDisplay:
             For each combination, which can have its own data: true labels of shape (n,), labels
             that its E members predict, of shape (n, E), and labels that the combination predicts,
             of shape (n,).
-        annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; names that would overlap are left out;
-            "auto": if there are at most 15 points.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(annotate)s
+        %(ax)s
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`.
 
@@ -181,16 +168,14 @@ class DiversityGainDisplay:
         """
         return cls(*_measure(combinations)).plot(annotate=annotate, ax=ax, **kwargs)
 
+    @fill_doc
     def plot(self, *, annotate="auto", ax=None, **kwargs):
         """Plot the points.
 
         Parameters
         ----------
-        annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; names that would overlap are left out;
-            "auto": if there are at most 15 points.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(annotate)s
+        %(ax)s
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`.
 

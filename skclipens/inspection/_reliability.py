@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._utils._docstrings import fill_doc
 from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import warn_of_doubtful_labels
@@ -78,6 +79,7 @@ class ReliabilityDisplay:
 
     @classmethod
     @each_warning_once()
+    @fill_doc
     def from_estimator(
         cls,
         estimator,
@@ -101,16 +103,11 @@ class ReliabilityDisplay:
             Input of `estimator`.
         y : array-like of shape (n,)
             True labels.
-        n_bins : int, default=15
-            Number of bins.
-        strategy : {"uniform", "quantile"}, default="uniform"
-            ``"uniform"``: bins of equal width. ``"quantile"``: bins of equally many rows.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
+        %(bins)s
+        %(weights_of_rows)s
         name : str, default=None
             Name of the classifier in the legend. None: the name of its class.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(ax)s
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
@@ -121,12 +118,7 @@ class ReliabilityDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``predict_proba``.
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If an image cannot be read.
+        %(raises_of_plots)s
 
         Warns
         -----
@@ -152,6 +144,7 @@ class ReliabilityDisplay:
         )
 
     @classmethod
+    @fill_doc
     def from_predictions(
         cls,
         y_true,
@@ -169,22 +162,14 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n,)
-            True labels.
-        y_proba : array-like of shape (n, C), or (n,) if C is 2
-            Probabilities of the classes; of the second class, if (n,).
+        %(y_and_proba)s
         labels : array-like of shape (C,), default=None
             Labels of the columns of `y_proba`. None: the sorted labels of `y_true`.
-        n_bins : int, default=15
-            Number of bins.
-        strategy : {"uniform", "quantile"}, default="uniform"
-            ``"uniform"``: bins of equal width. ``"quantile"``: bins of equally many rows.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
+        %(bins)s
+        %(weights_of_rows)s
         name : str, default=None
             Name of the classifier in the legend.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(ax)s
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
@@ -201,13 +186,13 @@ class ReliabilityDisplay:
         bins = top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight)
         return cls(*bins, name=name).plot(ax=ax, **kwargs)
 
+    @fill_doc
     def plot(self, *, ax=None, name=None, **kwargs):
         """Plot the curve.
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
+        %(ax)s
         name : str, default=None
             Name of the classifier in the legend. None: that of the display.
         **kwargs : dict

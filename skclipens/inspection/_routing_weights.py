@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
+from .._utils._docstrings import fill_doc
 from .._utils._linalg import some_of
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import check_weights, warn_of_other_order
@@ -21,7 +22,8 @@ class RoutingWeightsDisplay:
     experts. It is negative if the logits of the expert are subtracted. A share does not say how
     often an expert decides the prediction: of two experts with the same weight, the one with larger
     logits decides more often. If the shares are the same for all classes, as those of a router with
-    one weight per expert, the plot has one bar per expert instead of a heat map with equal rows.
+    one weight per expert, the plot has one bar per expert instead of a heat map with equal rows. A
+    class of which all rows have weight 0 is left out.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -71,6 +73,7 @@ class RoutingWeightsDisplay:
 
     @classmethod
     @each_warning_once()
+    @fill_doc
     def from_estimator(
         cls,
         estimator,
@@ -83,27 +86,18 @@ class RoutingWeightsDisplay:
         include_values="auto",
         cmap=SEQUENTIAL,
     ):
-        """Plot the routing weights of a fitted ensemble.
+        """Plot the routing weights of a fitted ensemble, which has ``routing_weights``.
+
+        Rows are grouped by `y`: predicted labels can be given instead of the true ones.
 
         Parameters
         ----------
-        estimator : ensemble, pipeline that ends in one, or search over either
-            A fitted estimator with ``routing_weights``.
-        X : array-like of shape (n, ...)
-            Input of `estimator`: embeddings, or images for a pipeline.
-        y : array-like of shape (n,)
-            True labels, by which rows are grouped. Predicted labels can be given instead.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows in the mean of their class. A class of which all rows have weight 0
-            is left out.
+        %(to_plot)s
+        %(weights_of_rows)s
         display_labels : sequence of n_classes str, default=None
             Names of the sorted labels in `y`. None: the labels.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
-        include_values : bool or "auto", default="auto"
-            Whether to write the values into the cells; "auto": if there are at most 200 cells.
-        cmap : str or matplotlib Colormap, default="viridis"
-            Colours of the cells, from the smallest to the largest value.
+        %(ax)s
+        %(cells)s
 
         Returns
         -------
@@ -112,12 +106,7 @@ class RoutingWeightsDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``routing_weights``.
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If an image cannot be read.
+        %(raises_of_plots)s
 
         Warns
         -----
@@ -139,6 +128,7 @@ class RoutingWeightsDisplay:
         )
 
     @classmethod
+    @fill_doc
     def from_predictions(
         cls,
         y_true,
@@ -161,17 +151,11 @@ class RoutingWeightsDisplay:
             Weight of each expert for each row. A row of zeros has shares of 0.
         expert_names : sequence of E str, default=None
             Names of the experts. None: "expert0" and so on.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows in the mean of their class. A class of which all rows have weight 0
-            is left out.
+        %(weights_of_rows)s
         display_labels : sequence of n_classes str, default=None
             Names of the sorted labels in `y_true`. None: the labels.
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
-        include_values : bool or "auto", default="auto"
-            Whether to write the values into the cells; "auto": if there are at most 200 cells.
-        cmap : str or matplotlib Colormap, default="viridis"
-            Colours of the cells, from the smallest to the largest value.
+        %(ax)s
+        %(cells)s
 
         Returns
         -------
@@ -200,17 +184,14 @@ class RoutingWeightsDisplay:
         display = cls(means, labels=labels, expert_names=names)
         return display.plot(ax=ax, include_values=include_values, cmap=cmap)
 
+    @fill_doc
     def plot(self, *, ax=None, include_values="auto", cmap=SEQUENTIAL):
         """Plot the heat map, or bars if all of its rows would be equal.
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to plot on. None: a new figure.
-        include_values : bool or "auto", default="auto"
-            Whether to write the values into the cells; "auto": if there are at most 200 cells.
-        cmap : str or matplotlib Colormap, default="viridis"
-            Colours of the cells, from the smallest to the largest value.
+        %(ax)s
+        %(cells)s
 
         Returns
         -------

@@ -7,6 +7,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._utils._column_names import names_of_columns
+from .._utils._docstrings import fill_doc
 from .._utils._messages import listed
 from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_weights, is_default, warn_of_other_order
@@ -24,6 +25,7 @@ _check_bins = validate_params(
 
 
 @_check_bins
+@fill_doc
 def expected_calibration_error(
     y_true, y_proba, *, labels=None, n_bins=15, strategy="uniform", sample_weight=None
 ):
@@ -37,21 +39,12 @@ def expected_calibration_error(
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True labels. One that is not in `labels` counts as wrongly classified.
-    y_proba : array-like of shape (n, C), or (n,) if C is 2
-        Probabilities of the classes; of the second class, if (n,).
+    %(y_and_proba)s
     labels : array-like of shape (C,), default=None
         Labels of the columns of `y_proba`, such as the ``classes_`` of a classifier. None: the
         sorted labels of `y_true`.
-    n_bins : int, default=15
-        Number of bins.
-    strategy : {"uniform", "quantile"}, default="uniform"
-        ``"uniform"``: bins of equal width between 0 and 1. ``"quantile"``: bins of equally many
-        rows. Rows of equal confidence share a bin, so there can be fewer quantile bins than
-        `n_bins`.
-    sample_weight : array-like of shape (n,), default=None
-        Weights of the rows. None: all rows count the same.
+    %(bins)s
+    %(weights_of_rows)s
 
     Returns
     -------
