@@ -154,13 +154,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             The components of each block, then the columns of no block. float32 if X and the rows of
             ``fit`` are float32, float64 if X is float64. A DataFrame if set by ``set_output``.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_embeddings)s
+        %(checks_of_X)s
         """
         check_is_fitted(self)
         X = check_rows_as_in_fit(self, X)

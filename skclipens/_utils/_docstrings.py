@@ -78,6 +78,15 @@ _SHARED = {
             prompts, ``_`` in a name becomes a space.
         %(text_cache)s
         """,
+    "other_classes": """
+        classes : array-like of shape (C,)
+            Labels.
+        class_names : mapping or sequence of str, default=None
+            Names of these classes: integer labels index a sequence. None: labels are their own
+            names. The parameter ``class_names`` is not used, since it names other classes.
+        templates : sequence of str, default=None
+            Prompts. None: those of the parameter ``templates``, since they suit any class.
+        """,
     "text_cache": """
         cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
             Where to keep embeddings of prompts between processes; see :class:`CLIPEmbedder`. Within
@@ -87,21 +96,19 @@ _SHARED = {
         X : array-like of shape (n, n_features)
             Embeddings, or any table, with the columns of ``fit``.
         """,
-    "raises_of_X": """
+    "checks_of_X": """
+        Raises
+        ------
         ValueError
             If X has other columns than in ``fit``, or contains NaN or infinity.
         NotFittedError
             If the estimator is not fitted.
-        """,
-    "warns_of_X": """
+
+        Warns
+        -----
         SuspectedMistakeWarning
-            If the rows of X seem to have been made differently than in ``fit``. Ensembles and
-            heads that start from prompts check this.
-        """,
-    "warns_of_embeddings": """
-        SuspectedMistakeWarning
-            If the embeddings seem to come from other models than in ``fit``, or to be scaled
-            differently.
+            If the rows of X seem to have been made differently than in ``fit``, by other models or
+            at another scale. Heads that need no prompts do not check this.
         """,
     "to_route": """
         %(routed)s

@@ -244,13 +244,7 @@ class BackboneSelector(
         ndarray of shape (n, n_columns)
             The selected columns, in the order of X. A DataFrame if set by ``set_output``.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_embeddings)s
+        %(checks_of_X)s
         """
         check_is_fitted(self)
         check_rows_as_in_fit(self, X)

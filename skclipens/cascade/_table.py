@@ -282,14 +282,7 @@ class CascadeEnsemble(BaseCascade):
             cost : ndarray of shape (n,), float64
                 Sum of the costs of the blocks up to this stage.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        SuspectedMistakeWarning
-            If the rows of X seem to have been made differently than in ``fit``.
+        %(checks_of_X)s
         """
         check_is_fitted(self)
         X = check_rows_as_in_fit(self, X)

@@ -133,13 +133,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
             Probabilities, experts in the order of ``expert_names_`` and classes in the order of
             ``classes_``; float32 if X is, otherwise float64.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         return softmax(self._expert_logits(self._checked(X)), axis=2)
 
@@ -162,13 +156,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
             the frequencies of the classes are added to the weighted logits; see
             ``out_of_distribution``. float32 if X is, otherwise float64.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         X = self._checked(X)
         logits, combination = self._expert_logits(X), self._combination
@@ -198,13 +186,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
             Logits, the columns of the first expert first; see ``get_feature_names_out``. float32 if
             X is, otherwise float64.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         logits = self._expert_logits(self._checked(X))
         return logits.reshape(len(logits), -1)
@@ -227,6 +209,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return np.array(names, dtype=object)
 
     @each_warning_once()
+    @fill_doc
     def set_classes(self, classes, *, class_names=None, templates=None):
         """Switch to other classes, and keep the fitted temperatures and router.
 
@@ -236,13 +219,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
         Parameters
         ----------
-        classes : array-like of shape (C,)
-            Labels.
-        class_names : mapping or sequence of str, default=None
-            Names of these classes: integer labels index a sequence. None: labels are their own
-            names. The parameter ``class_names`` is not used, since it names other classes.
-        templates : sequence of str, default=None
-            Prompts. None: those of the parameter ``templates``, since they suit any class.
+        %(other_classes)s
 
         Returns
         -------

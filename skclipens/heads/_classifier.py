@@ -229,13 +229,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
             Logits, columns in the order of ``classes_``; for two classes the logit of the second
             minus that of the first. float32 if X and the rows of ``fit`` are, float64 if X is.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
@@ -254,13 +248,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
             Probabilities, columns in the order of ``classes_``; float32 if X and the rows of
             ``fit`` are, float64 if X is.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         return softmax(self._logits(X), axis=1)
 
@@ -278,13 +266,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
             Logarithms of the probabilities, columns in the order of ``classes_``; float32 if X and
             the rows of ``fit`` are, float64 if X is.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         return log_softmax(self._logits(X), axis=1)
 
@@ -302,13 +284,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         ndarray of shape (n,)
             Labels, with the dtype of ``classes_``.
 
-        Raises
-        ------
-        %(raises_of_X)s
-
-        Warns
-        -----
-        %(warns_of_X)s
+        %(checks_of_X)s
         """
         X = self._checked(X)
         best = np.empty(len(X), int)

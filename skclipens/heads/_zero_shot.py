@@ -93,6 +93,7 @@ class ZeroShotHead(BaseTextHead):
         check_weights(sample_weight, len(features), features.dtype)
         return self
 
+    @fill_doc
     def set_classes(self, classes, *, class_names=None, templates=None):
         """Set the classes by their names, without rows; can replace ``fit``.
 
@@ -100,13 +101,7 @@ class ZeroShotHead(BaseTextHead):
 
         Parameters
         ----------
-        classes : array-like of shape (C,)
-            Labels.
-        class_names : mapping or sequence of str, default=None
-            Names of these classes: integer labels index a sequence. None: labels are their own
-            names. The parameter ``class_names`` is not used, since it names other classes.
-        templates : sequence of str, default=None
-            Prompts. None: those of the parameter ``templates``, since they suit any class.
+        %(other_classes)s
 
         Returns
         -------

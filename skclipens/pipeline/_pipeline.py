@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
+from .._utils._docstrings import fill_doc
 from .._utils._known_labels import check_true_labels
 from .._utils._metadata import keywords_of_fit
 from .._utils._sample_arguments import warn_of_other_order
@@ -320,18 +321,13 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         return found
 
     @_available("set_classes")
+    @fill_doc
     def set_classes(self, classes, *, class_names=None, templates=None):
         """Switch a zero-shot ensemble to other classes, and keep its temperatures and router.
 
         Parameters
         ----------
-        classes : array-like of shape (C,)
-            Labels.
-        class_names : mapping or sequence of str, default=None
-            Names of these classes: integer labels index a sequence. None: labels are their own
-            names. The ensemble's parameter is not used, since it names other classes.
-        templates : sequence of str, default=None
-            Prompts. None: those of the ensemble's parameter, since they suit any class.
+        %(other_classes)s
 
         Returns
         -------
