@@ -17,7 +17,7 @@ from scipy.stats import ortho_group
 from sklearn.datasets import load_iris
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import make_scorer, matthews_corrcoef
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import cross_val_score
 
 from skclipens import MultiBackboneEmbedder
@@ -31,7 +31,6 @@ from skclipens.inspection import (
 from skclipens.metrics import (
     correct_sets,
     disagreement_matrix,
-    error_correlation_matrix,
     expected_calibration_error,
     headroom_closed_score,
     linear_cka,
@@ -161,7 +160,6 @@ def test_weights_are_repetitions(data):
     check(permuted_oracle_accuracy_score, y, predictions)
     check(partial(permuted_oracle_accuracy_score, permute="correct"), y, predictions)
     check(disagreement_matrix, predictions)
-    check(error_correlation_matrix, y, predictions)
     correct = (predictions == y[:, None])[rows]
     if correct.any(axis=1).mean() > correct.mean(axis=0).max():
         check(headroom_closed_score, y, predictions, predictions[:, -1])
@@ -188,7 +186,7 @@ def test_correct_sets_take_names_from_a_frame():
     assert counts.index.names == ["RN50", "ViT-B-32"]
     assert counts[True, False] == 1
     assert isinstance(correct_sets([0, 1], [[0], [0]]).index, pd.MultiIndex)
-    assert error_correlation_matrix(["cat", "dog"], frame).index.tolist() == ["RN50", "ViT-B-32"]
+    assert disagreement_matrix(frame).index.tolist() == ["RN50", "ViT-B-32"]
 
 
 @given(predicted())
@@ -212,25 +210,6 @@ def test_disagreement_is_a_distance(data):
         assert (matrix[a, b] <= matrix[a] + matrix[:, b] + 1e-12).all()
     assert_allclose(matrix, matrix.T)
     assert (np.diag(matrix) == 0).all()
-
-
-@pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")
-@given(predicted())
-def test_error_correlation_is_matthews_of_correctness(data):
-    y, predictions = data
-    weight = 0.1 + np.arange(len(y)) % 3
-    matrix = error_correlation_matrix(y, predictions, sample_weight=weight).to_numpy()
-    correct = predictions == y[:, None]
-    for a, b in combinations(range(len(matrix)), 2):
-        expected = matthews_corrcoef(correct[:, a], correct[:, b], sample_weight=weight)
-        assert_allclose(matrix[a, b], expected, atol=1e-9)
-    assert (np.diag(matrix) == 1).all()
-
-
-def test_expert_that_is_always_right_correlates_with_none():
-    matrix = error_correlation_matrix([0, 1, 2], [[0, 0], [1, 0], [2, 0]], expert_names=["a", "b"])
-    assert matrix.loc["a", "b"] == 0
-    assert matrix.loc["a", "a"] == 1
 
 
 PROBA = [[0.9, 0.1], [0.5, 0.5]]
@@ -283,7 +262,6 @@ def test_wrong_predictions_are_named(call, message):
         (lambda y: oracle_accuracy_score(y, [[0], [1]]), "y_true"),
         (lambda y: permuted_oracle_accuracy_score(y, [[0], [1]]), "y_true"),
         (lambda y: correct_sets(y, [[0], [1]]), "y_true"),
-        (lambda y: error_correlation_matrix(y, [[0], [1]]), "y_true"),
         (lambda y: expected_calibration_error(y, PROBA), "y_true"),
         (lambda y: ReliabilityDisplay.from_predictions(y, PROBA), "y_true"),
         (lambda y: CorrectSetsDisplay.from_predictions(y, [[0], [1]]), "y_true"),
@@ -310,7 +288,6 @@ def test_probabilities_in_place_of_labels_are_named(measure, name, form):
         oracle_accuracy_score,
         permuted_oracle_accuracy_score,
         correct_sets,
-        error_correlation_matrix,
         partial(headroom_closed_score, y_pred=["a", "a", "b"]),
         lambda y, _: expected_calibration_error(y, [[0.5, 0.5]] * 3),
         lambda y, _: ReliabilityDisplay.from_predictions(y, [[0.5, 0.5]] * 3),
@@ -360,7 +337,6 @@ def test_what_is_rejected_by_an_empty_text_is_what_minus_one_rejects():
     "measure",
     [
         partial(oracle_accuracy_score, ["x", "y"]),
-        partial(error_correlation_matrix, ["x", "y"]),
         disagreement_matrix,
         lambda of: headroom_closed_score(["x", "y"], of, ["x", "y"]),
     ],

@@ -4,7 +4,6 @@ from ._calibration import expected_calibration_error
 from ._diversity import (
     correct_sets,
     disagreement_matrix,
-    error_correlation_matrix,
     headroom_closed_score,
     oracle_accuracy_score,
     permuted_oracle_accuracy_score,
@@ -14,7 +13,6 @@ from ._similarity import linear_cka, linear_cka_matrix
 __all__ = [
     "correct_sets",
     "disagreement_matrix",
-    "error_correlation_matrix",
     "expected_calibration_error",
     "headroom_closed_score",
     "linear_cka",

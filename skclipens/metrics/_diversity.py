@@ -299,7 +299,12 @@ def disagreement_matrix(predictions, *, expert_names=None, sample_weight=None):
 
     See Also
     --------
-    error_correlation_matrix : Whether experts err on the same rows.
+    oracle_accuracy_score : How often any expert is right.
+
+    Notes
+    -----
+    Whether experts err on the same rows is the correlation of their correctness:
+    ``pandas.DataFrame(predictions == y_true[:, None]).corr()``.
 
     References
     ----------
@@ -321,61 +326,3 @@ def disagreement_matrix(predictions, *, expert_names=None, sample_weight=None):
     return square_frame(
         [np.average(predictions != column, axis=0, weights=weight) for column in columns], names
     )
-
-
-@fill_doc
-def error_correlation_matrix(y_true, predictions, *, expert_names=None, sample_weight=None):
-    """Correlation of the mistakes of two experts.
-
-    It is the Pearson correlation of two columns with 1 for a correct and 0 for a wrong prediction,
-    also called phi coefficient or Matthews correlation coefficient. The lower it is, the more a
-    combination can gain.
-
-    Parameters
-    ----------
-    %(y_and_predictions)s
-    %(names_of_experts)s
-    %(weights_of_rows)s
-
-    Returns
-    -------
-    pandas.DataFrame of shape (E, E)
-        Correlations between -1 and 1, symmetric, with ones on the diagonal. Rows and columns have
-        the names of the experts. If an expert is right for all rows or for none, its correlation
-        with the others is 0, as in :func:`sklearn.metrics.matthews_corrcoef`.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
-        expert_names are not distinct.
-
-    Warns
-    -----
-    %(warns_of_labels)s
-
-    See Also
-    --------
-    disagreement_matrix : Whether experts predict different labels.
-
-    Examples
-    --------
-    >>> from skclipens.metrics import error_correlation_matrix
-    >>> error_correlation_matrix([0, 0, 0, 0], [[0, 1], [0, 1], [1, 0], [0, 1]])
-             expert0  expert1
-    expert0      1.0     -1.0
-    expert1     -1.0      1.0
-    """
-    names = check_expert_names(predictions, expert_names)
-    correct, weight = check_correct(y_true, predictions, sample_weight)
-    if weight is not None:
-        correct, weight = correct[weight > 0], weight[weight > 0]
-    centred = correct - np.average(correct, axis=0, weights=weight)
-    # Rounding can leave a constant column a little off its mean.
-    centred[:, correct.all(axis=0) | ~correct.any(axis=0)] = 0
-    covariance = centred.T @ (centred if weight is None else centred * weight[:, None])
-    scale = np.sqrt(np.diag(covariance))
-    scale = np.outer(scale, scale)
-    correlation = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
-    np.fill_diagonal(correlation, 1.0)
-    return square_frame(np.clip(correlation, -1, 1), names)
