@@ -30,16 +30,8 @@ _MAY = "This may stand for"
 def warn_of_classes(y, *, none_missing=None):
     """Warn of classes that may stand for a missing label, or that differ only in spelling.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    none_missing : str or None
-        Name of the parameter that allows rows without a label, if it is set but no row lacks one.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names these classes and the first row.
+    `none_missing` is the parameter that allows rows without a label, if it is set but no row lacks
+    one.
     """
     _warn_of_a_number(y, none_missing)
     if y.dtype.kind not in "OUT":
@@ -110,19 +102,8 @@ def warn_of_writings(first, name):
     """Warn of classes that differ only in spelling.
 
     That is in case, blanks, "_" in place of a blank, zeros before or after a number, or signs that
-    look alike; or else in what :func:`_plainer` removes.
-
-    Parameters
-    ----------
-    first : dict of str to int
-        The first row of each class, in ascending order.
-    name : str
-        Name of the labels in the message.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the first two such classes and their rows.
+    look alike; or else in what :func:`_plainer` removes. `first` has the first row of each class,
+    in ascending order; `name` is that of the labels.
     """
     # The case of a single letter may matter.
     words = [label for label in first if len(label.strip()) > 1 or label.strip().isdigit()]
@@ -145,19 +126,7 @@ def warn_of_writings(first, name):
 
 
 def alike(names, plain):
-    """Group names that a function maps to the same value.
-
-    Parameters
-    ----------
-    names : iterable of str
-    plain : callable
-        Maps a name to the value that is compared.
-
-    Returns
-    -------
-    list of list of str
-        Groups of two or more names.
-    """
+    """Return the groups of two or more names that the function `plain` maps to the same value."""
     groups = {}
     for name in names:
         groups.setdefault(plain(name), []).append(name)

@@ -17,17 +17,7 @@ def how_to_install(package):
 def lacking(package, what, otherwise=""):
     """Return the ImportError for a package that is not installed.
 
-    Parameters
-    ----------
-    package : str
-    what : str
-        What needs the package, in the plural.
-    otherwise : str
-        A sentence on what to do without it.
-
-    Returns
-    -------
-    ImportError
+    `what` needs the package, in the plural; `otherwise` is a sentence on what to do without it.
     """
     return ImportError(f"{what} need {package}: {how_to_install(package)}. {otherwise}".rstrip())
 

@@ -18,16 +18,9 @@ _SIGNS = {
 
 
 def kind_of(start):
-    """Return the type of a file, as in "it is a NumPy array", or None if it is not known.
+    """Return the type of a file by its first bytes, as in "it is a NumPy array", or None.
 
-    Parameters
-    ----------
-    start : bytes
-        The first bytes of the file; DICOM needs 132.
-
-    Returns
-    -------
-    str or None
+    DICOM needs 132 bytes.
     """
     found = (kind for sign, kind in _SIGNS.items() if re.match(sign, start, re.DOTALL))
     return next(found, None)

@@ -87,15 +87,8 @@ def few_shot_folds(
 def with_copies_on_one_side(folds, copies):
     """Move copies of a row to the side of the first one in each fold.
 
-    Parameters
-    ----------
-    folds : list of (train, test)
-    copies : ndarray of shape (n,), int, or None
-        The same number for copies, lower than that of later rows; see :func:`groups_of_copies`.
-
-    Returns
-    -------
-    list of (train, test)
+    `copies` has the same number for copies, lower than that of later rows, as
+    :func:`groups_of_copies` returns it; or is None.
     """
     if copies is None:
         return folds
@@ -154,23 +147,7 @@ def held_out_rows(folds):
 
 
 def folds_of_some(cv, some, X, y, groups):
-    """Return ``cv`` for a subset of the rows.
-
-    Parameters
-    ----------
-    cv : int, float, splitter or list of (train, test)
-        Splits refer to all rows.
-    some : ndarray of shape (n,), bool
-        Which rows are kept.
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    groups : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    int, float or list of (train, test)
-        Splits refer to the kept rows, by their positions among these.
-    """
+    """Return ``cv`` for the rows of a mask: its splits then refer to these, by their positions."""
     if isinstance(cv, Real):
         return cv
     position = places_of(some)
@@ -192,17 +169,7 @@ def by_appearance(labels):
 
 
 def has_peer(y, groups=None, weights=None):
-    """Return which weighted rows have another weighted row of their class, in another group.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    groups, weights : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    ndarray of shape (n,), bool
-    """
+    """Return which weighted rows have another weighted row of their class, in another group."""
     has_weight = np.ones(len(y), bool) if weights is None else weights > 0
     return has_weight & (groups_of_class(y, groups, has_weight) > 1)
 
@@ -210,17 +177,7 @@ def has_peer(y, groups=None, weights=None):
 def groups_of_class(y, groups=None, some=slice(None)):
     """Return, for each row, the number of groups that have rows of its class.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    groups : ndarray of shape (n,) or None
-        None: each row is a group.
-    some : ndarray of shape (n,), bool
-        Which rows are counted.
-
-    Returns
-    -------
-    ndarray of shape (n,), int
+    Without `groups` each row is a group. Only rows of the mask `some` are counted.
     """
     classes, own = codes_of(y), np.arange(len(y)) if groups is None else codes_of(groups)
     pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[some], return_index=True)[1]
@@ -254,21 +211,10 @@ def judges_at_most(n_rows):
 
 
 def judging_rows(y, most=None):
-    """Return the positions of the rows to judge by: all, or a subset if there are too many.
+    """Return sorted positions of the rows to judge by: all, or a subset if there are too many.
 
-    A subset is spread evenly, and classes keep their frequencies.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        Labels, or positions of classes in their order.
-    most : int or None
-        Largest number of rows. None: 5,000, or that of :func:`judges_at_most`.
-
-    Returns
-    -------
-    ndarray of int
-        In ascending order.
+    A subset is spread evenly, and classes keep their frequencies. `y` has labels, or positions of
+    classes in their order. `most` is 5,000 by default, or what :func:`judges_at_most` says.
     """
     most = most or most_judges()
     if len(y) <= most:
@@ -295,10 +241,7 @@ def _split(splitter, y, groups, X=None):
 def splitter_of(cv, *args, **options):
     """Return the splitter that scikit-learn's ``check_cv`` makes of a user's ``cv``.
 
-    Raises
-    ------
-    ValueError
-        If ``cv`` is one pair of train and test rows instead of a list of pairs.
+    Raise ValueError if ``cv`` is one pair of train and test rows instead of a list of pairs.
     """
     if isinstance(cv, (list, tuple)) and cv and hasattr(cv[0], "__iter__"):
         if isinstance(next(iter(cv[0]), None), (Integral, np.bool_)):
@@ -312,15 +255,8 @@ def splitter_of(cv, *args, **options):
 def check_folds(folds, n_rows, name, groups=None):
     """Return the positions of train and test rows of folds, which may be masks or lists.
 
-    Raises
-    ------
-    ValueError
-        If a fold has a row on both sides, or does not fit the number of rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If a fold has rows of a group on both sides.
+    Raise ValueError if a fold has a row on both sides, or does not fit the number of rows; warn if
+    it has rows of a group on both sides.
     """
     folds = [_check_fold(fold, i, n_rows, name) for i, fold in enumerate(folds)]
     if groups is not None:
@@ -382,15 +318,6 @@ def drop_unseen_classes(folds, y):
     """Remove test rows of classes that have no training row.
 
     Folds that are left with no test row, or that train on a single class, are dropped.
-
-    Parameters
-    ----------
-    folds : list of (train, test)
-    y : ndarray of shape (n,)
-
-    Returns
-    -------
-    list of (train, test)
     """
     folds = [(train, test[np.isin(y[test], y[train])]) for train, test in folds]
     # Most classifiers refuse to be fitted on a single class.

@@ -8,19 +8,7 @@ from ._warnings import warn
 
 
 def warn_of_unknown_labels(classes, y, advice=CHECK_SPELLING):
-    """Warn of true labels that a classifier does not know: they can only count as wrong.
-
-    Parameters
-    ----------
-    classes : list of C labels
-    y : array-like of shape (n,)
-    advice : str
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the labels, and the first row.
-    """
+    """Warn of true labels that a classifier does not know: they can only count as wrong."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] > 1:  # of several outputs
         return
@@ -38,14 +26,7 @@ def warn_of_unknown_labels(classes, y, advice=CHECK_SPELLING):
 def check_is_no_class(label, classes, name, says):
     """Raise ValueError if a label beside the classes is one of them, or of another type.
 
-    Parameters
-    ----------
-    label : object
-    classes : ndarray of shape (C,)
-    name : str
-        Name of the parameter that sets the label.
-    says : str
-        What the label says, for the message.
+    In the message, `name` is the parameter that sets the label, and `says` what the label says.
     """
     is_text = classes.dtype.kind in "OUT"
     if isinstance(label, str) != is_text:
@@ -76,34 +57,15 @@ def positions_of_labels(labels, classes):
     """Return the positions of labels among classes, which may be in any order.
 
     The ``classes_`` of classifiers outside of scikit-learn need not be sorted.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-        Each is one of the classes.
-    classes : ndarray of shape (C,)
-
-    Returns
-    -------
-    ndarray of shape (n,), int
     """
     order = np.argsort(classes)
     return order[np.searchsorted(classes, labels, sorter=order)]
 
 
 def with_label(labels, rows, label):
-    """Return a copy of labels with a new label in some rows, in a dtype that holds both.
+    """Return a copy of labels with a new label in the rows of a mask, in a dtype that holds both.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-    rows : ndarray of shape (n,), bool
-    label : object
-        If its kind differs from that of `labels`, as None from strings, the dtype is object.
-
-    Returns
-    -------
-    ndarray of shape (n,)
+    If its kind differs from that of the labels, as None from strings, the dtype is object.
     """
     of_label, given = np.min_scalar_type(label), labels.dtype
     are_alike = (of_label.kind == "U") == (given.kind == "U") and given.kind in "biufcU"

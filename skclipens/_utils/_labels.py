@@ -32,20 +32,9 @@ def few_rows_per_class():
 def column_of_labels(y, *, name="y", warn=False):
     """Return labels as a one-dimensional array; raise ValueError as :func:`refuse_mixed`.
 
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-    name : str
-        Name of the labels in messages.
-    warn : bool
-        Whether to warn if y has shape (n, 1), as a table of one column.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Missing labels stay missing. numpy would convert NaN in a list of strings to 'nan', null
-        among integers to a float, and return the masked values of a masked array. It would also
-        cut off the names of members of an Enum.
+    Missing labels stay missing. numpy would convert NaN in a list of strings to 'nan', null among
+    integers to a float, and return the masked values of a masked array. It would also cut off the
+    names of members of an Enum. With `warn`, y of shape (n, 1) gives a warning.
     """
     refuse_lazy(y, name)
     columns = names_of_columns(y)
@@ -78,12 +67,6 @@ def refuse_mixed(y, name="y"):
     """Raise ValueError if labels have several types, or a type that no label may have.
 
     numpy would convert numbers in a list with strings to strings.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-    name : str
-        Name of the labels in messages.
     """
     if hasattr(y, "__array__"):
         y = np.asarray(y)
@@ -141,14 +124,7 @@ def _kind_of(label):
 
 
 def refuse_paths_as_labels(y, name="y"):
-    """Raise ValueError if labels are paths of images, nearly all of them distinct.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-    name : str
-        Name of the labels in messages.
-    """
+    """Raise ValueError if labels are paths of images, nearly all of them distinct."""
     first = first_of_column(y)
     if not _is_path(first):
         return
@@ -165,13 +141,7 @@ def _is_path(label):
 
 
 def check_labels(y):
-    """Raise ValueError unless y holds the labels of a classification, one for each row.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        As :func:`column_of_labels` returns it.
-    """
+    """Raise ValueError unless y, of :func:`column_of_labels`, has a label in each row."""
     refuse_unlabeled(y)
     check_classes(y)
 
@@ -185,17 +155,7 @@ def check_classes(y):
 
 
 def why_no_labels(y):
-    """Return a hint, for scikit-learn's error, on why labels are refused.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-
-    Returns
-    -------
-    str
-        A sentence, or an empty string.
-    """
+    """Return a hint, for scikit-learn's error, on why labels are refused; it may be empty."""
     if y.ndim != 1 or not len(y):
         return ""
     if y.dtype.kind == "O" and isinstance(y[0], Number):
@@ -214,15 +174,7 @@ def _is_whole(number):
 def unlabeled_rows(y, *, signs_are_classes=False):
     """Return which rows have no label: None, NaN or "", or -1 among numbers, as in scikit-learn.
 
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-    signs_are_classes : bool
-        Whether -1 is a label if all numbers are -1 and 1.
-
-    Returns
-    -------
-    ndarray of shape (n,), bool
+    With `signs_are_classes`, -1 is a label if all numbers are -1 and 1.
     """
     labels = _labels_as_given(y)
     if labels.dtype.kind == "U":
@@ -252,10 +204,7 @@ def _is_number(label):
 def labels_of(y, labeled):
     """Return the labels of the labelled rows, in the dtype that they would have alone.
 
-    Raises
-    ------
-    ValueError
-        If they have fewer than two classes.
+    Raise ValueError if they have fewer than two classes.
     """
     n_rows, y = len(y), y[labeled]
     if all(isinstance(label, Real) for label in y.tolist()):
@@ -272,18 +221,9 @@ def labels_of(y, labeled):
 def refuse_unlabeled(y, option=None, name="y", *, classes=()):
     """Raise ValueError if y is None or a row has no label; see :func:`unlabeled_rows`.
 
-    Known classes are labels. If none are known, as in ``fit``, and all labels are -1 and 1, these
-    are two classes.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-    option : str or None
-        Name of the estimator's parameter that allows such rows.
-    name : str
-        Name of the labels in messages.
-    classes : array-like of shape (C,)
-        Known labels, which may include -1, or "" as the label of rejected rows.
+    Known `classes` are labels, which may include -1, or "" as the label of rejected rows. If none
+    are known, as in ``fit``, and all labels are -1 and 1, these are two classes. `option` is the
+    estimator's parameter that allows rows without a label.
     """
     if y is None:
         raise ValueError(f"{name} is None, and labels are needed: pass one for each row.")

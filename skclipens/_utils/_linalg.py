@@ -46,15 +46,6 @@ def unit_blocks(X, blocks):
     """Scale each block of a row to unit length, and divide by the root of the number of blocks.
 
     Dot products of such rows are the mean cosines of their blocks.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    blocks : list of columns
-
-    Returns
-    -------
-    ndarray of shape (n, width of the blocks)
     """
     parts = [X[:, columns] for columns in blocks]
     widths = [part.shape[1] for part in parts]
@@ -66,32 +57,14 @@ def unit_blocks(X, blocks):
 
 
 def normalize_blocks(table, blocks):
-    """Scale blocks of columns to unit length, in place, since a table may fill most of the memory.
-
-    Parameters
-    ----------
-    table : ndarray of shape (n, n_features)
-    blocks : list of columns
-    """
+    """Scale blocks of columns to unit length, in place: a table may fill most of the memory."""
     for rows in parts_of(len(table)):
         for columns in blocks:
             table[rows, columns] = unit_rows(table[rows, columns])
 
 
 def mean_cosines(X, blocks, row):
-    """Return ``unit_blocks(X, blocks) @ row`` without computing the unit blocks.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    blocks : list of columns
-    row : ndarray of shape (width of the blocks,)
-        Of length one.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
+    """Return ``unit_blocks(X, blocks) @ row``, of a row of length one, without the unit blocks."""
     found, parts = np.zeros(len(X), X.dtype), [X[:, columns] for columns in blocks]
     for part, columns in zip(parts, side_by_side([part.shape[1] for part in parts]), strict=True):
         lengths, odd = _lengths(part)
@@ -172,20 +145,7 @@ def row_batches(n_rows, n_columns, most=None, values=_VALUES_AT_ONCE):
 
 
 def one_hot(targets, n_classes, weights=None):
-    """Return sparse rows with the weight of the row, or 1.0, in the column of its class.
-
-    Parameters
-    ----------
-    targets : ndarray of shape (n,), int
-        Positions of the classes.
-    n_classes : int
-    weights : ndarray of shape (n,) or None
-        The matrix has their dtype.
-
-    Returns
-    -------
-    csr_array of shape (n, n_classes)
-    """
+    """Return sparse rows with the weight of the row, or 1.0, in the column of its class, (n, C)."""
     n = len(targets)
     entries = np.ones(n) if weights is None else weights
     return csr_array((entries, targets, np.arange(n + 1)), shape=(n, n_classes))

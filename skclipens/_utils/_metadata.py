@@ -26,16 +26,11 @@ def check_metadata(sample_weight, groups, n_rows, dtype=float):
 
 
 def keywords_of_fit(estimator):
-    """Return by which keywords the ``fit`` of an estimator takes metadata.
+    """Return by which keywords the ``fit`` of an estimator takes metadata, as a dict.
 
     This depends on its requests if scikit-learn's metadata routing is enabled, else on its
     signature, and on those of the estimators to which it hands weights on. A search, such as
     GridSearchCV, passes groups to its cv.
-
-    Returns
-    -------
-    dict
-        From the metadata that it takes to the keywords.
     """
     if routing_enabled() and hasattr(estimator, "get_metadata_routing"):
         asked = get_routing_for_object(estimator).consumes("fit", METADATA)
@@ -71,10 +66,7 @@ def declines_weights(estimator):
 def metadata_for(estimator, given="sample_weight", **metadata):
     """Return the metadata of :func:`taken_of`.
 
-    Raises
-    ------
-    ValueError
-        If there are weights that the estimator cannot take; the message calls them `given`.
+    Raise ValueError if there are weights that the estimator cannot take; it calls them `given`.
     """
     if metadata.get("sample_weight") is not None:
         takes = "sample_weight" in keywords_of_fit(estimator)
@@ -114,14 +106,7 @@ def refuse_weights(names, given="sample_weight"):
 def class_weights(class_weight, y, sample_weight):
     """Return the weight of each row's class; ``"balanced"`` equalizes the classes' total weights.
 
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If the weight of a class is not a non-negative number, or too large.
+    Raise ValueError if the weight of a class is not a non-negative number, or too large.
     """
     for label, weight in class_weight.items() if hasattr(class_weight, "items") else ():
         if not isinstance(weight, Real) or not 0 <= weight <= MOST_WEIGHT:

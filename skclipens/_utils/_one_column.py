@@ -11,13 +11,7 @@ from ._warnings import silent
 def refuse_no_column(values, name, of="row"):
     """Raise ValueError if input with a value for each row has no order, or is a single text.
 
-    Parameters
-    ----------
-    values : object
-    name : str
-        Name of the values in the message.
-    of : str
-        What each value belongs to, in the message.
+    In the message, `of` is what each value belongs to.
     """
     if isinstance(values, (str, bytes, Mapping, Set, Iterator)):
         raise ValueError(
@@ -49,19 +43,9 @@ def without_string_dtype(values):
 
 
 def check_column(estimator, X, *, reset):
-    """Store the name of a frame's column of images, or compare it with the stored one.
+    """Store the name of a frame's column of images, or raise ValueError if it is another one.
 
-    Parameters
-    ----------
-    estimator : estimator
-        With `reset`, its ``n_features_in_`` is set, and ``feature_names_in_`` if X has names.
-    X : collection of n images
-    reset : bool
-
-    Raises
-    ------
-    ValueError
-        If X has another name than the stored one.
+    With `reset`, ``n_features_in_`` is set, and ``feature_names_in_`` if X has names.
     """
     if reset:
         estimator.n_features_in_ = 1

@@ -8,11 +8,6 @@ def fit_centred(pca, rows):
 
     Its fastest solver subtracts the product of means from that of rows. If columns are far from
     zero, little but rounding would be left.
-
-    Parameters
-    ----------
-    pca : sklearn.decomposition.PCA
-    rows : ndarray of shape (n, d)
     """
     mean = rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
     with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
@@ -25,10 +20,6 @@ def leave_out_flat_components(pca):
     """Remove the components of a fitted PCA along which rows do not differ.
 
     Whitening would turn them into noise as large as any other component.
-
-    Parameters
-    ----------
-    pca : sklearn.decomposition.PCA
     """
     variance, eps = pca.explained_variance_, np.finfo(pca.components_.dtype).eps
     # Even identical rows differ from their mean, since it is rounded.

@@ -82,13 +82,7 @@ def _positions_by_name(names, feature_names, owner):
 
 
 def refuse_shared(blocks):
-    """Raise ValueError if a column is in two blocks.
-
-    Parameters
-    ----------
-    blocks : iterable of (str, ndarray of int)
-        Names of blocks, and positions of their columns.
-    """
+    """Raise ValueError if a column is in two blocks, pairs of a name and positions of columns."""
     owners = {}
     for name, columns in blocks:
         for column in columns.tolist():

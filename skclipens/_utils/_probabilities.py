@@ -9,23 +9,10 @@ def log_of(p):
 
 
 def labels_and_proba(classifier, X):
-    """Return predicted labels and class probabilities.
+    """Return predicted labels, and class probabilities or None without ``predict_proba``.
 
     The label of a row need not be its most probable class: a classifier may reject rows, or have a
-    threshold.
-
-    Parameters
-    ----------
-    classifier : classifier
-        Fitted. If it has ``_labels_and_proba``, as those of this package, one call computes both.
-    X : n rows
-
-    Returns
-    -------
-    labels : ndarray of shape (n,)
-        Predicted labels.
-    proba : ndarray of shape (n, C) or None
-        None if the classifier has no ``predict_proba``.
+    threshold. If it has ``_labels_and_proba``, as those of this package, one call computes both.
     """
     if hasattr(classifier, "_labels_and_proba"):
         return classifier._labels_and_proba(X)

@@ -39,16 +39,9 @@ def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
 
 
 def in_parallel(function, calls, *, n_jobs, bar):
-    """Yield the result of a function for each call, after a bar has counted it.
+    """Yield the result of a function for each tuple of arguments, after a bar has counted it.
 
-    Parameters
-    ----------
-    function : callable
-        It runs with scikit-learn's settings of this thread, also in another process.
-    calls : iterable of tuple
-        Arguments.
-    n_jobs : int or None
-    bar : progress bar
+    The function runs with scikit-learn's settings of this thread, also in another process.
     """
     call = delayed(with_settings(function))
     for result in results_of((call(*args) for args in calls), n_jobs=n_jobs):
@@ -59,13 +52,7 @@ def in_parallel(function, calls, *, n_jobs, bar):
 def results_of(tasks, *, return_as="generator", **options):
     """Return the results of joblib's tasks as they come, or all at the end if the backend must.
 
-    Parameters
-    ----------
-    tasks : iterable
-        Calls of functions made by :func:`joblib.delayed`.
-    return_as : {"generator", "generator_unordered"}
-    **options
-        Of :class:`joblib.Parallel`.
+    Options are those of :class:`joblib.Parallel`.
     """
     backend, _ = get_active_backend()
     if not backend.supports_return_generator:  # such as "multiprocessing"

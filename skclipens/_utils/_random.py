@@ -10,23 +10,10 @@ def draw_seed(random_state):
 
 
 def drawn_rows(targets, weights, n_rows, random_state):
-    """Return positions of a stratified sample of at most `n_rows` rows that have a weight.
+    """Return sorted positions of a stratified sample of at most `n_rows` rows that have a weight.
 
     There is at least one of each class. The first two rows of each class come first: a rare class
     might get none by its share.
-
-    Parameters
-    ----------
-    targets : ndarray of shape (n,), int
-        Positions of the classes.
-    weights : ndarray of shape (n,) or None
-    n_rows : int
-    random_state : int, RandomState instance or None
-
-    Returns
-    -------
-    ndarray of int
-        In ascending order.
     """
     n_rows = max(n_rows, len(np.unique(targets)))
     rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)

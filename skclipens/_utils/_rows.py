@@ -55,16 +55,7 @@ class Rows(NamedTuple):
         return folds_of_some(self.cv, every, self.X, self.y, groups)
 
     def keep(self, some):
-        """Return the rows of a mask; splits then refer to these.
-
-        Parameters
-        ----------
-        some : ndarray of shape (n,), bool
-
-        Returns
-        -------
-        Rows
-        """
+        """Return the rows of a mask; splits then refer to these."""
         if some.all():
             return self
         return Rows(
@@ -76,17 +67,7 @@ class Rows(NamedTuple):
         )
 
     def with_weight(self):
-        """Return the rows with a weight above zero.
-
-        Returns
-        -------
-        Rows
-
-        Warns
-        -----
-        SuspectedMistakeWarning
-            If no row of a class has a weight.
-        """
+        """Return the rows with a weight above zero; warn if no row of a class has one."""
         has_weight = self.has_weight
         if has_weight.all():
             return self
@@ -97,10 +78,6 @@ class Rows(NamedTuple):
         """Return the rows with a weight above zero, and the first row of each class without any.
 
         The latter represent no input row, so they judge nothing.
-
-        Returns
-        -------
-        Rows
         """
         has_weight = self.has_weight
         if has_weight.all():
@@ -115,10 +92,6 @@ class Rows(NamedTuple):
 
         Copies stay if groups define what belongs together. In splits, a row is where the first of
         its copies was.
-
-        Returns
-        -------
-        Rows
         """
         if self.metadata["groups"] is not None:
             return self
@@ -137,34 +110,13 @@ class Rows(NamedTuple):
         )
 
     def on_one_side(self, copies):
-        """Return the rows with splits that have copies on one side.
-
-        Parameters
-        ----------
-        copies : ndarray of shape (n,), int, or None
-            See :func:`with_copies_on_one_side`.
-
-        Returns
-        -------
-        Rows
-        """
+        """Return the rows with splits that :func:`with_copies_on_one_side` has changed."""
         if isinstance(self.cv, Real) or copies is None:
             return self
         return self._replace(cv=with_copies_on_one_side(self.splits, copies))
 
     def of_given(self, found, fill=0):
-        """Return values of the rows for all input rows.
-
-        Parameters
-        ----------
-        found : ndarray of shape (n, ...)
-        fill : number
-            Value of input rows that no row represents.
-
-        Returns
-        -------
-        ndarray of shape (n_given, ...)
-        """
+        """Return values of the rows, (n, ...), for all input rows; `fill` where there is no row."""
         there = self.place >= 0
         if there.all():
             return take_rows(found, self.place)

@@ -20,22 +20,8 @@ SAME_INDEX, SAME_FILES = "the same index", "the same files"
 def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     """Return sample weights as an array, or None. A weight counts as that many copies of a row.
 
-    Parameters
-    ----------
-    sample_weight : None or array-like of shape (n_rows,)
-    n_rows : int
-    dtype : dtype, default=float
-    all_may_be_zero : bool
-
-    Returns
-    -------
-    ndarray of shape (n_rows,), or None
-
-    Raises
-    ------
-    ValueError
-        If there is not one non-negative number for each row, one is too large for sums in float32,
-        or all are zero without `all_may_be_zero`.
+    Raise ValueError if there is not one non-negative number for each row, one is too large for sums
+    in float32, or all are zero without `all_may_be_zero`.
     """
     if sample_weight is None:
         return None
@@ -90,12 +76,9 @@ def scaled_shares(weights):
 
 
 def shares_again(some, weights):
-    """Rescale some of the weights to sum to one if all of them do; return others as is.
+    """Rescale some of a user's weights to sum to one if all of them do; return others as is.
 
-    Parameters
-    ----------
-    some, weights : object
-        As given by a user. Only floats count as shares.
+    Only floats count as shares.
     """
     weights = np.asarray(weights)
     if weights.dtype.kind != "f" or not _are_shares(weights) or not np.any(some):
@@ -108,13 +91,7 @@ def _are_shares(weights):
 
 
 def check_groups(groups, n_rows):
-    """Return groups of rows as an array, or None.
-
-    Raises
-    ------
-    ValueError
-        If there is not one group for each row.
-    """
+    """Return groups of rows as an array, or None; raise ValueError if a row has none."""
     if groups is None:
         return None
     refuse_no_column(groups, "groups")
@@ -177,17 +154,7 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
 
 
 def names_of_rows(given):
-    """Return the index of a frame or Series, with paths as text; None if it has none of its own.
-
-    Parameters
-    ----------
-    given : object
-
-    Returns
-    -------
-    pandas.Index or None
-        None for the default index, too.
-    """
+    """Return the index of a frame or Series, with paths as text; None if it is the default."""
     index = getattr(given, "index", None)
     if not hasattr(index, "equals") or is_default(index):
         return None
@@ -285,15 +252,6 @@ def is_default(index):
 
 
 def index_of(*given):
-    """Return the index of the first frame or Series whose index is not the default, or None.
-
-    Parameters
-    ----------
-    *given : array-like of n rows
-
-    Returns
-    -------
-    pandas.Index or None
-    """
+    """Return the index of the first frame or Series whose index is not the default, or None."""
     indices = [getattr(one, "index", None) for one in given]
     return next((one for one in indices if hasattr(one, "equals") and not is_default(one)), None)

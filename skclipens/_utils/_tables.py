@@ -27,10 +27,6 @@ def refuse_unread(X):
     """Raise ValueError if a table is lazy, or has a dtype that numpy lacks.
 
     Also if it is a dict, which may hold a row or columns, or has two columns of the same name.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_features)
     """
     if isinstance(X, Mapping) and not hasattr(X, "shape"):  # as sparse matrices have
         raise ValueError(
@@ -56,13 +52,7 @@ def _refuse_shared_names(X):
 
 
 def refuse_images(X):
-    """Raise ValueError if X is a column of images or of their names instead of numbers.
-
-    Parameters
-    ----------
-    X : array-like
-        Only its first value is checked.
-    """
+    """Raise ValueError if X, by its first value, is a column of images or of their names."""
     first = first_of_column(X)
     first = first.item() if isinstance(first, np.generic) else first  # prints without its type
     is_image = type(first).__module__.startswith("PIL.")
@@ -80,13 +70,7 @@ def _quoted(value):
 
 
 def refuse_loose_rows(X):
-    """Raise ValueError if X is a row of numbers, or a list of such rows, where both mean no table.
-
-    Parameters
-    ----------
-    X : table or collection of images
-        Only its first value, or the first of its first row, is checked.
-    """
+    """Raise ValueError if X is a row of numbers or a list of such rows, where both are no table."""
     if _is_row(X):
         raise ValueError(
             f"X is one row, of {len(X)} numbers. A table has two dimensions: pass X.iloc[[0]] of a "
@@ -122,10 +106,6 @@ def refuse_text(X):
     """Raise ValueError if cells hold text, dates, times or vectors, TypeError if other objects.
 
     scikit-learn would read text as numbers, and not say where the objects are.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_features)
     """
     names = names_of_columns(X)
     if names is not None and _is_of_numbers(X, names):
@@ -195,12 +175,7 @@ def _cells(X):
 
 
 def warn_of_categories(X):
-    """Warn of columns of a frame that hold three or more unordered categories that are numbers.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_features)
-    """
+    """Warn of columns of a frame that hold three or more unordered categories that are numbers."""
     dtypes = getattr(X, "dtypes", None)
     if not hasattr(dtypes, "items"):
         return
@@ -259,14 +234,7 @@ def called_block(name):
 
 
 def check_range(X, names=None):
-    """Raise ValueError if squares of a table overflow, or all underflow.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features), float64 or float32
-    names : ndarray of shape (n_features,) or None
-        Names of the columns.
-    """
+    """Raise ValueError if squares of a table of floats overflow, or all underflow."""
     top = float(max(X.max(), -X.min()))
     with np.errstate(over="ignore"):
         overflows = top * top * X.size > np.finfo(X.dtype).max

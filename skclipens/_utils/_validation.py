@@ -59,28 +59,10 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
 
 
 def check_partly_labeled(estimator, X, y, labeled, **given):
-    """Check a table with some unlabelled rows.
+    """Check a table with some unlabelled rows; return it, and the labels of the labelled rows.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Its ``n_features_in_`` and ``feature_names_in_`` are set.
-    X : array-like of shape (n, n_features)
-    y : array-like of shape (n,)
-    labeled : ndarray of shape (n,), bool
-        Which rows have a label.
-    **given : array-like of shape (n,) or None
-        As in :func:`check_table`.
-
-    Returns
-    -------
-    X : ndarray of shape (n, n_features), float64 or float32
-    y : ndarray of shape (n_labeled,)
-
-    Raises
-    ------
-    ValueError
-        If X is not a table of numbers, or the labels have fewer than two classes.
+    Parameters are those of :func:`check_table`, and `labeled`, the mask of rows with a label. Raise
+    ValueError if X is not a table of numbers, or the labels have fewer than two classes.
     """
     X, y = _checked_with_labels(estimator, X, y, reset=True, **given)
     y = labels_of(y, labeled)
@@ -100,21 +82,10 @@ def _checked_with_labels(estimator, X, y, *, reset, **given):
 
 
 def check_rows(estimator, X, *, reset=False, dtype=FLOATS, **options):
-    """Check a table without labels.
+    """Check a table without labels, which must have the columns that the estimator's ``fit`` saw.
 
-    Parameters
-    ----------
-    estimator : estimator
-        X must have the columns that its ``fit`` saw.
-    X : array-like of shape (n, n_features)
-    reset : bool
-        Whether this is ``fit``, which stores the columns.
-    **options : dict
-        Parameters of scikit-learn's ``check_array``.
-
-    Returns
-    -------
-    ndarray of shape (n, n_features), float64 or float32
+    With `reset`, this is ``fit``, and stores the columns. Options are those of scikit-learn's
+    ``check_array``.
     """
     refuse_unread(X)
     refuse_images(X)

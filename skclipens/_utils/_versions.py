@@ -56,14 +56,7 @@ class VersionsMixin:
 
 
 def warn_of_others(estimator, then, now):
-    """Warn of entries that differ between saving and loading.
-
-    Parameters
-    ----------
-    estimator : estimator
-    then, now : dict of str to str
-        With the same keys.
-    """
+    """Warn of entries that differ between saving and loading; both dicts have the same keys."""
     others = [key for key in then if then[key] != now[key]]
     if others:
         then, now = ({key: each[key] for key in others} for each in (then, now))

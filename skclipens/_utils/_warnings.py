@@ -44,17 +44,7 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
 
 
 def unsaid(doubts):
-    """Return the keys of warnings that were not given yet, and record them as given.
-
-    Parameters
-    ----------
-    doubts : list of hashable
-        Keys, as in :func:`warn`.
-
-    Returns
-    -------
-    list
-    """
+    """Return the keys of :func:`warn` that were not given yet, and record them as given."""
     said = _said.get()
     if said is None:
         return doubts
@@ -141,10 +131,7 @@ def _is_ours(one):
 def silent(pattern):
     """A context in which this thread hides some warnings, and others in a copy of its context do.
 
-    Parameters
-    ----------
-    pattern : str
-        Regular expression that matches the start of their messages.
+    The pattern is a regular expression that matches the start of their messages.
     """
     put_first(_filter)
     pattern = f"(?:{pattern})"
@@ -158,13 +145,7 @@ def silent(pattern):
 
 
 def without_doubts(*doubts):
-    """Return a context like :func:`silent` that hides warnings of this package.
-
-    Parameters
-    ----------
-    *doubts : str
-        Their keys in :func:`warn`.
-    """
+    """Return a context like :func:`silent` that hides warnings by their keys in :func:`warn`."""
     return silent("|".join(map(_mark, doubts)) or NOTHING)
 
 
