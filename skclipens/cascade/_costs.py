@@ -25,16 +25,7 @@ _ROUNDING = 1 + 1e-9
 def blocks_of(estimator, if_one):
     """Return the blocks of the table that an estimator with ``blocks`` is fitted on.
 
-    Parameters
-    ----------
-    estimator : estimator
-        With ``n_features_in_`` set.
-    if_one : str
-        What a single block of unnamed embeddings means here, for the warning.
-
-    Returns
-    -------
-    list of Block
+    `if_one` says what a single block of unnamed embeddings means here, for the warning.
     """
     names = getattr(estimator, "feature_names_in_", None)
     blocks = find_blocks(estimator.blocks, estimator.n_features_in_, names)

@@ -24,18 +24,9 @@ def broadcast_thresholds(thresholds, n):
 
 
 def sweep(confidence, correct, costs, sample_weight=None):
-    """Return accuracy and mean cost of every threshold that changes a decision.
+    """Return accuracy and mean cost of every threshold that changes a decision, as ``curve_``.
 
-    Parameters
-    ----------
-    confidence, correct : ndarray of shape (n, K)
-    costs : ndarray of shape (K,)
-    sample_weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    dict of ndarray
-        As ``CascadeEnsemble.curve_``.
+    `confidence` and `correct` have shape (n, K), `costs` (K,).
     """
     # A row goes on from stage k, which changes accuracy and cost, if the threshold is above its
     # largest confidence so far. The last threshold, infinity, sends all rows to the last stage.

@@ -63,20 +63,8 @@ class HeldOut(NamedTuple):
 def fit_experts(experts, X, y, metadata, *, origins=None, verbose=False):
     """Fit experts on all rows.
 
-    Parameters
-    ----------
-    experts : list of E Expert
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    metadata : dict
-        ``sample_weight`` and ``groups``, of shape (n,) or None.
-    origins : tuple or None
-        Part of the key of cached results; see `kept_by`.
-    verbose : bool or int
-
-    Returns
-    -------
-    list of E Expert
+    `metadata` has ``sample_weight`` and ``groups``. `origins` is part of the key of cached results;
+    see `kept_by`.
     """
     _encode_ahead(experts, y, verbose)
     with _bar(len(experts), verbose) as bar:
@@ -96,22 +84,9 @@ def fit_and_judge(
     n_jobs=None,
     verbose=False,
 ):
-    """Fit experts, and compute their logits of held-out rows.
+    """Fit experts; return them, and HeldOut, their logits of held-out rows.
 
-    Parameters
-    ----------
-    experts, X, y, metadata, origins, verbose
-        As in :func:`fit_experts`.
-    classes : ndarray of shape (C,)
-    cv : int, float, splitter or list of (train, test)
-        See :class:`skclipens.AdaptiveBackboneEnsemble`.
-    random_state : int, RandomState instance or None
-    n_jobs : int or None
-
-    Returns
-    -------
-    experts : list of E Expert
-    held_out : HeldOut
+    See :func:`fit_experts`, and :class:`skclipens.AdaptiveBackboneEnsemble` for ``cv``.
     """
     _encode_ahead(experts, y, verbose)
     folds = Folds(X, y, cv, metadata["groups"], random_state)

@@ -39,17 +39,9 @@ class MergedExperts(NamedTuple):
 
 
 def merge_experts(ensemble):
-    """Merge the experts of a fitted ensemble, or return None.
+    """Return the merged experts of a fitted ensemble.
 
     None if weights differ between rows or no head is linear.
-
-    Parameters
-    ----------
-    ensemble : BaseExpertClassifier
-
-    Returns
-    -------
-    MergedExperts or None
     """
     weights, classes = _weights_of_experts(ensemble), ensemble.classes_
     if weights is None or not any(_is_linear(expert, classes) for expert in ensemble.experts_):

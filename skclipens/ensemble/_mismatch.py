@@ -12,21 +12,8 @@ from ..heads._text_head import BaseTextHead, embeddings_of
 def warn_of_mismatch(experts, classes, feature_names, X, y):
     """Warn if blocks or class names seem to be in another order.
 
-    Parameters
-    ----------
-    experts : list of Expert
-        Fitted.
-    classes : ndarray of shape (C,)
-        All classes; a head may know only some.
-    feature_names : ndarray of str or None
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,) or None
-        None: class names are not checked.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        See :func:`warn_of_blocks` and :func:`warn_of_names`.
+    `classes` are all classes; a head may know only some. If y is None, class names are not checked.
+    See :func:`warn_of_blocks` and :func:`warn_of_names`.
     """
     with_texts = [one for one in experts if isinstance(one.head, BaseTextHead)]
     readers = list({expert.block.name: expert for expert in with_texts}.values())

@@ -41,20 +41,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(ensemble, n_features, feature_names, y, metadata):
-    """Return the plan of a fit on these labels, without fitting. It needs no row of X.
-
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    n_features : int
-    feature_names : ndarray of str or None
-    y : ndarray of shape (n,)
-    metadata : dict
-
-    Returns
-    -------
-    Plan
-    """
+    """Return the plan of a fit on these labels, without fitting. It needs no row of X."""
     ensemble._check_names_of_heads()
     experts = make_experts(
         ensemble.head,

@@ -36,14 +36,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def _take(self, experts, classes, combination, *, support=None, seen=(), seen_columns=None):
         """Set the fitted attributes, and drop those of an earlier fit.
 
-        Parameters
-        ----------
-        experts : list of E Expert
-        classes : ndarray of shape (C,)
-        combination : Combination
-        support : Support or None
-        seen, seen_columns
-            See :func:`see_blocks` and :func:`see_columns`.
+        `seen` and `seen_columns` are those of :func:`see_blocks` and :func:`see_columns`.
         """
         self.experts_, self.classes_ = experts, classes
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)

@@ -63,18 +63,7 @@ class Combination(NamedTuple):
         return self.weights_of_all(of_routed).astype(logits.dtype)
 
     def of_held_out(self, X, held_out):
-        """Return the rows held out from all routed experts, and their combined logits.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, n_features)
-        held_out : HeldOut
-
-        Returns
-        -------
-        rows : ndarray of int
-        logits : ndarray of shape (n_rows, C)
-        """
+        """Return the rows held out from all routed experts, and their combined logits."""
         routed = self.routed
         known = held_out.known[:, routed].all(axis=1)
         rows, logits = held_out.rows[known], held_out.logits[known][:, routed]
@@ -110,16 +99,7 @@ class HeldOutPredictions(NamedTuple):
     def of_given(self, rows, classes):
         """Return positions of the true and the predicted classes, for the rows of the user.
 
-        Parameters
-        ----------
-        rows : Rows
-            The learned rows.
-        classes : ndarray of shape (C,)
-
-        Returns
-        -------
-        y, predicted : ndarray of shape (n_given,), int
-            -1 if there is none.
+        `rows` are the learned rows. Both are -1 where there is none.
         """
         found = np.full((len(rows.y), 2), -1)
         found[:, 0] = np.searchsorted(classes, rows.y)
@@ -133,18 +113,7 @@ NOTHING_HELD_OUT = HeldOutPredictions(0.0, np.zeros(0, int), np.zeros(0, int), T
 def combine_experts(ensemble, plan, held_out, X, y, metadata):
     """Fit temperatures and router on held-out logits, if any, and set them on the ensemble.
 
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    plan : Plan
-        With fitted experts.
-    held_out : HeldOut or None
-    X, y, metadata
-        Training rows.
-
-    Returns
-    -------
-    HeldOutPredictions
+    The plan has fitted experts. Return HeldOutPredictions.
     """
     experts, classes, router = plan
     names = getattr(ensemble, "feature_names_in_", None)
@@ -167,14 +136,9 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
 
 
 def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
-    """Fit temperatures and router on held-out logits.
+    """Fit temperatures and router on held-out logits; return Combination and HeldOutPredictions.
 
     Parameters are those of :func:`combine_experts`.
-
-    Returns
-    -------
-    Combination
-    HeldOutPredictions
     """
     experts, classes, _ = plan
     judged, judges = held_out.judged(y[held_out.rows], len(classes))

@@ -20,12 +20,8 @@ from ._plan import takes_weights
 def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     """Check the input of ``fit``, and leave out rows from which nothing is learned.
 
-    Returns
-    -------
-    rows : Rows
-        Rows that have a label and a weight, without copies.
-    unlabeled : tuple of ndarray and (ndarray or None)
-        The rows without a label, and their weights.
+    Return the rows that have a label and a weight, without copies; and those without a label, with
+    their weights.
     """
     index = index_of(X)
     warn_of_text_order(index, y)
@@ -52,19 +48,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
 def labeled_rows(ensemble, y):
     """Return which rows have a label; warn of classes that may stand for a missing label.
 
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    y : array-like of shape (n,)
-
-    Returns
-    -------
-    ndarray of shape (n,), bool
-
-    Raises
-    ------
-    ValueError
-        If a row has no label, and ``unlabeled="error"``.
+    Raise ValueError if a row has no label, and ``unlabeled="error"``.
     """
     may_lack = ensemble.unlabeled != "error"
     if not may_lack:
@@ -85,25 +69,9 @@ def _check_rows(ensemble, X, y, **given):
 
 
 def with_class_weights(ensemble, y, metadata, dtype=float):
-    """Return metadata whose weights are multiplied by those of the classes.
+    """Return metadata, of :func:`check_metadata`, with weights times those of the classes.
 
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    y : ndarray of shape (n,)
-    metadata : dict
-        From :func:`check_metadata`, of these rows.
-    dtype : dtype, default=float
-        Of the weights.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If fewer than two classes have a row with a weight above zero.
+    Raise ValueError if fewer than two classes have a row with a weight above zero.
     """
     ensemble._route_metadata(**metadata)
     weights = metadata["sample_weight"]

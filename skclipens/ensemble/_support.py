@@ -50,19 +50,8 @@ class Support(NamedTuple):
 def find_support(experts, X, y, classes, sample_weight=None):
     """Return the support of an ensemble of zero-shot heads and heads that learn.
 
-    Parameters
-    ----------
-    experts : list of Expert
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    classes : ndarray of shape (C,)
-        All classes that experts know.
-    sample_weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    Support or None
-        None if experts are all of one kind, no block is an embedding, or rows are few.
+    `classes` are all that experts know. None if experts are all of one kind, no block is an
+    embedding, or rows are few.
     """
     blocks = [one.columns for one in distinct_blocks(experts) if one.backbone is not None]
     are_both = any(one.is_prompts for one in experts) and any(one.learns for one in experts)

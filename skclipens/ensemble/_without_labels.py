@@ -21,30 +21,10 @@ _DOUBTS_OF_LABELS = "missing label", "spelling of y", "contradictory labels", "o
 
 
 def fit_by_names(ensemble, X, **metadata):
-    """Fit an ensemble whose labels are the names of its classes.
+    """Fit an ensemble whose labels are the names of its classes; nothing is learned from rows.
 
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    X : array-like of shape (n, n_features)
-        Nothing is learned from the rows.
-    **metadata : None
-        Weights and groups, which rows without labels cannot have.
-
-    Returns
-    -------
-    AdaptiveBackboneEnsemble
-        The same, fitted.
-
-    Raises
-    ------
-    ValueError
-        See :func:`labelled_by_names`.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If the rows of a block do not seem to be of its backbone.
+    Weights and groups, which need labels, are None. Raise the errors of :func:`labelled_by_names`;
+    warn if the rows of a block do not seem to be of its backbone.
     """
     draft, classes = labelled_by_names(ensemble, **metadata)
     table = validate_data(ensemble, X)
@@ -60,26 +40,10 @@ def fit_by_names(ensemble, X, **metadata):
 
 
 def labelled_by_names(ensemble, **metadata):
-    """Return the ensemble that ``fit`` uses if y is None: names of classes are its labels.
+    """Return the ensemble that ``fit`` uses if y is None, a copy, and its sorted labels.
 
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    **metadata : None
-        Weights and groups.
-
-    Returns
-    -------
-    ensemble : AdaptiveBackboneEnsemble
-        A copy, not fitted.
-    classes : ndarray of shape (C,), dtype str
-        Its labels, sorted.
-
-    Raises
-    ------
-    ValueError
-        If anything needs labels, or there are no names: the message lists the settings to change.
-        If there are weights or groups.
+    These are the names of classes. Raise ValueError if anything needs labels, or there are no
+    names: the message lists the settings to change. Also if there are weights or groups.
     """
     needed = _needed(ensemble)
     if needed:

@@ -107,23 +107,10 @@ def _by_label(class_names, labels):
 
 
 def check_names(names, labels):
-    """Check names of classes, and return them as a tuple of str.
+    """Check names of classes, and return them as a tuple of str; `labels` are for messages.
 
-    Parameters
-    ----------
-    names : sequence of C objects
-    labels : sequence of C objects
-        Labels of the classes, for messages.
-
-    Raises
-    ------
-    ValueError
-        If a name is blank, too long for a prompt, or not a string.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If two names are equal, since their prompts are the same.
+    Raise ValueError if a name is blank, too long for a prompt, or not a string; warn if two names
+    are equal, since their prompts are the same.
     """
     first = {}
     names, labels = [_as_python(name) for name in names], [_as_python(label) for label in labels]
@@ -154,10 +141,8 @@ def check_names(names, labels):
 def sorted_classes(classes):
     """Return the sorted labels of classes that are given without rows.
 
-    Raises
-    ------
-    ValueError
-        If there are none, one is missing or an array, or `classes` is a string or has no order.
+    Raise ValueError if there are none, one is missing or an array, or `classes` is a string or has
+    no order.
     """
     refuse_no_column(classes, "classes", of="class")
     classes = list(classes)

@@ -45,15 +45,6 @@ def centre_logits(classifier, logits):
     """If logits are defined only up to a constant per row, subtract each row's mean.
 
     This makes fitted and held-out logits comparable.
-
-    Parameters
-    ----------
-    classifier : classifier
-    logits : ndarray of shape (n, C)
-
-    Returns
-    -------
-    ndarray of shape (n, C)
     """
     if trait_of(classifier, "_is_up_to_constant"):
         return logits - logits.mean(axis=1, keepdims=True)
@@ -160,14 +151,7 @@ def _refuse_other_kind(classes, y):
 def warn_of_doubtful_labels(classifier, X, y, predicted):
     """Warn of labels that seem renumbered or of other rows, and of rows that were in fit.
 
-    Parameters
-    ----------
-    classifier : classifier
-        Fitted.
-    X : array-like of shape (n, n_features), or what the classifier takes
-    y : array-like of shape (n,)
-    predicted : ndarray of shape (n,)
-        Predictions for X.
+    `predicted` is what the fitted classifier predicts for X.
     """
     y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
     if not warn_of_exchanged(y, predicted, advice) and hasattr(classifier, "predict_proba"):

@@ -85,17 +85,7 @@ class BaseDiscriminant:
         return logits
 
     def linear(self, ridge):
-        """Return the coefficients of the logits at this ridge.
-
-        Parameters
-        ----------
-        ridge : float
-
-        Returns
-        -------
-        coef : ndarray of shape (C, d)
-        intercept : ndarray of shape (C,)
-        """
+        """Return coefficients, (C, d), and intercepts, (C,), of the logits at this ridge."""
         coef = self._precision_times_means(plus_ridge(self._gram, ridge), ridge)
         halves = np.einsum("cd,dc->c", self._means / 2, coef)
         return self._for_raw_rows(coef.T, -halves, self._offsets(ridge))

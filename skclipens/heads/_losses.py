@@ -9,20 +9,9 @@ VALUES_IN_CACHE = 2**16
 
 
 def log_loss(logits, targets, sample_weight=None, temperature=1.0):
-    """Return the summed negative log-likelihood of the true classes.
+    """Return the summed negative log-likelihood of the true classes, given by their positions.
 
-    Parameters
-    ----------
-    logits : ndarray of shape (n, C)
-    targets : ndarray of shape (n,), int
-        Positions of the true classes.
-    sample_weight : ndarray of shape (n,) or None
-    temperature : float, default=1.0
-        Logits are divided by it.
-
-    Returns
-    -------
-    float
+    Logits, (n, C), are divided by the temperature.
     """
     true = log_proba_of(logits, targets, temperature)
     return -float(true.sum() if sample_weight is None else true @ sample_weight)

@@ -232,15 +232,7 @@ def unjudged_spread(logits, targets, sample_weight=None):
 def fixed_temperature(logits, spread):
     """Return the temperature that gives logits of shape (n, C) a fixed spread.
 
-    Parameters
-    ----------
-    logits : ndarray of shape (n, C)
-    spread : float
-        Mean over rows of the standard deviation over classes. 0: the temperature is infinite.
-
-    Returns
-    -------
-    float
+    It is the mean over rows of the standard deviation over classes. 0: the temperature is infinite.
     """
     if not spread:
         return np.inf

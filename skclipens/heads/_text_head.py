@@ -64,12 +64,7 @@ def _class_features(backbone, names, templates, cache=None, bar=None):
 
 
 def warn_of_prompts_at_once(prompts):
-    """Warn of prompts of several backbones at once, so that heads do not repeat the warnings.
-
-    Parameters
-    ----------
-    prompts : list of (Backbone, names, templates)
-    """
+    """Warn of prompts, (backbone, names, templates), at once, so that heads do not repeat it."""
     asked = {}
     for backbone, *texts in prompts:
         asked.setdefault(tuple(texts), []).append(backbone)
@@ -78,16 +73,7 @@ def warn_of_prompts_at_once(prompts):
 
 
 def encode_ahead(heads, classes, verbose):
-    """Encode the prompts of several heads with one progress bar, into the cache of ``fit``.
-
-    Parameters
-    ----------
-    heads : list of estimator
-        Prompts are encoded for those that start from them.
-    classes : ndarray of shape (C,)
-        Sorted labels.
-    verbose : bool or int
-    """
+    """Encode the prompts of heads that start from them with one bar, into the cache of ``fit``."""
     of_heads = [one for one in heads if isinstance(one, BaseTextHead)]
     for head in of_heads:
         _warn_of_two_of_many(classes, head.class_names)

@@ -122,21 +122,11 @@ def start_plot(display, ax, figsize):
 
 
 def annotate_points(ax, x, y, names, annotate):
-    """Write a name beside each point, where it covers the least.
+    """Write a name beside each point, where it covers the least; return these annotations.
 
     A name without a good place beside its point is farther off, with a line to the point. A name
     whose best place overlaps another name is left out. Call this when the limits of the axes are
     final.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-    x, y : ndarray of shape (n,)
-    names : sequence of n str
-
-    Returns
-    -------
-    list of matplotlib Annotation
     """
     if not (len(names) <= _MOST_NAMES if annotate == "auto" else annotate):
         return []

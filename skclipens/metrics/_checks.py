@@ -33,14 +33,7 @@ def check_correct(y_true, predictions, sample_weight=None, name="predictions"):
 
 
 def check_combined(y_true, predictions, y_pred, sample_weight=None):
-    """Return what `check_correct` does, and whether each prediction of a combination is right.
-
-    Returns
-    -------
-    correct : ndarray of shape (n, E), bool
-    right : ndarray of shape (n, 1), bool
-    sample_weight : ndarray of shape (n,) or None
-    """
+    """Return what `check_correct` does and, in between, which rows a combination gets right."""
     correct, sample_weight = check_correct(y_true, predictions, sample_weight)
     warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
     y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]

@@ -120,22 +120,9 @@ def is_fixed(router):
 
 
 def combine(router, X, logits):
-    """Combine the logits of experts by a router, which has ``combine`` or ``weights``.
+    """Combine the logits of experts, (n, E, C), by a router with ``combine`` or ``weights``.
 
-    Parameters
-    ----------
-    router : router
-    X : ndarray of shape (n, n_features)
-    logits : ndarray of shape (n, E, C)
-
-    Returns
-    -------
-    ndarray of shape (n, C)
-
-    Raises
-    ------
-    ValueError
-        If the result of the router has another shape or is not finite.
+    Raise ValueError if the result of the router has another shape or is not finite.
     """
     name, (n, n_experts, n_classes) = type(router).__name__, logits.shape
     if hasattr(router, "combine"):

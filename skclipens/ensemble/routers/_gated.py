@@ -192,16 +192,9 @@ def _fit_pca(X, sample_weight):
 
 
 def expert_statistics(logits):
-    """Return each expert's confidence, margin, entropy and agreement with the mean.
+    """Return each expert's confidence, margin, entropy and agreement with the mean, (n, E, 4).
 
-    Parameters
-    ----------
-    logits : ndarray of shape (n, E, C)
-        Logits, divided by temperatures.
-
-    Returns
-    -------
-    ndarray of shape (n, E, 4)
+    Logits, (n, E, C), are divided by temperatures.
     """
     p = softmax(logits, axis=2)
     top = np.partition(p, -2, axis=2)[..., -2:]

@@ -113,21 +113,10 @@ class GeneticRouter(BaseRouter):
 
 
 def unfitness(weights, logits, targets, sample_weight=None):
-    """Return the number of errors of a weighted sum of logits, plus log-loss mapped below 1.
+    """Return the number of errors of a weighted sum of logits, plus log-loss mapped below 1, (S,).
 
-    An error counts as the weight of its row, and the smallest weight counts as 1.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (E, S)
-        One column for each of S individuals.
-    logits : ndarray of shape (E, n, C)
-    targets : ndarray of shape (n,), int
-    sample_weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    ndarray of shape (S,)
+    Weights, (E, S), have one column for each of S individuals; logits are (E, n, C). An error
+    counts as the weight of its row, and the smallest weight counts as 1.
     """
     n_experts, n, n_classes = logits.shape
     weights = weights.reshape(n_experts, -1)

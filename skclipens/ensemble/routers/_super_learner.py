@@ -93,18 +93,7 @@ class SuperLearnerRouter(BaseRouter):
 
 
 def least_squares_weights(logits, targets, sample_weight=None):
-    """Fit non-negative weights of probabilities to one-hot targets, divided by their sum.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n, E, C)
-    targets : ndarray of shape (n,), int
-    sample_weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    ndarray of shape (E,)
-    """
+    """Fit non-negative weights of probabilities to one-hot targets, divided by their sum, (E,)."""
     n_experts, n_classes = logits.shape[1:]
     p, wanted = softmax(logits, axis=2).swapaxes(1, 2), np.eye(n_classes)[targets]
     if sample_weight is not None:
@@ -117,18 +106,7 @@ def least_squares_weights(logits, targets, sample_weight=None):
 
 
 def log_loss_weights(logits, targets, sample_weight=None):
-    """Fit non-negative weights of logits by cross-entropy.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n, E, C)
-    targets : ndarray of shape (n,), int
-    sample_weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    ndarray of shape (E,)
-    """
+    """Fit non-negative weights of logits, (n, E, C), by cross-entropy, (E,)."""
     n_experts = logits.shape[1]
     # Relative to the spread of the logits, so that the solver's tolerances suit heads of any scale.
     scale = np.sqrt(np.average(logits.var(axis=2).mean(axis=1), weights=sample_weight)) or 1.0
