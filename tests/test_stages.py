@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
@@ -196,26 +195,3 @@ def test_a_file_that_is_written_to_between_stages_is_not_stored(files, y, tmp_pa
             alone = CLIPEmbedder(name, **CPU).transform([content])
             found = cached.set_params(backbone=name).transform([content])
             assert_allclose(found, alone, atol=1e-6)
-
-
-class OfAnother(TransformerMixin, BaseEstimator):
-    """An embedder that is none of ours."""
-
-    def __init__(self, backbone="zoo/RN20"):
-        self.backbone = backbone
-
-    def fit(self, X, y=None):
-        return self
-
-    def transform(self, X):
-        return CLIPEmbedder(self.backbone, **CPU).transform(X)
-
-
-def test_an_embedder_may_be_of_another_kind(files, y):
-    # Batches differ, and so the rounding: a fit that stops early would make more of it.
-    estimator = LogisticRegression(C=10, tol=1e-8, max_iter=1000)
-    assert_allclose(
-        fit(files, y, estimator=estimator, embedder=OfAnother()).predict_proba(files),
-        fit(files, y, estimator=estimator).predict_proba(files),
-        atol=1e-3,
-    )

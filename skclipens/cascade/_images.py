@@ -11,13 +11,12 @@ from .._utils._docstrings import fill_doc
 from .._utils._labels import check_labels, column_of_labels
 from .._utils._one_column import check_column
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
+from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
 from ..backbones._blocks import find_blocks
 from ..backbones._kinds import parse_kind
 from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
-from ..embedding._base import BaseEmbedder
 from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..images import as_image_list
@@ -116,7 +115,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         **BaseCascade._parameter_constraints,
         "backbones": [str, InOrder()],
         "cost": [StrOptions({"gflops", "seconds"}), IS_MAPPING],
-        "embedder": [None, HasMethods(["fit", "transform"])],
+        "embedder": [None, CLIPEmbedder],
     }
 
     def __init__(
@@ -212,10 +211,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     def _block_of(self, name):
         """Return the name of the only block that the embedder makes with a backbone."""
-        embedder = self._make_embedder(name)
-        if not isinstance(embedder, BaseEmbedder):
-            return name
-        if len(blocks := embedder._blocks()) > 1:
+        if len(blocks := self._make_embedder(name)._blocks()) > 1:
             raise ValueError(
                 "embedder gives several blocks for each backbone, but a stage of a cascade reads "
                 "one: set features to 'projected' or 'pooled', and keep_plain to False."
@@ -223,9 +219,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return blocks[0].kind.name
 
     def _settings(self):
-        """Return the settings of a skclipens embedder, beside backbone and weights."""
-        embedder = self._make_embedder(self.backbones_[0])
-        return embedder._settings() if isinstance(embedder, BaseEmbedder) else {}
+        """Return the settings of the embedder, beside backbone and weights."""
+        return self._make_embedder(self.backbones_[0])._settings()
 
     def _refuse_other_blocks(self):
         """Raise ValueError if the embedder no longer makes the blocks of ``fit``."""
@@ -250,16 +245,12 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     def _embed_all(self, images, names):
         """Return embeddings side by side, and the seconds per image of each backbone."""
+        if not self._measures_cost():  # each image is decoded once for all backbones
+            return np.asarray(self._embedder_of_all(names).transform(images)), None
         blocks, seconds = [], []
-        together = None if self._measures_cost() else self._embedder_of_all(names)
-        if together is not None:  # each image is decoded once for all backbones
-            return np.asarray(together.transform(images)), None
         for name in names:
-            embedder = self._make_embedder(name)
-            if self._measures_cost():
-                if "cache" in embedder.get_params():
-                    embedder.set_params(cache=None)  # a store would hide the cost
-                embedder.transform([images[0]])  # loads the model before the measurement
+            embedder = self._make_embedder(name).set_params(cache=None)  # which would hide the cost
+            embedder.transform([images[0]])  # loads the model before the measurement
             start = time.perf_counter()
             blocks.append(np.asarray(embedder.transform(images)))
             seconds.append((time.perf_counter() - start) / len(images))
@@ -267,13 +258,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     def _make_embedder(self, name):
         embedder = CLIPEmbedder() if self.embedder is None else clone(self.embedder)
-        if "backbone" not in embedder.get_params():
-            raise ValueError(
-                f"embedder is {type(embedder).__name__}(...), which has no parameter 'backbone'. "
-                "Give one that embeds with one backbone, such as CLIPEmbedder(): each stage sets "
-                "its own."
-            )
-        if getattr(embedder, "on_error", None) == "nan":
+        if embedder.on_error == "nan":
             raise ValueError(
                 "embedder has on_error='nan', but a cascade needs an embedding of each image. Set "
                 "on_error='raise', which names an image that cannot be read; leave it out."
@@ -281,25 +266,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return embedder.set_params(backbone=name)
 
     def _embedder_of_all(self, names):
-        """Return an embedder of all backbones; None if `embedder` is not a CLIPEmbedder."""
-        embedder = self._make_embedder(names[0])
-        if type(embedder) is not CLIPEmbedder:
-            return None
-        params = embedder.get_params()
+        params = self._make_embedder(names[0]).get_params()
         del params["backbone"]
         return MultiBackboneEmbedder(names, **params)
-
-    def _parts(self, images):
-        """Return parts of the rows, each with a function that embeds some of them at a stage."""
-        embedder = self._embedder_of_all(self.backbones_)
-        if embedder is not None:
-            return Stages(embedder, images)
-
-        def embed(stage, rows):
-            embedder = self._make_embedder(self.backbones_[stage])
-            return np.asarray(embedder.transform([images[row] for row in rows]))
-
-        return [(range(len(images)), embed)]
 
     @each_warning_once()
     def predict_with_cost(self, X):
@@ -338,7 +307,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         check_column(self, X, reset=False)
         self._refuse_other_blocks()
         self._warn_of_changes()
-        parts = [self.cascade_._run(*part) for part in self._parts(as_image_list(X))]
+        parts = Stages(self._embedder_of_all(self.backbones_), as_image_list(X))
+        parts = [self.cascade_._run(*part) for part in parts]
         return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def __sklearn_tags__(self):
