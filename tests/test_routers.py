@@ -272,7 +272,6 @@ def test_the_scale_of_weights_does_not_matter_to_evolution(scale):
         (GatedRouter(strength=-1), "'strength' parameter of GatedRouter must be"),
         (ShrunkRouter(prior=-1), "'prior' parameter of ShrunkRouter must be"),
         (ShrunkRouter(strengths=[1, -1]), "strengths are numbers that are not negative; got -1"),
-        (ShrunkRouter(n_folds=1), "'n_folds' parameter of ShrunkRouter must be"),
         (NeuralLogitController(hidden_dim=0), "'hidden_dim' parameter of NeuralLogit.* must be"),
     ],
 )

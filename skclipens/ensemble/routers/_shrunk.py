@@ -1,6 +1,6 @@
 """The default router: static weights, and gates if they clearly improve predictions."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import clone
@@ -11,13 +11,14 @@ from ..._utils._docstrings import fill_doc
 from ..._utils._folds import held_out_rows
 from ..._utils._linalg import some_of, total_weight
 from ..._utils._sample_arguments import check_groups
-from ..._utils._sklearn import InOrder, Interval
+from ..._utils._sklearn import InOrder
 from ...heads._losses import log_proba_of
 from ._base import BaseRouter, is_clear_gain, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
 from ._static import StaticRouter
 
 _MAX_ROWS_TO_CHOOSE = 500
+_N_FOLDS = 5
 
 
 class ShrunkRouter(BaseRouter):
@@ -33,9 +34,10 @@ class ShrunkRouter(BaseRouter):
     which is a gain of more than twice its standard error, and if they do not lower the accuracy. Of
     several strengths for which this holds, the smallest that was tried is taken.
 
-    In an ensemble, gates are tried only if no expert learns from rows, as with zero-shot and frozen
-    heads. The held-out logits of heads that learn come from copies that were fitted on fewer rows,
-    so gates fitted on them can work against a head that is right on new rows.
+    There are five folds. Gates are not tried on fewer than ten rows, nor on fewer than three rows
+    per class. In an ensemble, they are tried only if no expert learns from rows, as with zero-shot
+    and frozen heads. The held-out logits of heads that learn come from copies that were fitted on
+    fewer rows, so gates fitted on them can work against a head that is right on new rows.
 
     Parameters
     ----------
@@ -43,9 +45,6 @@ class ShrunkRouter(BaseRouter):
         Values of ``strength`` of the gated routers.
     prior : float, default=3.0
         Strength of the penalty on the static weights; see :class:`StaticRouter`.
-    n_folds : int, default=5
-        Number of folds. Gates are not tried on fewer than twice as many rows, nor on fewer than
-        three rows per class.
     random_state : int, RandomState instance or None, default=None
         Controls the folds. If there are more than 500 rows, it also draws 500 on which the routers
         are compared.
@@ -86,16 +85,12 @@ class ShrunkRouter(BaseRouter):
     _parameter_constraints: dict = {
         **StaticRouter._parameter_constraints,
         "strengths": [InOrder()],
-        "n_folds": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), *, prior=3.0, n_folds=5, random_state=None
-    ):
+    def __init__(self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), *, prior=3.0, random_state=None):
         self.strengths = strengths
         self.prior = prior
-        self.n_folds = n_folds
         self.random_state = random_state
 
     __metadata_request__fit = {"groups": True}
@@ -146,7 +141,7 @@ class ShrunkRouter(BaseRouter):
         static = StaticRouter(self.prior)
         # With two rows per class, held-out logits come from heads fitted on one row per class.
         # These are too unlike the final heads.
-        if len(targets) < max(2 * self.n_folds, 3 * logits.shape[2]):
+        if len(targets) < max(2 * _N_FOLDS, 3 * logits.shape[2]):
             return static, None
         rows = check_random_state(self.random_state).permutation(len(targets))[:_MAX_ROWS_TO_CHOOSE]
         X, logits, targets = X[rows], logits[rows], targets[rows]
@@ -182,8 +177,8 @@ class ShrunkRouter(BaseRouter):
 
     def _split(self, targets, groups):
         if groups is None:
-            return list(KFold(self.n_folds).split(targets))
-        n_folds = min(self.n_folds, len(np.unique(groups)))
+            return list(KFold(_N_FOLDS).split(targets))
+        n_folds = min(_N_FOLDS, len(np.unique(groups)))
         return list(GroupKFold(n_folds).split(targets, groups=groups)) if n_folds > 1 else []
 
     def _weights(self, X, logits):
