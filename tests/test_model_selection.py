@@ -167,12 +167,12 @@ def test_labels_may_be_variable_width_strings_of_numpy():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([[1, 0], [0, 1], [1, 1], [0, 0]], "multilabel-indicator"),
+        ([[1, 0], [0, 1], [1, 1], [0, 0]], "row 0, where one label for each row is wanted"),
         ([0.5, 1.5, 2.5, 0.5], "continuous"),
-        ([[1, 2], [3, 4], [1, 2], [3, 4]], "multiclass-multioutput"),
+        ([[1, 2], [3, 4], [1, 2], [3, 4]], "row 0, where one label for each row is wanted"),
         (["cat", "dog", "dog", "dog"], r"single member: \['cat'\]"),
         ([1, 1, 2, 2, 2], "inconsistent numbers of samples"),
-        (None, "Expected array-like"),
+        (None, "y is None, and labels are needed"),
         (["a", "", "a", ""], "no label for 2 of 4 rows; the first is row 1, with ''"),
         (["a", None, "a", "b"], "no label for 1 of 4 rows"),
     ],

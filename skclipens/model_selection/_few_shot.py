@@ -4,13 +4,11 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import BaseShuffleSplit
-from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import check_random_state, check_scalar, indexable
 
 from .._utils._folds import codes_of
-from .._utils._labels import refuse_unlabeled
+from .._utils._labels import check_classes, column_of_labels, refuse_unlabeled
 from .._utils._messages import listed
-from .._utils._one_column import without_string_dtype
 from .._utils._sample_arguments import check_groups
 from .._utils._warnings import warn
 
@@ -109,9 +107,12 @@ class FewShotSplit(BaseShuffleSplit):
             If a class has too few members to train on `n_shots` of them and test on others.
         """
         _, y = indexable(X, y)
-        if y is not None:
-            refuse_unlabeled(y)
-        classes, y_index = np.unique(_check_labels(y), return_inverse=True)
+        refuse_unlabeled(y)
+        y = column_of_labels(y, warn=True)
+        if not len(y):
+            raise ValueError("y is empty.")
+        check_classes(y)
+        classes, y_index = np.unique(y, return_inverse=True)
         groups = check_groups(groups, len(y_index))
         groups = np.arange(len(y_index)) if groups is None else codes_of(groups)
         # Rows of one class and one group.
@@ -201,14 +202,3 @@ def _in_turn(place, y_index, parts):
 def _numbered(keys):
     """Return the position of each sorted key among its equals, from 0."""
     return np.arange(len(keys)) - np.searchsorted(keys, keys)
-
-
-def _check_labels(y):
-    y = without_string_dtype(y)
-    kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass"):
-        raise ValueError(f"y must hold one class label per sample, but it is {kind!r}.")
-    y = column_or_1d(y, warn=True)
-    if len(y) == 0:
-        raise ValueError("y is empty.")
-    return y
