@@ -94,9 +94,6 @@ def test_permuted_oracle_is_the_mean_over_permutations(data):
     y, predictions = data
     pairs = [label in row for label in y for row in predictions]
     assert_allclose(permuted_oracle_accuracy_score(y, predictions), np.mean(pairs))
-    errors = (predictions != y[:, None]).mean(axis=0)
-    independent = permuted_oracle_accuracy_score(y, predictions, permute="correct")
-    assert_allclose(independent, 1 - np.prod(errors))
 
 
 def test_permuted_oracle_of_experts_that_are_always_right_is_one():
@@ -121,7 +118,6 @@ def test_permuted_oracle_of_guessers():
     found = [
         oracle_accuracy_score(y, guesses),
         permuted_oracle_accuracy_score(y, guesses),
-        permuted_oracle_accuracy_score(y, guesses, permute="correct"),
     ]
     assert_allclose(found, 1 - 0.9**5, atol=0.02)
     alike = np.repeat(y[:, None], 5, axis=1)
@@ -158,7 +154,6 @@ def test_weights_are_repetitions(data):
 
     check(oracle_accuracy_score, y, predictions)
     check(permuted_oracle_accuracy_score, y, predictions)
-    check(partial(permuted_oracle_accuracy_score, permute="correct"), y, predictions)
     check(disagreement_matrix, predictions)
     correct = (predictions == y[:, None])[rows]
     if correct.any(axis=1).mean() > correct.mean(axis=0).max():
@@ -224,7 +219,6 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[-1]), "sample_weight"),
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[0]), "sample_weight"),
         (lambda: headroom_closed_score([0], [[0]], [0, 1]), "inconsistent numbers of samples"),
-        (lambda: permuted_oracle_accuracy_score([0], [[0]], permute="y"), "permute must be"),
         (lambda: correct_sets([0], [[0, 1]], expert_names=["a"]), "2 distinct names"),
         (lambda: correct_sets([0], [[0, 1]], expert_names={"a", "b"}), "expert_names is a set"),
         (lambda: disagreement_matrix([[0, 1]], expert_names=["a", "a"]), "2 distinct names"),

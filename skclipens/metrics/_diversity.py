@@ -76,25 +76,18 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
 
 
 @fill_doc
-def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sample_weight=None):
+def permuted_oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     """Accuracy that an oracle would have by chance, as the mean over all permutations.
 
     An oracle is right for a row if any expert is, also by chance: if five experts guess
-    independently among ten classes, its accuracy is 1 - 0.9**5 = 0.41. The mean over permutations
-    is computed exactly, without random numbers.
+    independently among ten classes, its accuracy is 1 - 0.9**5 = 0.41. The rows of `predictions`
+    are permuted, but not `y_true`. This is the oracle of experts that make the same predictions,
+    but for other rows: its accuracy is due only to experts predicting several labels for a row. The
+    mean over permutations is computed exactly, without random numbers.
 
     Parameters
     ----------
     %(y_and_predictions)s
-    permute : {"rows", "correct"}, default="rows"
-        What is permuted.
-
-        - ``"rows"``: the rows of `predictions`, but not `y_true`. This is the oracle of experts
-          that make the same predictions, but for other rows. Its accuracy is due only to experts
-          predicting several labels for a row.
-        - ``"correct"``: for each expert separately, for which rows it is right. This is the oracle
-          of experts of the same accuracies whose mistakes are independent of each other:
-          1 - prod(1 - accuracy). If the actual oracle is lower, experts err on the same rows.
     %(weights_of_rows)s
 
     Returns
@@ -105,8 +98,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     Raises
     ------
     ValueError
-        If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
-        `permute` is unknown.
+        If the numbers of rows differ, a label is missing, or only one of the inputs holds strings.
 
     Warns
     -----
@@ -125,14 +117,8 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     1.0
     >>> permuted_oracle_accuracy_score(y_true, predictions)
     1.0
-    >>> permuted_oracle_accuracy_score(y_true, predictions, permute="correct")
-    0.75
     """
-    correct, weight = check_correct(y_true, predictions, sample_weight)
-    if permute not in ("rows", "correct"):
-        raise ValueError(f"permute must be 'rows' or 'correct'; got {permute!r}.")
-    if permute == "correct":
-        return float(1 - np.prod(1 - np.average(correct, axis=0, weights=weight)))
+    _, weight = check_correct(y_true, predictions, sample_weight)
     labels, codes = np.unique(check_truth(y_true), return_inverse=True)
     shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
     predictions = check_predictions(predictions)
