@@ -264,6 +264,12 @@ def test_the_legend_of_a_reliability_diagram_is_above_it(clf, test_set):
     assert display.ax_.get_legend().get_window_extent().y0 >= display.ax_.bbox.y1
 
 
+def test_routing_weights_take_names_from_a_frame():
+    frame = pd.DataFrame({"RN50": [1, 2], "ViT-B-32": [3, 4]})
+    display = RoutingWeightsDisplay.from_predictions([0, 1], frame)
+    assert display.expert_names == ["RN50", "ViT-B-32"]
+
+
 def test_display_labels_name_integer_classes():
     display = RoutingWeightsDisplay.from_predictions(
         [3, 7, 7], [[1, 3], [2, 2], [0, 1]], display_labels=["cat", "dog"], include_values=False
@@ -366,7 +372,7 @@ def test_a_weight_of_a_row_counts_in_the_mean_of_its_class(clf, test_set):
     "weights, options, message",
     [
         ([[1, 1], [1, 1]], {"display_labels": ["a"]}, r"display_labels has 1 entries\. Give 2"),
-        ([[1, 1], [1, 1]], {"expert_names": ["a"]}, r"expert_names has 1 entries\. Give 2"),
+        ([[1, 1], [1, 1]], {"expert_names": ["a"]}, "expert_names must be 2 distinct names"),
         ([[1, 1], [1, 1]], {"display_labels": {1: "a", 0: "b"}}, "display_labels is a dict"),
         ([[1, 1], [1, 1]], {"display_labels": {"a", "b"}}, "display_labels is a set"),
         ([[1, 1], [1, 1]], {"expert_names": {"a", "b"}}, "expert_names is a set.*for each column"),

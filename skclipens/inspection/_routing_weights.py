@@ -8,7 +8,7 @@ from .._utils._linalg import some_of
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._warnings import each_warning_once
-from ..metrics._checks import check_truth
+from ..metrics._checks import check_expert_names, check_truth
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names
 
@@ -149,8 +149,7 @@ class RoutingWeightsDisplay:
             True labels, by which rows are grouped. Predicted labels can be given instead.
         routing_weights : array-like of shape (n, E)
             Weight of each expert for each row. A row of zeros has shares of 0.
-        expert_names : sequence of E str, default=None
-            Names of the experts. None: "expert0" and so on.
+        %(names_of_experts)s
         %(weights_of_rows)s
         display_labels : sequence of n_classes str, default=None
             Names of the sorted labels in `y_true`. None: the labels.
@@ -178,10 +177,16 @@ class RoutingWeightsDisplay:
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y_true, weights)
         labels, means = _mean_shares(y_true, weights, check_weights(sample_weight, len(weights)))
-        labels = _check_names(display_labels, labels, "display_labels", "label in y_true")
-        default = [f"expert{e}" for e in range(weights.shape[1])]
-        names = _check_names(expert_names, default, "expert_names", "column of routing_weights")
-        display = cls(means, labels=labels, expert_names=names)
+        if display_labels is not None:
+            refuse_no_column(display_labels, "display_labels", of="label in y_true")
+            if len(display_labels) != len(labels):
+                raise ValueError(
+                    f"display_labels has {len(display_labels)} entries. Give {len(labels)}, one "
+                    "for each label in y_true, in order."
+                )
+            labels = display_labels
+        names = check_expert_names(routing_weights, expert_names)
+        display = cls(means, labels=list(labels), expert_names=names)
         return display.plot(ax=ax, include_values=include_values, cmap=cmap)
 
     @fill_doc
@@ -255,14 +260,3 @@ def _mean_shares(y_true, weights, sample_weight):
         np.average(shares[one], axis=0, weights=some_of(sample_weight, one)) for one in of_classes
     ]
     return labels, np.stack(means)
-
-
-def _check_names(given, default, name, of):
-    if given is None:
-        return list(default)
-    refuse_no_column(given, name, of=of)
-    if len(given) != len(default):
-        raise ValueError(
-            f"{name} has {len(given)} entries. Give {len(default)}, one for each {of}, in order."
-        )
-    return list(given)

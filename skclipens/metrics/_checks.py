@@ -149,11 +149,11 @@ def check_expert_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
     if names is None:
         names = names_of_columns(predictions) or [f"expert{e}" for e in range(n_experts)]
-    refuse_no_column(names, "expert_names", of="column of predictions")
+    refuse_no_column(names, "expert_names", of="column")
     names = list(names)
     if len(names) != n_experts or len(set(names)) < len(names):
         raise ValueError(
-            f"expert_names must be {n_experts} distinct names, one for each column of predictions; "
+            f"expert_names must be {n_experts} distinct names, one for each column; "
             f"got {', '.join(map(str, names))}."
         )
     return names
