@@ -145,7 +145,10 @@ def row_batches(n_rows, n_columns, most=None, values=_VALUES_AT_ONCE):
 
 
 def one_hot(targets, n_classes, weights=None):
-    """Return sparse rows with the weight of the row, or 1.0, in the column of its class, (n, C)."""
+    """Return sparse rows with the weight of the row, or 1.0, in the column of its class, (n, C).
+
+    They have the dtype of the weights.
+    """
     n = len(targets)
     entries = np.ones(n) if weights is None else weights
     return csr_array((entries, targets, np.arange(n + 1)), shape=(n, n_classes))

@@ -84,8 +84,8 @@ def _checked_with_labels(estimator, X, y, *, reset, **given):
 def check_rows(estimator, X, *, reset=False, dtype=FLOATS, **options):
     """Check a table without labels, which must have the columns that the estimator's ``fit`` saw.
 
-    With `reset`, this is ``fit``, and stores the columns. Options are those of scikit-learn's
-    ``check_array``.
+    With `reset`, this is ``fit``, and stores the columns. Return it as float64 or float32. Options
+    are those of scikit-learn's ``check_array``.
     """
     refuse_unread(X)
     refuse_images(X)
