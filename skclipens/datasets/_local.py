@@ -160,13 +160,13 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         The column of paths. Relative paths start at the folder of the table; "~/" is the user's
         folder. URLs and images (cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64)
         are not changed. None means the first existing column of "path", "filename", "file" and
-        "image", and of these rather one that contains images. In a Parquet file, it and
-        `label_column` may be levels of the index.
+        "image", preferably one that contains images. In a Parquet file, it and `label_column` may
+        be levels of the index.
     label_column : str, default=None
         The column of labels. None means the first existing column of "label", "class" and
         "category". In a CSV file, labels become numbers, or True and False, if all of them are
-        written as Python writes these. Otherwise, as with 007 and 1e5, they are strings; spaces
-        around them are removed.
+        written as Python writes these. Otherwise, as with 007 and 1e5, they are strings, without
+        spaces around them.
     return_X_y : bool, default=False
         If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 

@@ -110,18 +110,17 @@ class AdaptiveBackboneEnsemble(
           whatever this number is, unless there are groups; except CLIP-Adapter and a fine-tuned
           Tip-Adapter;
         - a float: this fraction of the rows is held out (0.1 in [1]_);
-        - a splitter, or splits: cross-fitting in its folds, for all heads. Without groups, a
-          row that is there twice is where the first of its copies is.
+        - a splitter, or splits: cross-fitting in its folds, for all heads. Without groups, copies
+          of a row are in the same part of a fold as the first of them.
 
-        Zero-shot and frozen heads learn nothing from rows and need no folds. Any other head can
-        be judged by rows whose class has other rows to learn from. If at most half of the classes
-        have such rows, as with one row per class, these heads are not judged: they share a weight,
-        which is larger if the others classify the rows badly. Nothing is held out if ``calibrate``
-        is false and the router learns nothing.
+        Zero-shot and frozen heads learn nothing from rows and need no folds. If at most half of the
+        classes have two rows or more, heads that do not start from prompts cannot be judged on
+        held-out rows: they share a weight, which is larger if the others classify the rows badly.
+        Nothing is held out if ``calibrate`` is false and the router learns nothing.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a temperature that is fitted on held-out
-        rows [2]_. If there are also heads that learn, the less the backbones agree, the larger is
-        the temperature of zero-shot logits. This matters if labels are few.
+        rows [2]_. With few labels, the temperature of zero-shot logits is larger if the backbones
+        disagree, unless all heads are zero-shot.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply ``sample_weight``; see
         :func:`sklearn.utils.class_weight.compute_sample_weight`.
@@ -133,9 +132,9 @@ class AdaptiveBackboneEnsemble(
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
     out_of_distribution : {"prompts", "ignore"}, default="prompts"
-        How to classify a row that is less similar to the mean of the training rows than they are,
-        such as a cartoon if photographs were labelled; similarity is the mean cosine of the
-        embeddings. ``"prompts"``: the zero-shot heads get as much weight as all experts together.
+        How to classify a row that is unlike the training rows, such as a cartoon if photographs
+        were labelled: its mean cosine with the mean of the training rows is smaller than theirs.
+        ``"prompts"``: the zero-shot heads get as much weight as all experts together.
         ``"ignore"``: like any other row. ``"prompts"`` has no effect unless there are zero-shot
         heads and heads that learn, at least six rows, calibration, and a router with weights.
     unlabeled : {"error", "ignore", "use"}, default="error"

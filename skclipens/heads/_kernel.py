@@ -77,11 +77,11 @@ class KernelHead(CrossFitTableHead):
         Candidates for the ridge: the variance of the residuals that the kernel does not explain,
         relative to the variance that it explains.
     n_components : int, default=1000
-        If there are more rows, the kernel is approximated by that with a stratified sample of this
-        size, which has a row of each class: the Nyström method [3]_, as in
-        :class:`~sklearn.kernel_approximation.Nystroem`. The head is then fitted on three times as
-        many rows, if there are, and up to 5,000 others are only held out. Time grows with the cube
-        of it, memory with the square. If there are more classes, one row of each is used.
+        With more rows than this, the kernel is approximated by its values at a stratified sample
+        of this size (the Nyström method [3]_, as in
+        :class:`~sklearn.kernel_approximation.Nystroem`), and the head is fitted on up to three
+        times as many rows. Up to 5,000 others are only held out. The sample has at least one row of
+        each class. Time grows with the cube of ``n_components``, memory with its square.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
         Determines which rows are sampled if there are too many.

@@ -55,16 +55,16 @@ def compare_with_baselines(
       that belong to none. The best of them is optimistic, since it is chosen by the test rows.
       A backbone is left out if a head is made for other backbones;
     - ``"prompts alone"``: the logit average of zero-shot heads, if the ensemble has any;
-    - ``"oracle: any backbone is right"``: a row is right if any backbone alone is right;
-      left out if a backbone is;
+    - ``"oracle: any backbone is right"``: a row is right if any backbone alone is right; not if
+      a backbone is left out;
     - those of `baselines`.
 
     Parameters
     ----------
     estimator : AdaptiveBackboneEnsemble, or Pipeline that ends in one
         The ensemble, which is cloned. Steps before it are fitted on the training rows of each
-        split. Each image is embedded once, as embedders learn nothing. Images that a first step
-        cannot read are left out.
+        split, but each image is embedded only once. Images that cannot be read are left out if
+        the embedder has ``on_error="nan"``.
     X : array-like of shape (n, ...)
         The input of `estimator`: embeddings, or images for a pipeline.
     y : array-like of shape (n,)
@@ -89,10 +89,10 @@ def compare_with_baselines(
         A row for each classifier, with the columns ``accuracy`` and ``std``, the mean and standard
         deviation over splits; ``gain``, the accuracy of the ensemble minus this one; and ``low``
         and ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits.
-        It is cautious with folds, where in simulations it contained the true gain in 99 % of cases.
-        Rows of one group, or else copies of a row, are drawn together. All are fractions, not
-        percent. If the steps keep other backbones in each split, a row that only some splits have,
-        and its gain over the ensemble, are of those splits.
+        With folds the interval is too wide: in simulations it contained the true gain in 99 % of
+        cases. Rows of one group, or else copies of a row, are drawn together. All are fractions,
+        not percent. If a step selects other backbones in each split, the row of a backbone is the
+        mean over the splits that have it.
 
     Raises
     ------

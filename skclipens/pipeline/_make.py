@@ -27,13 +27,14 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`; parameters of both, such as ``n_jobs`` and ``verbose``,
-        are passed to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
-        keeps fitted heads. Set the pipeline's own memory by ``set_params(memory=...)``. The default
-        of ``features`` is ``"both"`` with ``head="auto"``, since pooled features need no extra
-        forward pass and the default heads on all blocks use them, and ``"projected"`` otherwise.
-        This also holds if `estimator` is an ensemble or has one as its ``estimator``; if it is
-        fitted, the names of its columns decide. If a search changes ``head``, set ``features``
-        yourself: its default is chosen once, from the head given here.
+        are passed to both. ``cache`` keeps embeddings of images and of prompts on disk, and
+        ``memory`` keeps fitted heads. Set the pipeline's own memory by ``set_params(memory=...)``.
+
+        ``features`` is by default ``"both"`` if the ensemble has ``head="auto"``, whose heads can
+        use pooled features, and ``"projected"`` otherwise. The ensemble can also be `estimator`, or
+        the ``estimator`` in it; if it is fitted, the names of its columns decide. If a search
+        changes ``head``, set ``features`` yourself: its default is chosen once, from the head given
+        here.
 
     Returns
     -------
