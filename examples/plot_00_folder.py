@@ -45,7 +45,8 @@ accuracy = (predicted == truth).mean()
 print(f"accuracy on {len(new)} new pictures: {accuracy:.0%}")
 
 # %%
-# A saved model is small, since it holds the names of backbones, not weights.
+# Save the model, and load it. The file holds the names of the models, not their
+# weights.
 
 import joblib
 

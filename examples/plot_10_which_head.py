@@ -3,8 +3,9 @@
 Compare kinds of heads
 ======================
 
-A head turns the embedding of a backbone into a score per class. This compares
-seven choices of heads on the same table and draws, with the same router.
+A head turns the embedding of a backbone, a CLIP model, into a score per class.
+This compares seven choices of heads on the same table and draws, with the same
+router.
 """
 
 # %%
@@ -42,8 +43,9 @@ print(table.round(1).to_string())
 
 # %%
 # Heads that start from prompts and learn are ahead, since the zoo knows the
-# names of these classes. Tip-Adapter alone is slightly better than the default
-# here. The default also has a linear head, for class names without meaning.
+# names of these classes. Tip-Adapter and kernel heads alone are slightly better
+# than the default here. The default also has a linear head, for class names
+# without meaning.
 
 import matplotlib.pyplot as plt
 

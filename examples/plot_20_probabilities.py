@@ -4,8 +4,9 @@ Calibration and prediction sets
 ===============================
 
 Are predictions with a confidence of 80% right in 80% of all cases? A
-reliability diagram shows it. Where one class is not certain enough, conformal
-prediction gives a set of classes that has the true one as often as you ask for.
+reliability diagram shows it. If no class is certain enough, conformal
+prediction gives a set of classes, which contains the true one as often as you
+ask for.
 """
 
 # %%

@@ -9,8 +9,9 @@ are decided early.
 """
 
 # %%
-# A cascade on a table of embeddings shows what would be saved on images. For
-# comparison, the last line is the ensemble of all five models.
+# :class:`~skclipens.cascade.CascadeEnsemble`, a cascade on a table of
+# embeddings, shows what would be saved on images. The last line is the ensemble
+# of all five models.
 
 from skclipens import (
     AdaptiveBackboneEnsemble,

@@ -14,8 +14,8 @@ in 30 classes.
 # %%
 # Embed once
 # ----------
-# :class:`skclipens.MultiBackboneEmbedder` turns a column of images into one
-# block of columns per backbone. What follows is ordinary work on a table.
+# :class:`skclipens.MultiBackboneEmbedder` turns a column of images into a table
+# with one block of columns per backbone, as the models are called here.
 
 import time
 import warnings
@@ -52,16 +52,17 @@ print(f"{len(X)} pictures, {n_classes} classes, {X.shape[1]} columns")
 # %%
 # Learn from 1, 4 and 16 labelled pictures per class
 # --------------------------------------------------
-# Labels that are strings are the names in the prompts. For each draw of
-# training pictures, all others are the test set. The baselines are
+# Labels that are strings are written into prompts, the texts that the models
+# compare with pictures. For each draw of training pictures, all others are the
+# test set. The baselines are
 #
 # - the best single backbone, with a zero-shot or a linear head. It is chosen on
 #   the test set, which no user can do;
-# - a logistic regression on all columns, which searches C where a class has
-#   enough rows for folds;
+# - a logistic regression on all columns, which searches C if a class has enough
+#   rows for folds;
 # - the average of the calibrated zero-shot logits.
 #
-# The oracle is right where any single backbone is right.
+# The oracle is right if any single backbone is right.
 
 blocks = np.split(X, len(backbones), axis=1)
 zero_shot = np.stack(
