@@ -39,9 +39,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
     backbones : str or list of str, default=("ViT-B-32/openai", "RN50/openai")
         The backbones; see :class:`MultiBackboneEmbedder`.
     estimator : classifier, default=None
-        The classifier of a stage, which is fitted on the embeddings so far. It needs
-        ``predict_proba``; if it has a parameter ``blocks``, this is set to the backbones of the
-        stage. None means an :class:`AdaptiveBackboneEnsemble`.
+        The classifier of a stage, which is fitted on the embeddings of the backbones up to this
+        stage. It needs ``predict_proba``; if it has a parameter ``blocks``, this is set to these
+        backbones. None means an :class:`AdaptiveBackboneEnsemble`.
     cost : "gflops", "seconds" or mapping, default="gflops"
         Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists for the views
         of `embedder`; the seconds that ``fit`` measures on its own images, in batches, with reading

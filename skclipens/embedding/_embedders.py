@@ -95,7 +95,7 @@ class CLIPEmbedder(BaseEmbedder):
 class MultiBackboneEmbedder(BaseEmbedder):
     """Embed images with the image towers of several CLIP models, side by side.
 
-    Each image is read and decoded once, and each view of it is resized once per distinct
+    Each image is read and decoded once, and each view of it is resized once per different
     preprocessing, however many backbones there are. The output has one block of columns per
     backbone, or more depending on `features` and `keep_plain`. It is the input of
     :class:`AdaptiveBackboneEnsemble` or of any other scikit-learn estimator.

@@ -56,9 +56,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
           logits are estimated by maximum likelihood. They are the same for all classes, so few rows
           suffice. A label is marked if it is wrong with a probability above 0.5.
         - ``"confident-learning"``: the threshold of a class is its mean probability for the rows
-          with its label. If m rows have their largest probability, of those above the thresholds,
-          for another class than their label, the m labels with the lowest probabilities are marked
-          [2]_. This marks many correct labels if the classifier is often wrong.
+          with its label. Count the m rows for which another class than their label has the largest
+          probability of those above their thresholds: the m labels with the lowest probabilities
+          are marked [2]_. This marks many correct labels if the classifier is often wrong.
     groups : array-like of shape (n,), default=None
         Rows of a group, such as pictures of one object, are never split between the training and
         the test part of a fold.
