@@ -116,6 +116,18 @@ def test_the_gains_on_a_page_are_those_of_the_tables(page, default_against):
     assert re.search(rf"mean of 11 sets[^|]*\b{n_draws} draws", text)
 
 
+def test_the_gains_on_the_front_page_are_those_of_the_tables(default_against):
+    means, _ = default_against
+    told = " ".join((ROOT / "docs/index.md").read_text("utf-8").split())
+    for other, words in [
+        (SINGLE, "points more accurate than the best single backbone under any head"),
+        ("LogisticRegression, C searched", "points more accurate than a logistic regression"),
+    ]:
+        of_other = means[means.other == other].set_index("shots").loc[["1", "4", "16"]]
+        first, second, third = (f"{100 * gain:.1f}" for gain in of_other.difference)
+        assert f"{first}, {second} and {third} {words}" in told
+
+
 def test_how_often_the_readme_says_that_the_default_is_not_worse(default_against):
     _, of_sets = default_against
     verdicts = of_sets[of_sets.other == SINGLE].verdict.value_counts()

@@ -714,6 +714,13 @@ def test_single_image_must_be_wrapped(image):
     assert len(as_image_list([image])) == 1
 
 
+def test_a_folder_of_pictures_is_no_collection(tmp_path):
+    PHOTO.save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"pass sorted\(Path\(folder\)\.iterdir\(\)\)"):
+        as_image_list(tmp_path)
+    assert as_image_list(sorted(tmp_path.iterdir())) == [tmp_path / "a.png"]
+
+
 def test_single_tensor_must_be_wrapped():
     torch = pytest.importorskip("torch")
     with pytest.raises(ValueError, match=r"\(3, 5, 6\).*wrap it in a list.*X\[:, None\]"):

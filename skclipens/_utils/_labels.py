@@ -180,13 +180,14 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     if labels.dtype.kind == "U":
         return labels == ""
     if labels.dtype.kind in "biuf":  # much faster than one by one
-        missing, is_number = np.isnan(labels), np.ones(len(labels), bool)
+        missing, numbers = np.isnan(labels), labels
+        is_minus = labels == -1
     else:
-        missing = np.array([is_missing(label) for label in labels.tolist()], bool)
-        is_number = np.array([_is_number(label) for label in labels.tolist()], bool)
-    is_minus = np.zeros(len(labels), bool)
-    is_minus[is_number] = labels[is_number] == -1
-    others = labels[is_number & ~is_minus]
+        listed = labels.tolist()
+        missing = np.array([is_missing(label) for label in listed], bool)
+        is_minus = np.array([_is_number(label) and label == -1 for label in listed], bool)
+        numbers = np.array([label for label in listed if _is_number(label)], object)
+    others = numbers[numbers != -1]
     if signs_are_classes and len(others) and (others == 1).all():
         return missing
     return missing | is_minus

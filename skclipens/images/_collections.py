@@ -199,7 +199,8 @@ def _refuse_single(X):
     more = ""
     if is_path and ("*" in os.fspath(X) or os.path.isdir(X)):
         more = (
-            " Of a pattern, pass sorted(Path(folder).glob(pattern)); of a folder, what "
+            " Of a pattern, pass sorted(Path(folder).glob(pattern)). Of a folder of pictures, pass "
+            "sorted(Path(folder).iterdir()); of one folder per class, what "
             "skclipens.datasets.load_folder finds."
         )
     raise ValueError(
