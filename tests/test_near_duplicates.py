@@ -165,6 +165,18 @@ def test_groups_of_copies_and_of_pictures_that_cannot_be_read(versions):
     np.testing.assert_array_equal(group_near_duplicates(X), [0, 1, 2, 0, 3, 4, 0, 5])
 
 
+@pytest.mark.parametrize("places", [[0], [0, 1, 90], range(2 * N)])
+def test_pictures_that_cannot_be_read_change_no_other_group(versions, places):
+    X, known = both(versions, "resized").copy(), np.delete(np.arange(2 * N), places)
+    X[places] = np.nan
+    groups = group_near_duplicates(X)
+    assert all(np.count_nonzero(groups == groups[place]) == 1 for place in places)
+    if len(known):
+        of_known = np.unique(group_near_duplicates(X[known]), return_inverse=True)[1]
+        pairs = {*zip(groups[known].tolist(), of_known.tolist())}
+        assert len(pairs) == len(np.unique(of_known)) == len(np.unique(groups[known]))
+
+
 @pytest.mark.parametrize("n_pictures", [6, 40])
 def test_groups_of_many_copies_with_few_columns(versions, n_pictures):
     X = BlockPCA(16, random_state=0).fit_transform(versions["itself"])[:n_pictures]

@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 from .._utils._copies import groups_of_copies
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from ..backbones._blocks import without_other_columns
-from ..embedding._gaps import gaps_of, without_gaps
+from ..embedding._gaps import gaps_of, readable
 from ._held_out import columns_to_compare, unit_table
 
 
@@ -66,17 +66,19 @@ def group_near_duplicates(X):
     """
     X = without_other_columns(X)  # which may be of texts, or have values where a picture has none
     gaps = gaps_of(X)
-    table = without_gaps(X, gaps) if gaps.any() else X
+    if gaps.size and gaps.all():
+        return np.arange(len(gaps))
+    (table,) = readable([X], gaps)
     rows = unit_table(table, columns_to_compare(table, None))
     # All rows of a single column have the same direction.
     same = groups_of_copies(rows, np.zeros(len(rows), int), fewest=2)
     same = np.arange(len(rows)) if same is None else same
-    same[gaps] = np.flatnonzero(gaps)
-    first = np.flatnonzero((same == np.arange(len(rows))) & ~gaps)
+    first = np.flatnonzero(same == np.arange(len(rows)))
     pairs = np.vstack([np.arange(len(rows)), same])
     if len(first) >= FEWEST_ROWS:
         pairs = np.hstack([pairs, first[_pairs(rows[first])]])
-    links = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=2 * (len(rows),))
+    pairs = np.flatnonzero(~gaps)[pairs]
+    links = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=2 * (len(gaps),))
     return connected_components(links, directed=False)[1].astype(int)
 
 
