@@ -19,7 +19,12 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import (
@@ -39,6 +44,7 @@ from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemb
 from skclipens.cascade._thresholds import choose, sweep
 from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead
+from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit
 
 BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]
@@ -216,6 +222,31 @@ def test_each_stage_has_a_threshold_of_its_own(table, y):
     result = clf.predict_with_cost(table)
     assert_array_equal(result.stages, stages)
     assert_allclose(result.proba, np.stack(p)[stages, np.arange(len(y))], atol=1e-6)
+
+
+@pytest.mark.parametrize("label", [1, 300])
+def test_labels_are_those_that_the_estimator_predicts(label):
+    y = np.where(SPECIES == 1, label, 0).astype("uint8" if label < 256 else int)
+    lenient = FixedThresholdClassifier(LogisticRegression(), threshold=0.2, pos_label=label)
+    clf = CascadeEnsemble(PARTS, estimator=lenient, order="given", thresholds=0.7).fit(IRIS, y)
+    result = clf.predict_with_cost(IRIS)
+    first, last = clf.estimators_
+    expected = np.where(result.stages == 0, first.predict(IRIS[:, :2]), last.predict(IRIS))
+    assert set(result.stages) == {0, 1}
+    assert_array_equal(result.labels, expected)
+    assert (result.labels != clf.classes_[result.proba.argmax(axis=1)]).any()
+    by_rejecting = CascadeEnsemble(
+        PARTS, estimator=OpenSetClassifier(LogisticRegression(), reject_rate=0.3), thresholds=0.7
+    )
+    assert 0 < (by_rejecting.fit(IRIS, y).predict(IRIS) == -1).mean() < 1
+
+
+def test_stages_on_images_may_reject(paths, y):
+    of_stage = OpenSetClassifier(LogisticRegression(), reject_rate=0.5)
+    clf = make(estimator=of_stage, thresholds=0.5).fit(paths[::2], y[::2])
+    assert 0 < (clf.predict(paths[1::2]) == "").mean() < 1
+    with pytest.raises(ValueError, match="OpenSetClassifier cannot take it"):
+        clf.fit(paths, y, sample_weight=np.ones(len(y)))
 
 
 def test_labels_may_be_numbers(paths, y):

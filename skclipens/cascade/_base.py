@@ -94,7 +94,7 @@ class BaseCascade(
         return log_of(self.predict_proba(X))
 
     def predict(self, X):
-        """Classify rows or images.
+        """Classify rows or images, by the stage that decided.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class BaseCascade(
         Returns
         -------
         ndarray of shape (n,)
-            Labels, with the dtype of ``classes_``.
+            Labels that the estimator of this stage predicts.
         """
         return self.predict_with_cost(X).labels
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._labels import check_labels, column_of_labels
+from .._utils._metadata import metadata_for
 from .._utils._one_column import check_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import InOrder, StrOptions, fit_context
@@ -237,8 +238,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         columns = np.array([f"{kind.name}__{i}" for kind in kinds for i in range(kind.width)])
         blocks = find_blocks(blocks, len(columns), columns)
         estimator = make_for_blocks(self.estimator, blocks, seed=0)
+        metadata = metadata_for(estimator, sample_weight=sample_weight, groups=groups)
         if hasattr(estimator, "_check_before_fit"):
-            estimator._check_before_fit(columns, y, sample_weight, groups)
+            estimator._check_before_fit(columns, y, **metadata)
 
     def _measures_cost(self):
         return isinstance(self.cost, str) and self.cost == "seconds"
@@ -285,9 +287,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             Dictionary-like object, with the following attributes.
 
             labels : ndarray of shape (n,)
-                Predicted labels.
+                Labels that the estimator of the stage that decided predicts.
             proba : ndarray of shape (n, C), float64
-                Probabilities of the classes, of the stage that decided.
+                Probabilities of the classes, of this stage.
             stages : ndarray of shape (n,), int
                 The stage that decided; 0 is the first.
             cost : ndarray of shape (n,), float64

@@ -13,6 +13,7 @@ from .._utils._folds import few_shot_folds, held_out_rows
 from .._utils._labels import check_at_least_two, few_rows_per_class
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
+from .._utils._probabilities import labels_and_proba
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._rows import rows_given
@@ -274,9 +275,9 @@ class CascadeEnsemble(BaseCascade):
             Dictionary-like object, with the following attributes.
 
             labels : ndarray of shape (n,)
-                Predicted labels.
+                Labels that the estimator of the stage that decided predicts.
             proba : ndarray of shape (n, C), float64
-                Probabilities of the classes, of the stage that decided.
+                Probabilities of the classes, of this stage.
             stages : ndarray of shape (n,), int
                 The stage that decided; 0 is the first.
             cost : ndarray of shape (n,), float64
@@ -293,17 +294,20 @@ class CascadeEnsemble(BaseCascade):
         undecided, n = np.arange(len(rows)), len(rows)
         table = np.empty((n, 0), np.float32)
         proba, stages = np.empty((n, len(self.classes_))), np.empty(n, int)
+        labels, decided = [], []
         for stage, threshold in enumerate([*self.thresholds_, 0]):
             table = np.hstack([table, columns_of_stage(stage, rows.start + undecided)])
-            found = self.estimators_[stage].predict_proba(table)
+            of_stage, found = labels_and_proba(self.estimators_[stage], table)
             _refuse_nan(found, rows.start + undecided, f"stage {stage}")
             done = found.max(axis=1) >= threshold
             proba[undecided[done]], stages[undecided[done]] = found[done], stage
+            labels.append(of_stage[done])
+            decided.append(undecided[done])
             undecided, table = undecided[~done], table[~done]
             if not len(undecided):
                 break
         return Bunch(
-            labels=self.classes_[proba.argmax(axis=1)],
+            labels=np.concatenate(labels)[np.argsort(np.concatenate(decided))],
             proba=proba,
             stages=stages,
             cost=np.cumsum(self.block_costs_)[stages],
@@ -321,9 +325,9 @@ def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
     of_train = y[train], rows_of(metadata, train)
     with without_doubts("mean weight"):  # the fits on all rows warn of it
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
-    proba = estimator.predict_proba(X[test])
+    labels, proba = labels_and_proba(estimator, X[test])
     _refuse_nan(proba, test, "a stage that is judged by held-out rows")
-    return np.stack([proba.max(axis=1), estimator.classes_[proba.argmax(axis=1)] == y[test]])
+    return np.stack([proba.max(axis=1), labels == y[test]])
 
 
 def _refuse_nan(proba, rows, where):
