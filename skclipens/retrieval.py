@@ -351,10 +351,16 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
                 itself = np.arange(cosines.shape[1])
                 cosines[:, itself, part.start + itself] = -np.inf
             fused = _FUSIONS[self.fusion](cosines)
-            order = np.argsort(-fused, axis=1, kind="stable")[:, :n_found]
+            order = np.stack([_largest(one, n_found) for one in fused])
             scores.append(np.take_along_axis(fused, order, axis=1))
             places.append(order)
         return np.concatenate(scores), self.rows_[np.concatenate(places)]
+
+
+def _largest(scores, n):
+    """Return the positions of the n largest scores, the largest first, and equal ones in order."""
+    some = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
+    return some[np.argsort(-scores[some], kind="stable")[:n]]
 
 
 def _reciprocal_ranks(cosines):

@@ -1,5 +1,6 @@
 """Tests of texts in the columns of images, and of images found by words."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,25 @@ def test_batches_of_queries_change_nothing(noise, monkeypatch):
     monkeypatch.setattr("skclipens.retrieval._AT_ONCE", 5 * len(noise))
     for found, one in zip(retriever.kneighbors(), expected, strict=True):
         np.testing.assert_allclose(found, one, atol=1e-6)
+
+
+def test_equal_scores_keep_the_order_of_images(noise):
+    twice = pd.concat([noise, noise, noise])
+    _, rows = ImageRetriever().fit(twice).kneighbors(noise, n_neighbors=2)
+    np.testing.assert_array_equal(rows, np.arange(len(noise))[:, None] + [0, len(noise)])
+
+
+def test_memory_does_not_grow_with_the_queries(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((2000, 8)).astype(np.float32)
+    retriever = ImageRetriever().fit(X)
+    monkeypatch.setattr("skclipens.retrieval._AT_ONCE", 2**17)
+    tracemalloc.start()
+    try:
+        retriever.kneighbors(X, n_neighbors=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(X) ** 2  # all positions of all queries take eight times as much
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])
