@@ -302,7 +302,7 @@ def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels,
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (np.arange(60)[:, None] // 2, r"groups has shape \(60, 1\), but y has \(60,\)"),
+        (np.arange(120).reshape(60, 2), r"groups has shape \(60, 2\), but y has \(60,\)"),
         ([None, *range(59)], "groups has no group for row 0"),
         ("patient", "groups is a str"),
     ],

@@ -12,6 +12,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.exceptions import DataConversionWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -441,6 +442,22 @@ def test_more_folds_than_groups_are_as_many_as_groups(iris):
 def test_one_group_for_each_row_or_a_clear_error(iris):
     with pytest.raises(ValueError, match=r"groups has shape \(3,\), but y has \(60,\)"):
         make().fit(*iris, groups=[1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", [np.array, lambda groups: groups.tolist(), pd.DataFrame])
+def test_groups_may_be_a_table_of_one_column(iris, kind):
+    X, y = iris
+    groups = np.array([f"film {i // 2}" for i in range(len(y))])
+    with pytest.warns(DataConversionWarning, match=r"groups has shape \(60, 1\)"):
+        clf = make().fit(X, y, groups=kind(groups[:, None]))
+    expected = make().fit(X, y, groups=groups)
+    assert_array_equal(clf.predict_proba(X), expected.predict_proba(X))
+    unknown = np.where(np.arange(len(y)) == 3, None, groups.astype(object))
+    with (
+        pytest.warns(DataConversionWarning),
+        pytest.raises(ValueError, match=r"groups has no group for row 3, but (None|nan)"),
+    ):
+        make().fit(X, y, groups=kind(unknown[:, None]))
 
 
 @pytest.mark.parametrize("kind", [list, lambda y: np.array(y, object), pd.Series])

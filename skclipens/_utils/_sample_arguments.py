@@ -5,6 +5,7 @@ import re
 from numbers import Real
 
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
 
 from ._missing import is_missing, without_mask
 from ._one_column import refuse_no_column
@@ -99,6 +100,12 @@ def check_groups(groups, n_rows):
     # In a list with strings, numpy would convert NaN to the string 'nan'.
     given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
     groups = np.asarray(groups)
+    if groups.shape == (n_rows, 1):  # as scikit-learn does with labels
+        warn(
+            f"groups has shape {groups.shape}. Pass one column, groups[:, 0].",
+            DataConversionWarning,
+        )
+        groups, given = groups[:, 0], np.asarray(given)[:, 0]
     if groups.shape != (n_rows,):
         raise ValueError(f"groups has shape {groups.shape}, but y has {(n_rows,)}.")
     if groups.dtype.kind not in "biu":
