@@ -1,5 +1,6 @@
 """Doubtful labels, pictures to label next, and pictures of none of the classes."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -449,6 +450,21 @@ def test_many_rows_are_drawn_from(emoji):
     )
     assert_array_equal(first, again)
     assert set(first) != set(other)
+
+
+def test_memory_does_not_grow_with_labels(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30_200, 2)), rng.integers(0, 2, 30_200)
+    y[:200] = -1
+    chosen = suggest(GaussianNB(), X, y, 3)
+    monkeypatch.setattr("skclipens.labels._held_out._AT_ONCE", 10)
+    tracemalloc.start()
+    try:
+        assert_array_equal(suggest(GaussianNB(), X, y, 3), chosen)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * 30_000 * 8 / 2
 
 
 @settings(max_examples=20)

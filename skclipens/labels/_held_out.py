@@ -12,7 +12,7 @@ from .._utils._copies import numbers_of
 from .._utils._folds import few_shot_folds
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
-from .._utils._linalg import take_columns, unit_rows
+from .._utils._linalg import parts_of, take_columns, unit_rows
 from .._utils._metadata import rows_of, taken_of
 from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order
@@ -22,6 +22,8 @@ from .._utils._warnings import silent
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..heads._classifier import LogitClassifierMixin, centre_logits, scores_of
+
+_AT_ONCE = 1024  # rows whose similarities to all others are in memory
 
 
 def refuse_frozen(estimator):
@@ -184,6 +186,31 @@ def _refuse_no_numbers(X, estimator):
 def unit_table(X, columns):
     """Return some columns of a table of numbers, each row scaled to unit length."""
     return unit_rows(take_columns(_as_array(X), columns))
+
+
+def nearest_cosines(rows, others, groups=None):
+    """Return the cosine of each row with the nearest other row outside of its own group.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+        Of unit length, as :func:`unit_table` returns them.
+    others : ndarray of shape (n_others, d)
+    groups : ndarray of shape (n,), default=None
+        Groups of the rows, which are then also the others.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        -1 if all others are of the same group.
+    """
+    nearest = np.empty(len(rows), rows.dtype)
+    for part in parts_of(len(rows), _AT_ONCE):
+        cosines = rows[part] @ others.T
+        if groups is not None:
+            cosines[groups[part, None] == groups] = -1
+        nearest[part] = cosines.max(axis=1)
+    return nearest
 
 
 def _as_array(X):

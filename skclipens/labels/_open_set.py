@@ -13,7 +13,6 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
 from .._utils._known_labels import check_is_no_class, warn_of_unknown_labels, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
-from .._utils._linalg import parts_of
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
@@ -33,6 +32,7 @@ from ._held_out import (
     columns_to_compare,
     held_out_logits,
     logits_of,
+    nearest_cosines,
     refuse_frozen,
     unit_table,
 )
@@ -40,7 +40,6 @@ from ._held_out import (
 # Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
 _WEIGHT_OF_NEAREST = 0.5
-_AT_ONCE = 1024  # rows whose similarities to all others are in memory
 
 
 def _estimator_has(name):
@@ -220,7 +219,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         """Standardise both kinds of evidence, and set the threshold, by held-out rows."""
         groups = groups_of_copies(self.rows_, y) if groups is None else groups
         groups = np.arange(len(y)) if groups is None else groups
-        nearest = self._nearest(self.rows_, groups)
+        nearest = nearest_cosines(self.rows_, self.rows_, groups)
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
         self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
@@ -341,7 +340,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
-        nearest = self._nearest(unit_table(table, self._compared))
+        nearest = nearest_cosines(unit_table(table, self._compared), self.rows_)
         return self._familiarity(np.stack([largest, nearest], axis=1))
 
     def _reject_label(self):
@@ -356,13 +355,3 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     def _familiarity(self, evidence):
         return ((evidence - self.location_) / self.scale_) @ np.array([1, _WEIGHT_OF_NEAREST])
-
-    def _nearest(self, rows, own=None):
-        """Return the cosine of each row with the nearest labelled row outside of its own group."""
-        nearest = np.empty(len(rows), rows.dtype)
-        for part in parts_of(len(rows), _AT_ONCE):
-            cosines = rows[part] @ self.rows_.T
-            if own is not None:
-                cosines[own[part, None] == own] = -1
-            nearest[part] = cosines.max(axis=1)
-        return nearest

@@ -11,7 +11,7 @@ from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import without_gaps
 from ..embedding._once import embedded_once
-from ._held_out import checked_labels, columns_to_compare, unit_table
+from ._held_out import checked_labels, columns_to_compare, nearest_cosines, unit_table
 
 # How fast the similarity of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # from 5, 10 and 20 on validation sets, like the margin as weight: see docs/results/labels.md.
@@ -127,7 +127,7 @@ def _herd(rows, labeled, weights, n):
     likeness = np.exp(_SHARPNESS * (rows @ rows.T - 1))
     covered = np.zeros(len(rows), likeness.dtype)
     if len(labeled):
-        covered = np.exp(_SHARPNESS * ((rows @ labeled.T).max(axis=1) - 1))
+        covered = np.exp(_SHARPNESS * (nearest_cosines(rows, labeled) - 1))
     weights, chosen = weights.astype(likeness.dtype), []
     for _ in range(n):
         gains = weights @ np.maximum(likeness - covered[:, None], 0)
