@@ -551,6 +551,11 @@ def test_tables_that_do_not_name_pictures(folder, table, error, says):
         load_table(write(pd.DataFrame(table), folder / "t.csv"))
 
 
+def test_a_table_in_memory_is_no_file():
+    with pytest.raises(TypeError, match="path is a DataFrame, and names a file"):
+        load_table(pd.DataFrame({"path": ["a.png"], "label": ["cat"]}))
+
+
 def test_files_that_are_no_tables(folder, monkeypatch):
     with pytest.raises(ValueError, match=r"must end in \.csv or \.parquet"):
         load_table(folder / "table.xlsx")

@@ -225,6 +225,11 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     >>> print(pictures.target_names[pictures.target[0]])
     smiling face
     """
+    if hasattr(path, "columns"):
+        raise TypeError(
+            f"path is a {type(path).__name__}, and names a file. fit takes columns of a table as "
+            "they are: clf.fit(table['path'], table['label'])."
+        )
     table_path = Path(path).expanduser().absolute()
     table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *_LABEL_COLUMNS])
     label_column = usual_column(table, label_column, _LABEL_COLUMNS, "label_column")
