@@ -675,6 +675,15 @@ def test_members_of_a_shard_in_another_order(name):
     assert "X and y have the same files in another order" in text
 
 
+def test_full_and_relative_paths_at_several_depths():
+    places = [f"{label}/{sub}1.png" for label in ("cat", "dog") for sub in ("", "0/", "a/0/0/")]
+    X = pd.DataFrame(np.eye(6), [f"photos/{place}" for place in places])
+    y = pd.Series(0, [f"/data/photos/{place}" for place in places])
+    assert not said(lambda: warn_of_other_order(X, y=y))
+    (text,) = said(lambda: warn_of_other_order(X, y=y[::-1]))
+    assert "X and y have the same files in another order" in text
+
+
 def test_shards_whose_members_have_the_same_names():
     names = [f"tar://{i}.png::/data/s-{shard}.tar" for shard in (0, 1) for i in range(4)]
     X, y = pd.DataFrame(np.eye(8), names), pd.Series(0, [f"s-{i // 4}/{i % 4}" for i in range(8)])

@@ -233,8 +233,8 @@ def same_files(names, others):
     Returns
     -------
     tuple of two lists, or None
-        As few last parts of each path as make all differ. None if the two lists then do not have
-        the same items.
+        What follows the folder that all paths of a list are in, or as few last parts of each path
+        as make all differ. None if the two lists then do not have the same items.
     """
     if not all(isinstance(name, str) for name in (*names, *others)):
         return None
@@ -246,6 +246,13 @@ def same_files(names, others):
 
 def _last_parts(names, others):
     lists = [[re.split(r"[/\\]", name) for name in some] for some in (names, others)]
+    # Full and relative paths differ by their start, but last parts of some may be too few.
+    starts = [
+        next((n for n, parts in enumerate(zip(*some)) if len(set(parts)) > 1), 0) for some in lists
+    ]
+    below = tuple([tuple(parts[n:]) for parts in some] for n, some in zip(starts, lists))
+    if len(set(below[0])) == len(names) and set(below[0]) == set(below[1]):
+        return below
     for n_parts in range(1, 1 + min(max(map(len, some), default=0) for some in lists)):
         ends = tuple([tuple(parts[-n_parts:]) for parts in some] for some in lists)
         if all(len(set(some)) == len(some) for some in ends):
