@@ -30,7 +30,7 @@ from PIL import Image, ImageFile
 from benchmarks.faults._kills import keys_of
 from benchmarks.faults._kills import rows_of as of_width
 from benchmarks.faults._places import as_nobody, fill, small_disk
-from skclipens import EmbeddingStoreError, ImageError, MultiBackboneEmbedder, zoo
+from skclipens import CLIPEmbedder, EmbeddingStoreError, ImageError, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.embedding import (
@@ -335,7 +335,20 @@ def test_where_the_store_is(tmp_path, monkeypatch):
     assert EmbeddingStore("here").path == tmp_path / "here"
 
 
-@pytest.mark.parametrize("max_bytes", [0, 2**20 - 1, 2.0**30, None])
+@pytest.mark.parametrize("decode", ["exact", "auto"])
+def test_keys_of_what_an_embedder_stores(tmp_path, decode):
+    path, store = load_emoji().filenames[0], EmbeddingStore(tmp_path)
+    CLIPEmbedder("zoo/ViT-8", decode=decode, precision="fp32", cache=store).transform([path])
+    own, (stored,) = model_key(Backbone("zoo/ViT-8"), "fp32"), store.info()["models"]
+    assert stored.startswith(own) and (stored == own) == (decode == "exact")
+    assert store.get_many([image_key(path)], stored)[0].all()
+
+
+def test_the_limit_may_be_written_as_a_float(tmp_path):
+    assert EmbeddingStore(tmp_path, max_bytes=50e9).info()["max_bytes"] == 50 * 10**9
+
+
+@pytest.mark.parametrize("max_bytes", [0, 2**20 - 1, np.inf, np.nan, "1e9", None])
 def test_the_limit_is_checked(tmp_path, max_bytes):
     with pytest.raises(ValueError, match="max_bytes"):
         EmbeddingStore(tmp_path, max_bytes=max_bytes)

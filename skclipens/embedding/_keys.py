@@ -254,6 +254,10 @@ def _read_key(stamp):
 def model_key(backbone, precision, store=None):
     """Return the key of a model and its settings, for an :class:`~skclipens.EmbeddingStore`.
 
+    It is the key of projected features of an image alone, decoded exactly. An embedder adds its
+    ``decode="auto"``, pooled features and views to it: ``EmbeddingStore.info()["models"]`` has the
+    keys of what is stored.
+
     The key depends on the content of weights in a file or directory, so that a copy has the same
     key; on the tag of pretrained weights; and on the commit of a repository on the hub.
 

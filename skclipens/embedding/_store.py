@@ -10,7 +10,7 @@ import sqlite3
 import time
 from contextlib import closing, contextmanager
 from itertools import islice
-from numbers import Integral
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ class EmbeddingStore:
         ``~/.cache/skclipens``, or in the folder given by the environment variable
         ``SKCLIPENS_CACHE``. It must be on a disk of this machine, because SQLite cannot share a
         file between machines.
-    max_bytes : int, default=10 * 2**30
+    max_bytes : int or float, default=10 * 2**30
         Size in bytes above which the rows that were written first are deleted; at least 2**20.
         The file may exceed it by one batch of rows, and SQLite keeps a log of up to 16 MB beside.
 
@@ -121,8 +121,10 @@ class EmbeddingStore:
                 f"{path!r} names no folder for a store. Name one, or give True, which is no text, "
                 "for the default one."
             )
-        if not isinstance(max_bytes, Integral) or max_bytes < _SMALLEST_LIMIT:
-            raise ValueError(f"max_bytes is at least {_SMALLEST_LIMIT} (1 MiB); got {max_bytes!r}.")
+        if not isinstance(max_bytes, Real) or not _SMALLEST_LIMIT <= max_bytes < np.inf:
+            raise ValueError(
+                f"max_bytes is a number of at least {_SMALLEST_LIMIT} (1 MiB); got {max_bytes!r}."
+            )
         folder = default_path() if path is None or path is True else path
         if is_url(os.fspath(folder)):
             raise ValueError(
@@ -144,7 +146,8 @@ class EmbeddingStore:
         keys : sequence of n bytes
             Keys of images, see :func:`~skclipens.embedding.image_key`; a key may be repeated.
         model_key : str
-            Key of the model, see :func:`~skclipens.embedding.model_key`.
+            Key of the model, as in ``info()["models"]``; see
+            :func:`~skclipens.embedding.model_key`.
 
         Returns
         -------
