@@ -111,8 +111,8 @@ class BackboneSelector(
 
     Notes
     -----
-    The scores are on the rows by which blocks were selected, so the best one is optimistic. If each
-    backbone has one block, a cascade can use the selected ones in their order:
+    The scores are on the rows by which blocks were selected, so the best one is optimistic. If all
+    blocks are of projected features, a cascade can use the selected ones in their order:
     ``CascadeClassifier(selected_blocks_, order="given")``.
     With B blocks the path takes up to B (B + 1) / 2 cross-validations.
 
