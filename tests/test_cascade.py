@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
@@ -203,6 +204,27 @@ def test_on_images_is_the_same_as_on_their_embeddings(paths, y, table):
     assert_allclose(found.proba, expected.proba, atol=1e-4)
     assert_array_equal(clf.predict(paths), found.labels)
     assert_array_equal(clf.predict_proba(paths), found.proba)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        OpenSetClassifier,
+        lambda inside: CalibratedClassifierCV(inside, cv=2),
+        lambda inside: OpenSetClassifier(GridSearchCV(inside, {"router": ["static"]}, cv=2)),
+    ],
+)
+def test_an_ensemble_inside_another_classifier_has_the_blocks_of_its_stage(wrap, table, y):
+    inside = AdaptiveBackboneEnsemble(head="zero-shot", router="static", blocks="not used")
+    clf = CascadeEnsemble(BACKBONES, estimator=wrap(inside), cost="gflops", thresholds=0.5)
+    assert not [text for text in said(clf.fit, table, y) if "no names of columns" in text]
+    for stage, fitted in enumerate(clf.estimators_, start=1):
+        blocks = [v for k, v in fitted.get_params().items() if k.endswith("estimator__blocks")]
+        assert blocks == [CHEAPEST_FIRST[:stage]] * len(blocks) and blocks
+    assert inside.blocks == "not used"
+    selector = BackboneSelector(BACKBONES, estimator=wrap(inside), max_blocks=1, cv=2)
+    plain = BackboneSelector(BACKBONES, estimator=inside, max_blocks=1, cv=2)
+    assert selector.fit(table, y).selected_blocks_ == plain.fit(table, y).selected_blocks_
 
 
 def test_each_stage_has_a_threshold_of_its_own(table, y):

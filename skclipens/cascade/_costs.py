@@ -4,6 +4,7 @@ import reprlib
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from .._mistakes._columns import warn_of_unnamed_columns
 from .._utils._linalg import side_by_side
@@ -133,8 +134,8 @@ def make_for_blocks(estimator, blocks, seed):
     Parameters
     ----------
     estimator : classifier or None
-        It is cloned. If it has a parameter ``blocks``, this is set. None means an
-        :class:`AdaptiveBackboneEnsemble`.
+        It is cloned. If it, or the estimator that it wraps, has a parameter ``blocks``, this is
+        set. None means an :class:`AdaptiveBackboneEnsemble`.
     blocks : list of Block
     seed : int
         Random state of the default estimator.
@@ -152,18 +153,29 @@ def make_for_blocks(estimator, blocks, seed):
     estimator = (
         AdaptiveBackboneEnsemble(random_state=seed) if estimator is None else clone(estimator)
     )
-    if isinstance(estimator, AdaptiveBackboneEnsemble):
-        _refuse_unfit_head(estimator, blocks)
-        _refuse_columns(estimator, blocks)
-    if "blocks" not in estimator.get_params(deep=False):
+    reader = _reader_of_blocks(estimator)
+    if reader is None:
         return estimator
+    if isinstance(reader, AdaptiveBackboneEnsemble):
+        _refuse_unfit_head(reader, blocks)
+        _refuse_columns(reader, blocks)
     names = [block.name for block in blocks]
     parts = side_by_side([len(block.columns) for block in blocks])
-    if isinstance(estimator, KernelHead):
+    are_kinds = names == cost_names(blocks) and None not in [block.kind for block in blocks]
+    if isinstance(reader, KernelHead):
         names = [block.backbone if block.has_text else None for block in blocks]
-    elif names == cost_names(blocks) and None not in [block.kind for block in blocks]:
-        return estimator.set_params(blocks=names)
-    return estimator.set_params(blocks=list(zip(names, parts)))
+        are_kinds = False
+    reader.set_params(blocks=names if are_kinds else list(zip(names, parts)))
+    return estimator
+
+
+def _reader_of_blocks(estimator):
+    """Return what has a parameter ``blocks``: an estimator, or one that it wraps; or None."""
+    while hasattr(estimator, "get_params") and not isinstance(estimator, FrozenEstimator):
+        if "blocks" in estimator.get_params(deep=False):
+            return estimator
+        estimator = getattr(estimator, "estimator", None)  # as of CalibratedClassifierCV
+    return None
 
 
 def _refuse_unfit_head(ensemble, blocks):

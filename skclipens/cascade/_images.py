@@ -41,8 +41,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         The backbones; see :class:`MultiBackboneEmbedder`.
     estimator : classifier, default=None
         The classifier of a stage, which is fitted on the embeddings of the backbones up to this
-        stage. It needs ``predict_proba``; if it has a parameter ``blocks``, this is set to these
-        backbones. None means an :class:`AdaptiveBackboneEnsemble`.
+        stage. It needs ``predict_proba``; if it, or the classifier that it wraps, such as that of
+        an :class:`~skclipens.labels.OpenSetClassifier`, has a parameter ``blocks``, this is set to
+        these backbones. None means an :class:`AdaptiveBackboneEnsemble`.
     cost : "gflops", "seconds" or mapping, default="gflops"
         Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists for the views
         of `embedder`; the seconds that ``fit`` measures on its own images, in batches, with reading

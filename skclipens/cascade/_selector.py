@@ -65,8 +65,9 @@ class BackboneSelector(
         is a DataFrame, blocks are found by column names ``BACKBONE__i``; otherwise all columns form
         one block.
     estimator : classifier, default=None
-        The classifier that is scored on a set of blocks. If it has a parameter ``blocks``, this is
-        set to this set. None means an :class:`~skclipens.AdaptiveBackboneEnsemble`.
+        The classifier that is scored on a set of blocks. If it, or the classifier that it wraps,
+        has a parameter ``blocks``, this is set to this set. None means an
+        :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
         Cost of a block. None: 1 each. ``"gflops"``: the GFLOPs of its backbone, if
         :func:`~skclipens.list_backbones` lists it. Or a mapping (a dict, a Series) from names of

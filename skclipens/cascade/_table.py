@@ -48,8 +48,9 @@ class CascadeEnsemble(BaseCascade):
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`.
     estimator : classifier, default=None
-        The classifier of a stage. It needs ``predict_proba``; if it has a parameter ``blocks``,
-        this is set to those of the stage. None: an :class:`~skclipens.AdaptiveBackboneEnsemble`.
+        The classifier of a stage. It needs ``predict_proba``; if it, or the classifier that it
+        wraps, has a parameter ``blocks``, this is set to those of the stage. None: an
+        :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
         Cost of a block. None: 1 each. ``"gflops"``: the GFLOPs of its backbone, if
         :func:`~skclipens.list_backbones` lists it. Or a mapping (a dict, a Series) from names of
