@@ -7,16 +7,18 @@ from ._messages import listed
 from ._warnings import warn
 
 
-def warn_of_unknown_labels(classes, y, advice=CHECK_SPELLING):
-    """Warn of true labels that a classifier does not know: they can only count as wrong."""
+def warn_of_unknown_labels(classifier, y):
+    """Warn of true labels that a fitted classifier does not know: they can only count as wrong."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] > 1:  # of several outputs
         return
     labels = labels.ravel()
-    known = set(classes)
+    known, rejected = set(known_labels(classifier)), label_of_rejected(classifier)
     unknown = [row for row, label in enumerate(labels.tolist()) if label not in known]
     if unknown:
-        named = listed(labels[unknown].tolist())
+        named, advice = listed(labels[unknown].tolist()), CHECK_SPELLING
+        if rejected is not None:
+            advice = f"Rows of none of the classes are called {rejected!r}."
         warn(
             f"{len(unknown)} of {len(labels)} rows of y, the first is row {unknown[0]}, have "
             f"labels that fit has not seen: {named}. They can only count as wrong. {advice}"
@@ -38,9 +40,9 @@ def check_is_no_class(label, classes, name, says):
 
 def known_labels(classifier):
     """Return the labels that rows to score may have: the classes, and that of rejected rows."""
-    if hasattr(classifier, "_known_labels"):
-        return classifier._known_labels()
-    return np.hstack(getattr(classifier, "classes_", [()]))  # a list if there are several outputs
+    classes = np.hstack(getattr(classifier, "classes_", [()]))  # a list for several outputs
+    rejected = label_of_rejected(classifier) if len(classes) else None
+    return classes if rejected is None else [*classes.tolist(), rejected]
 
 
 def check_true_labels(classifier, y):

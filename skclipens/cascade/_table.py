@@ -290,6 +290,9 @@ class CascadeEnsemble(BaseCascade):
         X = check_rows_as_in_fit(self, X)
         return self._run(range(len(X)), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
+    def _last_stage(self):
+        return self.estimators_[-1]
+
     def _run(self, rows, columns_of_stage):
         """Predict a range of rows; a function returns the columns of a stage for some rows."""
         undecided, n = np.arange(len(rows)), len(rows)

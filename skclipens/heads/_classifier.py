@@ -121,7 +121,7 @@ class LabeledScoreMixin(ClassifierMixin):
         check_true_labels(self, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
-        self._warn_of_unknown_labels(y)
+        warn_of_unknown_labels(self, y)
         classifier, X, y, sample_weight = self._to_score(X, column_of_labels(y), sample_weight)
         weights = check_weights(sample_weight, len(y))
         predicted = classifier.predict(X)
@@ -132,9 +132,6 @@ class LabeledScoreMixin(ClassifierMixin):
     def _to_score(self, X, y, sample_weight):
         """Return the classifier to score, and its rows: one of images may embed them once."""
         return self, X, y, sample_weight
-
-    def _warn_of_unknown_labels(self, y):
-        warn_of_unknown_labels(self.classes_, y)
 
 
 def _refuse_other_kind(classes, y):

@@ -5,7 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._known_labels import known_labels, warn_of_unknown_labels
+from .._utils._known_labels import warn_of_unknown_labels
 from .._utils._labels import refuse_unlabeled
 from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._gaps import table_of
@@ -65,7 +65,7 @@ def split_classifier(
     check_is_fitted(classifier)
     warn_of_other_order(X, y=y, sample_weight=sample_weight)
     if known_only:
-        warn_of_unknown_labels(known_labels(classifier), y)
+        warn_of_unknown_labels(classifier, y)
     # Each of the pipeline's own methods would embed the images again.
     for transformers in before:
         X = table_of(transformers, X)

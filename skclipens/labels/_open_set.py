@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
-from .._utils._known_labels import check_is_no_class, warn_of_unknown_labels, with_label
+from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._versions import VersionsMixin
@@ -309,15 +309,6 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         of_table = copy(self)
         of_table.embedder_ = None
         return of_table, *readable([table, y, sample_weight], gaps)
-
-    def _known_labels(self):
-        check_is_fitted(self)
-        return [*self.classes_.tolist(), self._label_of_rejected()]
-
-    def _warn_of_unknown_labels(self, y):
-        label = self._label_of_rejected()
-        advice = f"Rows of none of the classes are called {label!r}." if self.reject_rate else ""
-        warn_of_unknown_labels(self._known_labels(), y, advice)
 
     def _answer(self, method, X, of_table):
         """Return what a function gives for the table of X; no label, or NaN, for its gaps."""
