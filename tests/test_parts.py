@@ -31,6 +31,7 @@ from sklearn.svm import LinearSVC
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
+    CascadeClassifier,
     CascadeEnsemble,
     ImageError,
     KernelHead,
@@ -303,6 +304,11 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     pipe = make_pipeline(MultiBackboneEmbedder(BACKBONES), nameless)
     with pytest.raises(ValueError, match=r"pass what reads them, classifier\[-1\]"):
         predict_embeddings(pipe, folder)
+    of_images = CascadeClassifier(BACKBONES, thresholds=0.5)
+    emoji = load_emoji()
+    of_images.fit(emoji.filenames[:60:3], emoji.target_names[emoji.target[:60:3]])
+    with pytest.raises(ValueError, match="a CascadeEnsemble in place of a CascadeClassifier, on"):
+        predict_embeddings(of_images, folder)
 
 
 @pytest.mark.parametrize("cls", [AdaptiveBackboneEnsemble, CascadeEnsemble])

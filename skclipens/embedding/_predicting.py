@@ -116,10 +116,15 @@ def _refuse_other_number(classifier, table):
     """Raise ValueError if a classifier fitted without names had another number of columns."""
     n_features = getattr(classifier, "n_features_in_", len(table.columns))
     if n_features != len(table.columns):
+        how = "Fit it on a frame, as read_embeddings gives: its columns are then found by name."
+        if n_features == 1:
+            how = (
+                "If it embeds images, fit what reads their embeddings, such as a CascadeEnsemble "
+                "in place of a CascadeClassifier, on read_embeddings(folder)."
+            )
         raise ValueError(
             f"{table.name!r} has {len(table.columns)} columns, and classifier was fitted on "
-            f"{n_features} without names. Fit it on a frame, as read_embeddings gives: its columns "
-            "are then found by their names."
+            f"{n_features} without names. {how}"
         )
 
 
