@@ -102,7 +102,7 @@ def check_groups(groups, n_rows):
     groups = np.asarray(groups)
     if groups.shape == (n_rows, 1):  # as scikit-learn does with labels
         warn(
-            f"groups has shape {groups.shape}. Pass one column, groups[:, 0].",
+            f"groups has shape {groups.shape}: its column is taken. Pass the column itself.",
             DataConversionWarning,
         )
         groups, given = groups[:, 0], np.asarray(given)[:, 0]
