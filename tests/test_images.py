@@ -439,7 +439,15 @@ def test_the_given_array_is_not_changed():
 
 def missing_values():
     pandas = pytest.importorskip("pandas")
-    return [None, float("nan"), np.float32("nan"), np.datetime64("NaT", "ns"), "", pandas.NA, pandas.NaT]
+    return [
+        None,
+        float("nan"),
+        np.float32("nan"),
+        np.datetime64("NaT", "ns"),
+        "",
+        pandas.NA,
+        pandas.NaT,
+    ]
 
 
 def test_missing_values():
