@@ -415,6 +415,15 @@ assert not {"torch", "matplotlib.pyplot"} & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_main_classes_import_no_sets():
+    code = """
+import sys
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+assert not {"torch", "sklearn.datasets", "skclipens.datasets"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # Devices
 
 

@@ -3,10 +3,8 @@
 from functools import lru_cache
 
 import numpy as np
-from sklearn.datasets import load_sample_images
 
 from .._utils._linalg import subsample, unit_rows
-from ..datasets import load_emoji
 from ._embedders import MultiBackboneEmbedder
 
 _N_EMOJI = 16
@@ -45,6 +43,11 @@ def _embedded(backbone, version, cache):
 
 def _probes():
     """Return the quarters of scikit-learn's two sample photographs, and some emoji."""
+    # Here, since they would be a quarter of the time to import the package.
+    from sklearn.datasets import load_sample_images
+
+    from ..datasets import load_emoji
+
     quarters = [quarter for one in load_sample_images().images for quarter in _quarters(one)]
     files = load_emoji().filenames
     return [*quarters, *files[np.linspace(0, len(files) - 1, _N_EMOJI).astype(int)]]
