@@ -93,7 +93,7 @@ class SuperLearnerRouter(BaseRouter):
 
 
 def least_squares_weights(logits, targets, sample_weight=None):
-    """Fit non-negative weights of probabilities to one-hot targets, divided by their sum, (E,)."""
+    """Return non-negative weights, (E,), of probabilities, fitted to one-hot targets, of sum 1."""
     n_experts, n_classes = logits.shape[1:]
     p, wanted = softmax(logits, axis=2).swapaxes(1, 2), np.eye(n_classes)[targets]
     if sample_weight is not None:
@@ -106,7 +106,7 @@ def least_squares_weights(logits, targets, sample_weight=None):
 
 
 def log_loss_weights(logits, targets, sample_weight=None):
-    """Fit non-negative weights of logits, (n, E, C), by cross-entropy, (E,)."""
+    """Return non-negative weights, (E,), of logits, (n, E, C), fitted by cross-entropy."""
     n_experts = logits.shape[1]
     # Relative to the spread of the logits, so that the solver's tolerances suit heads of any scale.
     scale = np.sqrt(np.average(logits.var(axis=2).mean(axis=1), weights=sample_weight)) or 1.0
