@@ -285,14 +285,17 @@ def test_with_all_rows_as_landmarks_it_is_exact(regression, noise, n_in_group):
     out = rows[10:30]
     assert_allclose(of_all @ other.without(out), of_all @ exact.without(out), atol=3e-3)
     groups = rows // n_in_group
-    assert_allclose(other.leave_out(groups), exact.leave_out(groups), atol=3e-3)
+    for asked in rows, rows[::7]:
+        found, expected = (one.leave_out(groups, asked) for one in (other, exact))
+        assert_allclose(found, expected, atol=3e-3)
+        assert_allclose(found, other.leave_out(groups, rows)[asked], atol=1e-5)
 
 
 @pytest.mark.parametrize("n_in_group", [1, 3])
 def test_what_is_left_out_teaches_nothing(regression, n_in_group):
     landmarks, rows = np.arange(0, 60, 4), np.arange(60)
     fit, groups = NystromFit(regression, landmarks, 2.0, 0.3), rows // n_in_group
-    held_out = fit.leave_out(groups)
+    held_out = fit.leave_out(groups, rows)
     indicators = regression.targets[:, None] == np.arange(4)
     for group in np.unique(groups):
         out = np.flatnonzero(groups == group)
@@ -318,7 +321,8 @@ def test_a_heavy_row_is_held_out_as_exactly_as_others(regression, weight, noise)
     exact.rows, exact.residuals = (one.astype(float) for one in (heavy.rows, heavy.residuals))
     groups, landmarks = np.arange(60) // 2, np.arange(0, 60, 4)
     found, expected = (
-        NystromFit(one, landmarks, 2.0, noise).leave_out(groups) for one in (heavy, exact)
+        NystromFit(one, landmarks, 2.0, noise).leave_out(groups, np.arange(60))
+        for one in (heavy, exact)
     )
     assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
@@ -341,9 +345,9 @@ def test_rows_of_a_group_do_not_judge_each_other_in_a_sample(data, with_texts):
 def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts):
     X, y = data
     groups = np.arange(len(y)) // 2
-    head = KernelHead(BLOCKS if with_texts else None, n_components=60, random_state=0)
+    head = KernelHead(BLOCKS if with_texts else None, n_components=20, random_state=0)
     _, known = head.cross_fit(X, y, groups=groups)
-    assert 180 <= known.sum() < len(y)
+    assert 320 <= known.sum() < len(y)
     assert head.cross_fit(X, y)[1].all()
 
 

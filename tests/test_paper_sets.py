@@ -64,6 +64,8 @@ def tiny_imagenet(folder, numbers):
     layouts.write(folder / "val" / "val_annotations.txt", layouts.lines(rows))
     for file, _ in files:
         picture(folder / "val" / "images" / file, next(numbers))
+    for key in keys:
+        picture(folder / "train" / key / "images" / f"{key}_0.JPEG", next(numbers))
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,14 @@ def test_every_second_class_chooses(data_home):
     assert not set(even.train) & set(even.test)
 
 
+def test_training_pictures_of_classes_for_validation_are_many_labels(data_home):
+    found = _sets.load(_roles.MANY, data_home=data_home)
+    assert list(found.y[found.train]) == ["thing n1", "thing n3"]
+    assert {Path(found.images[i]).parts[-3] for i in found.train} == {"n1", "n3"}
+    assert sorted(found.y[found.test]) == 5 * ["thing n1"] + 5 * ["thing n3"]
+    assert _roles.MANY not in _sets.expand(["validation"])
+
+
 def fingerprints(image_set):
     return {np.asarray(load_image(image)).tobytes() for image in image_set.images}
 
@@ -184,7 +194,7 @@ def test_every_set_has_one_role():
     choose, report = groups["validation"], {*chain(groups["local"], groups["photographs"])}
     assert {_roles.role_of(name) for name in choose} == {_roles.VALIDATION}
     assert {_roles.role_of(name) for name in {*report, *groups["all"]}} == {_roles.TEST}
-    assert {*choose, *report} >= _roles.ROLES.keys()
+    assert {*choose, *report, _roles.MANY} >= _roles.ROLES.keys()
     assert "caltech101" not in groups["all"]
 
 

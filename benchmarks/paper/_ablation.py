@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter, _heads
-from skclipens.heads import _temperature
+from skclipens.heads import _kernel, _temperature
 
 from .._machine import markdown_of
 from . import _systems
@@ -59,6 +59,9 @@ VARIANTS = {
     "the kernels alone": {"head": "kernel"},
     "one kernel on all alone": {"head": "kernel-all"},
     "kernels of 300 components": _kernels(n_components=300),
+    "kernels of 2,000 components": _kernels(n_components=2000),
+    "kernels that learn from 3 rows per component, as it was": {"rows_per_component": 3},
+    "kernels of less noise": _kernels(noises=(0.1,)),
     "kernels of 3,000 components, exact up to 3,000 rows": _kernels(n_components=3000),
     "rows out of distribution as any others": {"out_of_distribution": "ignore"},
     "pool with one kernel on all in place of those of backbones": {
@@ -147,10 +150,12 @@ def _fit(name, X, y, blocks, options):
     given = VARIANTS[name].items()
     variant = {key: value for key, value in given if key not in ("features", "labels")}
     constants, kernel = variant.pop("one_shot", {}), variant.pop("kernel", None)
-    if constants:  # which are not part of the keys of the memory
+    n_rows = variant.pop("rows_per_component", _kernel.ROWS_PER_COMPONENT)
+    if constants or n_rows != _kernel.ROWS_PER_COMPONENT:  # not part of the keys of the memory
         options = options | {"memory": None}
     kernels = {} if kernel is None else {_heads.KERNEL: kernel}
-    with _systems.one_shot(constants), patch.dict(_heads.HEADS, kernels):
+    rows = patch.object(_kernel, "ROWS_PER_COMPONENT", n_rows)
+    with _systems.one_shot(constants), patch.dict(_heads.HEADS, kernels), rows:
         return AdaptiveBackboneEnsemble(blocks, **options, **variant).fit(X, y)
 
 

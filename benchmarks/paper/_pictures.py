@@ -68,25 +68,57 @@ def _start_and_name(role, name):
     return ["even", "odd"].index(half), f"{name}-{half}"
 
 
+def tiny_imagenet_many(data_home=None, download=True):
+    """Return training pictures, which trained the models on photographs, and validation pictures.
+
+    Of the classes for validation.
+    """
+    folder, names = _folder_and_names(data_home)
+    of_train = sorted(_existing(folder / "train").glob("*/images/*.JPEG"))
+    files, y = _validation_pictures(folder, names)
+    images = [str(path) for path in of_train] + files
+    rows = np.arange(len(images))
+    whole = ImageSet(
+        "tiny-imagenet",
+        images,
+        np.concatenate([[names[path.parts[-3]] for path in of_train], y]),
+        class_names={name: name for name in names.values()},
+        train=rows[: len(of_train)],
+        test=rows[len(of_train) :],
+        gathered_from="published split" + _copy("tiny-imagenet", data_home),
+    )
+    return half_of_classes(whole, 0, _roles.MANY)
+
+
 def _tiny_imagenet(data_home):
     """Return the validation pictures, 60 to 40; those that trained backbones are not used."""
-    folder = _existing(root_of(data_home) / "tiny-imagenet-200")
-    words = (folder / "words.txt").read_text("utf-8").splitlines()
-    names = {key: text.split(",")[0] for key, _, text in (line.partition("\t") for line in words)}
-    names = {key: names[key] for key in (folder / "wnids.txt").read_text("utf-8").split()}
-    lines = (folder / "val" / "val_annotations.txt").read_text("utf-8").splitlines()
-    files, keys = zip(*(line.split("\t")[:2] for line in lines), strict=True)
-    y = np.array([names[key] for key in keys])
+    folder, names = _folder_and_names(data_home)
+    files, y = _validation_pictures(folder, names)
     train, test = _split(y)
     return ImageSet(
         "tiny-imagenet",
-        [str(folder / "val" / "images" / file) for file in files],
+        files,
         y,
         class_names={name: name for name in names.values()},
         train=train,
         test=test,
         gathered_from="validation pictures, 60 to 40 by us" + _copy("tiny-imagenet", data_home),
     )
+
+
+def _folder_and_names(data_home):
+    """Return the folder of Tiny ImageNet, and the name of each class by its key."""
+    folder = _existing(root_of(data_home) / "tiny-imagenet-200")
+    words = (folder / "words.txt").read_text("utf-8").splitlines()
+    names = {key: text.split(",")[0] for key, _, text in (line.partition("\t") for line in words)}
+    return folder, {key: names[key] for key in (folder / "wnids.txt").read_text("utf-8").split()}
+
+
+def _validation_pictures(folder, names):
+    lines = (folder / "val" / "val_annotations.txt").read_text("utf-8").splitlines()
+    files, keys = zip(*(line.split("\t")[:2] for line in lines), strict=True)
+    images = [str(folder / "val" / "images" / file) for file in files]
+    return images, np.array([names[key] for key in keys])
 
 
 def pacs(name, train, test, data_home=None, download=True):

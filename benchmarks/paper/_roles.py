@@ -13,6 +13,8 @@ are reported on test sets. No picture has both roles.
   codepoints, trains `emoji-style`, which is a test set. The others are for validation.
 - **Caltech101 and the validation pictures of Tiny ImageNet.** Classes are sorted by name and
   counted from zero. Those at even positions are for validation, those at odd positions for test.
+- **The training pictures of Tiny ImageNet**, of the classes at even positions, are for validation
+  with up to 500 labels per class, with the zoo alone: they trained the models on photographs.
 - **PACS.** Art paintings and sketches are for validation, photographs and cartoons for test.
 - **Left out** are the faces, the easy faces and the elephant of Caltech101, all at even positions:
   the same photographs are in PACS. Some electric guitars are in both sets, too, but there both are
@@ -29,6 +31,7 @@ _OPENMOJI = (
     "openmoji-colour-to-lines",
     "openmoji-lines-to-colour",
 )
+MANY = "tiny-imagenet-many-even"
 _LOCAL = ("emoji", "tuxpaint", "digits", "emoji-style")
 
 
@@ -47,7 +50,7 @@ def photographs(role):
     return [*names, "cifar10", "mnist", "gtsrb"] if role == TEST else names
 
 
-ROLES = {name: VALIDATION for name in (*_OPENMOJI, *photographs(VALIDATION))}
+ROLES = {name: VALIDATION for name in (*_OPENMOJI, *photographs(VALIDATION), MANY)}
 ROLES |= {name: TEST for name in (*_LOCAL, *photographs(TEST))}
 
 

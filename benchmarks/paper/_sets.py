@@ -92,6 +92,7 @@ PICTURES = {
         *((pair[0], partial(_pictures.pacs, *pair)) for pair in _roles.pacs_pairs(role)),
     )
 }
+PICTURES[_roles.MANY] = _pictures.tiny_imagenet_many
 
 
 def groups():

@@ -11,7 +11,7 @@ SOURCE_DIR has a folder for each set that you have, named ``caltech101``, ``cifa
     gtsrb          GTSRB/Final_Training/Images/000NN/*.ppm, GTSRB/Final_Test/Images/*.ppm,
                    GTSRB/Final_Test/GT-final_test.csv
     pacs           PACS/DOMAIN/CLASS/*
-    tiny-imagenet  tiny-imagenet-200/val, tiny-imagenet-200/words.txt, tiny-imagenet-200/wnids.txt
+    tiny-imagenet  tiny-imagenet-200/{train,val,words.txt,wnids.txt}
 
 Nothing is copied: DATA_HOME gets links. What is known of these copies is written there too, and
 is said beside the numbers.
@@ -38,7 +38,7 @@ LAYOUTS = {
     "pacs": {f"pacs/{domain}": f"PACS/{domain}" for domain in DOMAINS},
     "tiny-imagenet": {
         f"tiny-imagenet-200/{part}": f"tiny-imagenet-200/{part}"
-        for part in ("val", "words.txt", "wnids.txt")
+        for part in ("train", "val", "words.txt", "wnids.txt")
     },
 }
 NOTES = {

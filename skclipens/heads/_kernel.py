@@ -44,7 +44,7 @@ from ._text_head import (
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
-_ROWS_PER_COMPONENT = 3  # more take longer, and no validation set has more than 3,000 rows
+ROWS_PER_COMPONENT = 16  # time and memory grow with it
 # Beta and noise at one shot, where the evidence is weak: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
@@ -79,8 +79,8 @@ class KernelHead(CrossFitTableHead):
     n_components : int, default=1000
         With more rows than this, the kernel is approximated by its values at a stratified sample
         of this size (the Nyström method [3]_, as in
-        :class:`~sklearn.kernel_approximation.Nystroem`), and the head is fitted on up to three
-        times as many rows. Up to 5,000 others are only held out. The sample has at least one row of
+        :class:`~sklearn.kernel_approximation.Nystroem`), and the head is fitted on up to 16 times
+        as many rows. Up to 5,000 others are only held out. The sample has at least one row of
         each class. Time grows with the cube of ``n_components``, memory with its square.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
@@ -252,7 +252,8 @@ class KernelHead(CrossFitTableHead):
         is_seen = np.isin(groups[rest], groups[support])  # the support has some of the row's group
         judges, rest = np.setdiff1d(judges, rest[is_seen]), rest[~is_seen]
         held_out = np.zeros((len(features), len(self.classes_)), features.dtype)
-        held_out[support] = fit.leave_out(groups[support])
+        places = np.flatnonzero(np.isin(support, judges))
+        held_out[support[places]] = fit.leave_out(groups[support], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
         known = has_peer(targets, groups, weights)
         known[support] = has_peer(targets[support], groups[support], some_of(weights, support))
@@ -380,7 +381,7 @@ class KernelHead(CrossFitTableHead):
 
     def _support(self, targets, weights):
         """Return positions of the rows to fit on."""
-        most = _ROWS_PER_COMPONENT * self.n_components
+        most = ROWS_PER_COMPONENT * self.n_components
         return drawn_rows(targets, weights, most, self.random_state)
 
     def _logits_of(self, X):

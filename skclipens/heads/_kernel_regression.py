@@ -111,8 +111,8 @@ class ExactFit:
         coef[rows], _ = self._solve(rows, self._kernel[np.ix_(rows, rows)])
         return coef
 
-    def leave_out(self, groups):
-        """Return predictions for each row without the rows of its group.
+    def leave_out(self, groups, rows):
+        """Return predictions for some rows, each without the rows of its group.
 
         In closed form: Rasmussen and Williams, equation 5.12, for all rows of a group at once.
         Leaving out a row lowers the weight of its class, so the other rows of this class count for
@@ -129,14 +129,14 @@ class ExactFit:
         to_own = np.einsum("ki,ki->i", half, to_class[:, targets])
         found = residuals - self.coef / itself[:, None]
         found[np.arange(m), targets] -= (to_own / itself - 1) * shares(weights, of_class[targets])
-        for rows in groups_of_several(groups):
-            block = half[:, rows].T @ half[:, rows]
-            same = targets[rows][:, None] == np.arange(n_classes)
-            others = half[:, rows].T @ to_class - block @ same
-            left = np.linalg.solve(block, np.hstack([self.coef[rows], others]))
-            class_shift = left[:, n_classes:] * shares(weights[rows] @ same, of_class)
-            found[rows] = residuals[rows] - left[:, :n_classes] - class_shift
-        return found
+        for group in groups_of_several(groups):
+            block = half[:, group].T @ half[:, group]
+            same = targets[group][:, None] == np.arange(n_classes)
+            others = half[:, group].T @ to_class - block @ same
+            left = np.linalg.solve(block, np.hstack([self.coef[group], others]))
+            class_shift = left[:, n_classes:] * shares(weights[group] @ same, of_class)
+            found[group] = residuals[group] - left[:, :n_classes] - class_shift
+        return found[rows]
 
     def _solve(self, some, K):
         """Return coefficients of some rows, and a Cholesky factor of kernel plus noise."""

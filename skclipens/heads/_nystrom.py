@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
-from .._utils._linalg import one_hot, plus_ridge
+from .._utils._linalg import one_hot, plus_ridge, take_columns
 from ._kernel_regression import groups_of_several, shares
 
 # Added to the diagonal of the landmarks' kernel matrix, which may be singular up to rounding.
@@ -50,33 +50,36 @@ class NystromFit:
         products = self._products - self._products_with(self._all.residuals[out], out)
         return self._dual(self._solve(self._cholesky(self._gram - scaled @ scaled.T), products))
 
-    def leave_out(self, groups):
-        """Return predictions for each row without the rows of its group, in closed form.
+    def leave_out(self, groups, rows):
+        """Return predictions for some rows, each without the rows of its group, in closed form.
 
         The indicators of the classes are predicted, too: without a row, the others of its class
         count for more.
         """
-        residuals, targets, scale = self._all.residuals, self._all.targets, self._all.scale
-        (n_rows, n_classes), dtype = residuals.shape, self._scaled.dtype
-        sizes = np.bincount(targets, scale**2, n_classes)
-        in_class = one_hot(targets, n_classes, scale.astype(dtype))
+        asked, rows = rows, np.flatnonzero(np.isin(groups, groups[rows]))
+        residuals, targets = self._all.residuals[rows], self._all.targets[rows]
+        scale, dtype, n_classes = self._all.scale[rows], self._scaled.dtype, residuals.shape[1]
+        sizes = np.bincount(self._all.targets, self._all.scale**2, n_classes)
+        in_class = one_hot(self._all.targets, n_classes, self._all.scale.astype(dtype))
         of_classes = self._solve(self._factor, (in_class.T @ self._scaled.T).T)
-        hat = _solved(self._factor.astype(dtype), self._scaled)
+        features, scaled = (take_columns(one, rows) for one in (self._features, self._scaled))
+        hat = _solved(self._factor.astype(dtype), scaled)
+        both = np.hstack([self._of_features, of_classes])
+        fitted = features.T @ both.astype(dtype)
+        of_residuals, of_same = np.split(fitted, 2, axis=1)
         # All rows as if each were a group of its own.
         rest = np.maximum(1 - np.einsum("mn,mn->n", hat, hat), np.finfo(dtype).eps)
-        found = residuals - (residuals - self._predict(self._of_features)) / rest[:, None]
-        own = of_classes.T.astype(dtype)[targets]
-        of_own = 1 - (1 - np.einsum("mn,nm->n", self._features, own)) / rest
-        found[np.arange(n_rows), targets] += of_own * shares(scale**2, sizes[targets])
-        both = np.hstack([self._of_features, of_classes])
-        for rows in groups_of_several(groups):
-            same = targets[rows][:, None] == np.arange(n_classes)
-            there, of_group = np.hstack([residuals[rows], same]), scale[rows][:, None]
-            part = np.eye(len(rows)) - hat[:, rows].T @ hat[:, rows]
-            wrong = np.linalg.solve(part, of_group * (there - self._predict(both, rows)))
-            left, of_same = np.split(there - wrong / of_group, 2, axis=1)
-            found[rows] = left + of_same * shares(scale[rows] ** 2 @ same, sizes)
-        return found
+        found = residuals - (residuals - of_residuals) / rest[:, None]
+        own = np.arange(len(rows)), targets
+        found[own] += (1 - (1 - of_same[own]) / rest) * shares(scale**2, sizes[targets])
+        for group in groups_of_several(groups[rows]):
+            same = targets[group][:, None] == np.arange(n_classes)
+            there, of_group = np.hstack([residuals[group], same]), scale[group][:, None]
+            part = np.eye(len(group)) - hat[:, group].T @ hat[:, group]
+            wrong = np.linalg.solve(part, of_group * (there - fitted[group]))
+            left, left_same = np.split(there - wrong / of_group, 2, axis=1)
+            found[group] = left + left_same * shares(scale[group] ** 2 @ same, sizes)
+        return found[np.searchsorted(rows, asked)]
 
     def _products_with(self, residuals, rows=slice(None)):
         scale = self._all.scale[rows, None].astype(self._scaled.dtype)
@@ -92,9 +95,6 @@ class NystromFit:
 
     def _dual(self, of_features):
         return solve_triangular(self._root, of_features, lower=True, trans="T")
-
-    def _predict(self, of_features, rows=slice(None)):
-        return self._features[:, rows].T @ of_features.astype(self._features.dtype)
 
 
 def _solved(triangle, right, **options):
