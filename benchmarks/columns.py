@@ -34,7 +34,7 @@ WAYS = {
 }
 ASKED = {"views": VIEWS, "beside": BESIDE, "pooled": POOLED, "views-pooled": ALL_OF_VIEWS}
 RIVAL = "LogisticRegression, C searched"
-WITH_RIVAL = (PLAIN, VIEWS, BESIDE)  # of pooled features, the search takes hours
+WITH_RIVAL = (PLAIN, VIEWS, BESIDE, POOLED)  # of pooled features of views it takes hours
 _NOTE = """\
 {draws} draws, seeds 0 to {last}; at most {n_test} test pictures. Differences in points, with the
 95 % interval of a bootstrap over pictures and draws; intervals of means over sets hold the sets

@@ -37,7 +37,9 @@ class NystromFit:
         dtype, of_landmarks = of_rows.dtype, of_rows[landmarks].astype(np.float64)
         self._root = cholesky(plus_ridge(of_landmarks, _JITTER[dtype]), lower=True)
         self._features = _solved(self._root.astype(dtype), of_rows.T, overwrite_b=True)  # (m, n)
-        self._scaled = self._features * regression.scale.astype(dtype)  # by roots of weights
+        self._scaled = self._features  # by roots of weights
+        if (regression.scale != 1).any():
+            self._scaled = self._features * regression.scale.astype(dtype)
         self._gram = self._scaled @ self._scaled.T
         self._products = self._products_with(regression.residuals)
         self._factor = self._cholesky(self._gram)
