@@ -362,6 +362,17 @@ def test_all_rows_teach_and_judge_with_few_landmarks(n_components):
     assert np.mean(logits.argmax(axis=1) == y) > 0.95
 
 
+def test_many_classes_are_fitted_on_fewer_rows():
+    """Each has a row to compare with, and time grows with the square of these."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(40), 20)
+    X = rng.normal(size=(40, 20))[y] + 0.5 * rng.normal(size=(len(y), 20))
+    for n_components, n_fitted in ((20, 160), (40, 640)):
+        head = KernelHead(n_components=n_components, random_state=0).fit(X, y)
+        assert head.X_fit_.shape == (40, 20) and len(head._support(y, None)) == n_fitted
+        assert np.mean(head.predict(X) == y) > 0.95
+
+
 def test_an_approximation_on_all_rows_is_better_than_a_sample(data):
     X, y = data
     few = next(FewShotSplit(10, 1, random_state=0).split(X, y))[0]

@@ -81,7 +81,8 @@ class KernelHead(CrossFitTableHead):
         of this size (the Nyström method [3]_, as in
         :class:`~sklearn.kernel_approximation.Nystroem`), and the head is fitted on up to 16 times
         as many rows. Up to 5,000 others are only held out. The sample has at least one row of
-        each class. Time grows with the cube of ``n_components``, memory with its square.
+        each class; if there are more classes than this, fewer rows are fitted on. Time grows with
+        the cube of ``n_components``, memory with its square.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
         Determines which rows are sampled if there are too many.
@@ -380,8 +381,9 @@ class KernelHead(CrossFitTableHead):
         return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
     def _support(self, targets, weights):
-        """Return positions of the rows to fit on."""
-        most = ROWS_PER_COMPONENT * self.n_components
+        """Return positions of the rows to fit on: fewer if classes ask for more components."""
+        n_components = max(self.n_components, targets.max() + 1)
+        most = ROWS_PER_COMPONENT * self.n_components**2 // n_components
         return drawn_rows(targets, weights, most, self.random_state)
 
     def _logits_of(self, X):
