@@ -144,8 +144,11 @@ def test_names_of_classes_as_a_column_of_pyarrow(table):
 def test_names_of_booleans_are_a_mapping(table):
     X, y = table
     labels, names = y == y[0], ["a thing", "another"]
-    with pytest.raises(ValueError, match=r"class_names is a list, but .* booleans\. .*dict"):
-        AdaptiveBackboneEnsemble(SPEC, class_names=names).fit(X, labels)
+    of_categories = pd.Series(labels, dtype="category")
+    for one in (labels, of_categories, pd.Categorical(labels)):
+        with pytest.raises(ValueError, match=r"class_names is a list, but .* booleans\. .*dict"):
+            AdaptiveBackboneEnsemble(SPEC, class_names=names).fit(X, one)
+    assert LinearDiscriminantHead().fit(X, of_categories).predict(X).dtype == bool
     head = ZeroShotHead(SPEC, class_names=dict(zip([False, True], names))).fit(X, labels)
     assert head.classes_.tolist() == [False, True]
 
@@ -584,7 +587,8 @@ def test_nullable_numbers_keep_their_digits(table):
     some = y.mask(np.arange(len(y)) % 3 == 0)
     clf = AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore").fit(X, some)
     assert_array_equal(clf.classes_, np.unique(numbers))
-    for same in (some.array, polars.Series(some.to_list()), pa.array(some, from_pandas=True)):
+    columns = some.array, polars.Series(some.to_list()), pa.array(some, from_pandas=True)
+    for same in (*columns, some.astype("category"), pd.Categorical(some)):
         assert_array_equal(clf.fit(X, same).classes_, np.unique(numbers))
     truth = LinearDiscriminantHead().fit(X, pd.Series(numbers % 2 == 0, dtype="boolean")).predict(X)
     assert truth.dtype == bool
@@ -836,6 +840,7 @@ def test_numbers_as_objects_are_numbers(table):
         ([b"a", "b"], r"Label b'a' of y, in row 0, is of type bytes.*label.decode\(\) for label"),
         ([date(2026, 1, 1), date(2026, 1, 2)], r"in row 0, is of type date.*\[str\(label\) for"),
         ([0, 1], r"y holds numbers as objects, such as 0 in row 0: pass y.astype\(int\)"),
+        ([False, True], r"objects, such as False in row 0: pass y.astype\(bool\)"),
         ([0.5, 1], r"Unknown label type: continuous.* The first such label is 0.5, in row 0"),
         (["a", None], r"y has no label for \d+ of \d+ rows; the first is row 1, with (None|nan)"),
     ],

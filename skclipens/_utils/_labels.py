@@ -50,6 +50,9 @@ def column_of_labels(y, *, name="y", warn=False):
         y = np.array(y, dtype=object)
     if _has_nulls(y):
         y = np.array(y.to_list() if hasattr(y, "to_list") else y.to_pylist(), dtype=object)
+    if hasattr(y, "astype") and hasattr(getattr(y, "dtype", None), "categories"):
+        # scikit-learn would convert booleans in a column of categories to floats.
+        y = y.astype(object if y.isna().any() else y.dtype.categories.dtype)
     if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
         # scikit-learn would convert the integers of a nullable pandas column to floats.
         y = y.to_numpy(object if y.isna().any() else None)
@@ -160,6 +163,7 @@ def why_no_labels(y):
         return ""
     if y.dtype.kind == "O" and isinstance(y[0], Number):
         kind = "int" if all(map(_is_whole, y.tolist())) else "str"
+        kind = "bool" if all(isinstance(one, bool) for one in y.tolist()) else kind
         return f"y holds numbers as objects, such as {y[0]!r} in row 0: pass y.astype({kind})."
     rows = np.flatnonzero(y != np.floor(y)) if y.dtype.kind == "f" else []
     if not len(rows):
