@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from _models import ProbaBackwards
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -450,6 +451,41 @@ def test_many_rows_are_drawn_from(emoji):
     )
     assert_array_equal(first, again)
     assert set(first) != set(other)
+
+
+class Read(torch.utils.data.Dataset):
+    """Images of a dataset, with the positions that were read."""
+
+    def __init__(self, paths):
+        self.paths, self.read = paths, set()
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        self.read.add(i)
+        return self.paths[i], "and a label"
+
+
+def test_only_rows_that_are_drawn_are_embedded(emoji):
+    paths, X, y = emoji
+    some, options = np.where(np.arange(84) % 6 == 0, y, ""), {"max_rows": 20, "random_state": 0}
+    dataset, clf = Read(paths), make_backbone_pipeline(BACKBONES, random_state=0)
+    embedder, last = clf[0].set_params(features="projected"), clf[-1]
+    assert_array_equal(embedder.transform(paths[:2]), X[:2])
+    expected = suggest(last, X, some, 5, **options)
+    assert_array_equal(suggest(clf, dataset, some, 5, **options), expected)
+    assert len(dataset.read) == 14 + 20
+    assert dataset.read.issuperset(np.flatnonzero(some != ""))
+
+
+def test_rows_that_are_drawn_keep_their_numbers_in_messages(emoji):
+    paths, _, y = emoji
+    some = np.where(np.arange(84) < 14, y, "")
+    broken = np.where(np.arange(84) < 14, paths, "no such picture.png")
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", on_error="nan")
+    with pytest.warns(UserWarning, match=r"3 of 84 images .*row (\d\d) .*Row \1: "):
+        assert not len(suggest(clf, broken, some, 5, max_rows=3, random_state=0))
 
 
 def test_memory_does_not_grow_with_labels(monkeypatch):

@@ -7,21 +7,26 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from .._utils._sklearn import safe_indexing
 from ..images import as_image_list
+from ..images._collections import some_images
 from ._base import BaseEmbedder
 from ._gaps import gaps_of, refuse_splits, warn_of_gaps
 
 
-def embedded_once(estimator, X, y):
+def embedded_once(estimator, X, y, rows=None):
     """Apply the first steps of a pipeline that need no fit, such as embedders.
 
-    Other estimators and pipelines, and their X, are returned unchanged.
+    Other estimators and pipelines are returned unchanged, and so are their rows of X.
 
     Parameters
     ----------
     estimator : estimator
     X : collection of n rows
     y : array-like of shape (n,)
+    rows : ndarray of int, default=None
+        Positions of the rows that are needed; `X` and `gaps` that are returned have only these.
+        None: all.
 
     Returns
     -------
@@ -44,21 +49,31 @@ def embedded_once(estimator, X, y):
     """
     steps = [step for _, step in estimator.steps[:-1]] if isinstance(estimator, Pipeline) else []
     n_ready = len([*takewhile(_needs_no_fit, steps)])
-    gaps = np.zeros(len(y), bool)
+    rows = np.arange(len(y)) if rows is None else rows
+    needed, gaps = _rows_of(X, rows, steps), np.zeros(len(rows), bool)
     if not n_ready:
-        return None, estimator, X, gaps
+        return None, estimator, needed, gaps
     first, rest = clone(estimator[:n_ready]), estimator[n_ready:]
     if len(rest) == 1:
         rest = rest[0]
         if isinstance(first[-1], BaseEmbedder):
             first[-1].set_output(transform="pandas")
-    table = first.fit_transform(X)
+    table = first.fit_transform(needed)
     if any(isinstance(step, BaseEmbedder) for step in steps[:n_ready]):
         gaps = gaps_of(table)
     if gaps.any():
-        warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
+        of_all = np.zeros(len(y), bool)
+        of_all[rows] = gaps  # messages number all rows
+        warn_of_gaps(of_all, "are left out", as_image_list(X), labels=y)
         refuse_splits(estimator, gaps)
     return first, rest, table, gaps
+
+
+def _rows_of(X, rows, steps):
+    if len(rows) == len(X):
+        return X
+    embeds = steps and isinstance(steps[0], BaseEmbedder)
+    return some_images(X, rows) if embeds else safe_indexing(X, rows)
 
 
 def _needs_no_fit(step):

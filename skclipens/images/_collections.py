@@ -93,6 +93,16 @@ def as_image_list(X):
     return items
 
 
+def some_images(X, rows):
+    """Return the images at some positions of X; those of a dataset are read on demand."""
+    images = as_image_list(X)
+    if not isinstance(images, OnDemand):
+        return [images[row] for row in rows]
+    from torch.utils.data import Subset
+
+    return OnDemand(Subset(images, rows.tolist()))
+
+
 class OnDemand(Sequence):
     """Images of a dataset, read on demand and one at a time.
 

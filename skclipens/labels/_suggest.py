@@ -51,8 +51,8 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     n_suggestions : int, default=10
         Number of pictures to choose; fewer if fewer pictures lack a label.
     max_rows : int, default=5000
-        If more pictures have no label, a random sample of this size is considered: the
-        similarities of all its pairs are in memory.
+        If more pictures have no label, a random sample of this size is considered, and embedded:
+        the similarities of all its pairs are in memory.
     random_state : int, RandomState instance or None, default=None
         Controls this sample, and nothing else.
 
@@ -100,20 +100,23 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     rest = np.flatnonzero(~labeled)
     if not len(rest):
         raise ValueError('All rows have a label. One without has None, NaN, "" or -1 in y.')
+    rows = np.arange(len(y))
     if len(rest) > max_rows:
         drawn = check_random_state(random_state).choice(len(rest), max_rows, replace=False)
-        rest = rest[np.sort(drawn)]
-    _, classifier, X, gaps = embedded_once(estimator, X, y)
-    rest, labeled = rest[~gaps[rest]], labeled & ~gaps
+        rows = np.union1d(np.flatnonzero(labeled), rest[drawn])
+    _, classifier, X, gaps = embedded_once(estimator, X, y, rows)
+    y, labeled = y[rows], labeled[rows]
+    rest, labeled = np.flatnonzero(~labeled & ~gaps), labeled & ~gaps
     if not len(rest):
         return rest
     table = without_gaps(X, gaps) if gaps.any() else X
-    rows = unit_table(table, columns_to_compare(table, classifier))
+    unit = unit_table(table, columns_to_compare(table, classifier))
     doubt = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
         doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
-    return rest[_herd(rows[rest], rows[labeled], doubt, min(n_suggestions, len(rest)))]
+    chosen = _herd(unit[rest], unit[labeled], doubt, min(n_suggestions, len(rest)))
+    return rows[rest[chosen]]
 
 
 def _doubt(proba):
