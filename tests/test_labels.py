@@ -2,6 +2,7 @@
 
 import tracemalloc
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -49,8 +50,10 @@ from skclipens.heads import (
 from skclipens.labels import OpenSetClassifier, _issues, find_label_issues, suggest
 from skclipens.labels._issues import _by_noise
 from skclipens.labels._suggest import _herd
+from skclipens.model_selection import compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+NO_NAMES = {"adaptivebackboneensemble__class_names": {"another": "another"}}
 
 
 @pytest.fixture(scope="module")
@@ -477,6 +480,23 @@ def test_only_rows_that_are_drawn_are_embedded(emoji):
     assert_array_equal(suggest(clf, dataset, some, 5, **options), expected)
     assert len(dataset.read) == 14 + 20
     assert dataset.read.issuperset(np.flatnonzero(some != ""))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda clf: OpenSetClassifier(clf, reject_label="mammal").fit, "'mammal' is a class"),
+        (lambda clf: OpenSetClassifier(clf.set_params(**NO_NAMES)).fit, "class_names .*'clothing'"),
+        (lambda clf: partial(find_label_issues, clf.set_params(**NO_NAMES)), "class_names"),
+        (lambda clf: partial(compare_with_baselines, clf.set_params(**NO_NAMES)), "class_names"),
+    ],
+)
+def test_nothing_is_embedded_before_labels_and_parameters_are_checked(emoji, call, message):
+    paths, _, y = emoji
+    dataset, clf = Read(paths), make_backbone_pipeline("zoo/RN20")
+    with pytest.raises(ValueError, match=message):
+        call(clf)(dataset, y)
+    assert not dataset.read
 
 
 def test_rows_that_are_drawn_keep_their_numbers_in_messages(emoji):

@@ -172,7 +172,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         """
         refuse_frozen(self.estimator)
         X, y, groups = checked_labels(X, y, groups)
-        check_labels(y)
+        self._check_labels(y)
         check_at_least_two(np.unique(y))
         self.embedder_, classifier, table, gaps = embedded_once(self.estimator, X, y)
         table, y, groups = readable([table, y, groups], gaps)
@@ -183,8 +183,6 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             self.estimator_, table, y, groups=groups, cv=self.cv, random_state=self.random_state
         )
         self.classes_ = self.estimator_.classes_
-        if self.reject_rate:
-            self._reject_label()
         self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)
         if not known.any():
             needed = "at least two rows" if groups is None else "rows of at least two groups"
@@ -198,15 +196,18 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     def _check_before_fit(self, feature_names, y, groups=None):
         """Raise errors of ``fit`` before a pipeline embeds images; see ``check_before_fit``."""
         refuse_frozen(self.estimator)
-        y = column_of_labels(y)
+        self._check_labels(column_of_labels(y))
+        check_parameters(self.estimator)
+        if hasattr(self.estimator, "_check_before_fit"):
+            self.estimator._check_before_fit(feature_names, y, groups=groups)
+
+    def _check_labels(self, y):
+        """Raise ValueError if a row has no label, or ``reject_label`` does not fit the labels."""
         check_labels(y)
         if self.reject_rate:
             draft = copy(self)
             draft.classes_ = np.unique(y)
             draft._reject_label()
-        check_parameters(self.estimator)
-        if hasattr(self.estimator, "_check_before_fit"):
-            self.estimator._check_before_fit(feature_names, y, groups=groups)
 
     def _take_features_in(self, first):
         """Copy the attributes that describe X from the step that takes it."""
