@@ -21,7 +21,7 @@ from skclipens.ensemble import (
     SuperLearnerRouter,
     UniformRouter,
 )
-from skclipens.ensemble.routers._base import plausible_classes
+from skclipens.ensemble.routers._base import is_clear_gain, plausible_classes
 from skclipens.ensemble.routers._gated import expert_statistics, gated_loss
 from skclipens.ensemble.routers._static import static_loss
 from skclipens.heads._temperature import fit_temperature
@@ -498,6 +498,37 @@ def test_copies_of_a_row_do_not_open_gates_where_groups_are_known():
     assert isinstance(router.chosen_, StaticRouter)
     router.fit(*table, groups=np.zeros(240))
     assert isinstance(router.chosen_, StaticRouter)
+
+
+def test_few_objects_with_many_pictures_do_not_open_gates_by_chance():
+    objects, opened = np.arange(12).repeat(20), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y, logits = rng.normal(size=(12, 4)), rng.integers(0, 3, 12), rng.normal(size=(12, 2, 3))
+        logits[np.arange(12), :, y] += 1
+        pictures = [one[objects] for one in (X, logits)]
+        pictures = [one + 0.1 * rng.normal(size=one.shape) for one in pictures]
+        router = ShrunkRouter(random_state=0).fit(*pictures, y[objects], groups=objects)
+        opened += isinstance(router.chosen_, GatedRouter)
+    assert opened <= 2
+
+
+@given(st.integers(0, 1000), st.booleans())
+def test_a_gain_is_as_clear_with_several_pictures_of_each_object(seed, weighted):
+    rng = np.random.default_rng(seed)
+    gains, right = rng.normal(rng.uniform(0, 0.6), 1, 30), np.zeros(30)
+    weights = rng.uniform(0.5, 1.5, 30) if weighted else None
+    objects = rng.permutation(np.arange(30).repeat(7))
+
+    def is_clear(rows, groups=None):
+        some = None if weights is None else weights[rows]
+        return is_clear_gain(gains[rows], right[rows], some, len(rows), groups)
+
+    rows = np.arange(30)
+    assert is_clear(rows, rows) == is_clear(rows)
+    if not weighted:
+        assert is_clear(objects, objects.astype(str)) == is_clear(rows)
+    assert is_clear(objects, objects) <= is_clear(objects)
 
 
 def test_experts_that_are_reliably_wrong_are_of_use():

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from .._utils._copies import merge_copies
 from .._utils._folds import covers_most, few_shot_folds, held_out_rows
-from .._utils._linalg import mean_row, plus_ridge
+from .._utils._linalg import mean_row, plus_ridge, some_of
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
 from ..heads._classifier import for_all_classes
@@ -236,7 +236,7 @@ def _choose(ensemble, rows, table, y, metadata):
     logits = [_held_out(ensemble, rows, table, y, metadata, *fold) for fold in folds]
     before, *after = np.concatenate(logits, axis=1)
     targets = np.searchsorted(ensemble.classes_, y[held_out])
-    weights = rows.weights[held_out]
+    weights, groups = rows.weights[held_out], some_of(metadata["groups"], held_out)
     weights = weights / weights.max()  # equal weights are ones, whose sums are exact
     _, losses = _calibrated(before, targets, weights)
     was_right, found = before.argmax(axis=1) == targets, []
@@ -244,7 +244,9 @@ def _choose(ensemble, rows, table, y, metadata):
         temperature, of_mixed = _calibrated(mixed, targets, weights)
         right = (mixed.argmax(axis=1) == targets) - was_right.astype(int)
         # These weights are relative, so each held-out row counts as one.
-        clear = is_clear_gain(losses - of_mixed, right, weights, n_rows=len(held_out))
+        clear = is_clear_gain(
+            losses - of_mixed, right, weights, n_rows=len(held_out), groups=groups
+        )
         gain = float(np.average(losses - of_mixed, weights=weights))
         found.append((gain, spread if clear else 0.0, temperature))
     gain, spread, temperature = max(found)

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..._utils._docstrings import fill_doc
+from ..._utils._folds import codes_of
 from ..._utils._linalg import row_batches
 from ..._utils._sample_arguments import check_weights
 from ..._utils._threads import one_blas_thread
@@ -198,7 +199,7 @@ def plausible_classes(logits, targets):
     return Plausible(found, position, np.append(np.zeros(_MAX_CLASSES), np.log(n_others)))
 
 
-def is_clear_gain(gains, right, weights, n_rows):
+def is_clear_gain(gains, right, weights, n_rows, groups=None):
     """Return whether a change clearly improves the predictions of held-out rows.
 
     The mean gain must exceed twice its standard error, and the accuracy must not fall. Accuracy is
@@ -213,6 +214,9 @@ def is_clear_gain(gains, right, weights, n_rows):
     weights : ndarray of shape (n,) or None
     n_rows : float
         Number of rows for the standard error. If weights are numbers of copies, their sum.
+    groups : ndarray of shape (n,) or None
+        Rows of a group, such as pictures of one object, count as fewer rows the more alike their
+        gains are: the error is at least that of a mean over clusters (Liang and Zeger 1986).
 
     Returns
     -------
@@ -220,4 +224,9 @@ def is_clear_gain(gains, right, weights, n_rows):
     """
     mean = np.average(gains, weights=weights)
     error = np.sqrt(np.average((gains - mean) ** 2, weights=weights) / n_rows)
+    if groups is not None:
+        deviations = (gains - mean) * (1 if weights is None else weights)
+        of_groups = np.bincount(codes_of(groups), deviations)
+        squares, of_rows = np.square(of_groups).sum(), np.square(deviations).sum()
+        error *= np.sqrt(squares / of_rows) if squares > of_rows else 1
     return bool(mean > 2 * error and np.average(right, weights=weights) >= 0)

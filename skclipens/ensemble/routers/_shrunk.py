@@ -31,7 +31,8 @@ class ShrunkRouter(BaseRouter):
 
     .. math:: \bar d > 2 \sqrt{\tfrac1N \sum_i (d_i - \bar d)^2} \, / \sqrt N,
 
-    which is a gain of more than twice its standard error, and if they do not lower the accuracy. Of
+    which is a gain of more than twice its standard error, and if they do not lower the accuracy. If
+    rows of a group have similar gains, its standard error is larger, as of a mean over groups. Of
     several strengths for which this holds, the smallest that was tried is taken.
 
     There are five folds. Gates are not tried on fewer than ten rows, nor on fewer than three rows
@@ -148,30 +149,38 @@ class ShrunkRouter(BaseRouter):
         weights = some_of(sample_weight, rows)
         features = GateFeatures().fit(X, logits, weights)
         table = features(X, logits), logits, plausible_classes(logits, targets), targets
-        parts = self._split(targets, some_of(groups, rows))
+        groups = some_of(groups, rows)
+        parts = self._split(targets, groups)
         if weights is not None:  # leave out folds whose train or test rows all have weight 0
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
             return static, None
         folds = [_Fold(*part, *table, weights, prior_weights) for part in parts]
-        held_out_weights = some_of(weights, held_out_rows(parts))
-        n_rows = total_weight(targets, weights)
-        chosen = self._choose_strength(static, folds, held_out_weights, n_rows)
+        held_out = held_out_rows(parts)
+        judges = {
+            "weights": some_of(weights, held_out),
+            "n_rows": total_weight(targets, weights),
+            "groups": some_of(groups, held_out),
+        }
+        chosen = self._choose_strength(static, folds, judges)
         return chosen, features if chosen is not static else None
 
-    def _choose_strength(self, static, folds, weights, n_rows):
-        """Return a gated router that is clearly better on held-out rows, or else `static`."""
+    def _choose_strength(self, static, folds, judges):
+        """Return a gated router that is clearly better on held-out rows, or else `static`.
+
+        `judges` describes these rows, for :func:`is_clear_gain`.
+        """
         static_losses, static_right = _judged(static, folds)
         chosen, best = static, 0.0
         for strength in sorted(self.strengths, reverse=True):
             router = GatedRouter(strength, prior=self.prior)
             losses, right = _judged(router, folds)
             gains = static_losses - losses
-            mean = np.average(gains, weights=weights)
+            mean = np.average(gains, weights=judges["weights"])
             if mean <= best:
                 break  # smaller penalties would do still worse
             best = mean
-            if is_clear_gain(gains, right - static_right, weights, n_rows):
+            if is_clear_gain(gains, right - static_right, **judges):
                 chosen = router
         return chosen
 
