@@ -5,6 +5,7 @@ import shutil
 import sys
 from base64 import b64encode
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -252,8 +253,16 @@ def test_one_order_of_files_everywhere(tmp_path):
     names = ["animal", "animal/more", "animal-print", "animal.x", "zebra/a/b"]
     spread(tmp_path, *(f"photos/{name}" for name in names), "elsewhere")
     (tmp_path / "photos" / "zebra" / "link").symlink_to(tmp_path / "elsewhere")
+    shutil.copy(load_emoji().filenames[0], tmp_path / "photos" / "zebra" / "z.png")
     expected = load_folder(tmp_path / "photos").filenames
     assert find_images(tmp_path / "photos").names == expected.tolist()
+    by_url = find_images(f"file://{tmp_path}/photos").names
+    assert by_url == [f"file://{one}" for one in expected]
+    fs = fsspec.filesystem("memory")
+    for one in expected:
+        fs.pipe_file(one, b"")
+    elsewhere = find_images(f"memory://{tmp_path}/photos", ["memory"]).names
+    assert elsewhere == [f"memory://{one}" for one in expected]
     of_pattern = find_images(f"{tmp_path}/photos/**/*").names
     classes = [os.path.relpath(one, tmp_path / "photos").split("/")[0] for one in of_pattern]
     assert classes == sorted(classes)

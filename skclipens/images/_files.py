@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+from fsspec.implementations.local import LocalFileSystem
 
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
@@ -304,16 +305,25 @@ def _expand_url(text):
     if not glob.has_magic(url) and (is_image_name(url) or is_shard(url)):
         return [text]
     fs, path = locate(text)
-    if glob.has_magic(url):
+    if isinstance(fs, LocalFileSystem):  # whose `find` does not follow links to folders
+        found = _expand_path(path)
+    elif glob.has_magic(url):
         kinds = {name: info["type"] for name, info in fs.glob(path, detail=True).items()}
         found = [name for name, kind in kinds.items() if kind == "file" or _is_link(fs, name, kind)]
+        found.sort(key=lambda name: name.split("/"))
     else:
         found = [one for one in fs.find(path) if _is_image_or_shard(one.removeprefix(path))]
-    found.sort(key=lambda name: name.split("/"))
+        found.sort(key=_as_walked)
     # Keep the given protocol: a file system may have several, and use one of them in all names.
     protocol = url.partition("://")[0]
     found = [fs.unstrip_protocol(name).partition("://")[2] for name in found]
     return ["::".join([*before, f"{protocol}://{name}", *rest]) for name in found]
+
+
+def _as_walked(name):
+    """Return a key that sorts files of a folder as :func:`walk` does, before those in folders."""
+    *folders, file = name.split("/")
+    return [*((1, folder) for folder in folders), (0, file)]
 
 
 def _is_link(fs, name, kind):
