@@ -193,6 +193,8 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
         ("vit-l-14/datacomp_xl_s13b_b90k", "did you mean 'ViT-L-14/datacomp_xl_s13b_b90k'?"),
         ("ViT-L/14@336px", "did you mean 'ViT-L-14-336'?"),  # as OpenAI calls it
         ("RN50/cc12", "Did you mean 'RN50/cc12m'?"),
+        ("zoo/RN20@pooled", r"name of columns\. Name the backbone, 'zoo/RN20'; .*'features'"),
+        ("RN50/openai@pooled+views", r"Name the backbone, 'RN50/openai'; .*'views'"),
         ("zoo/rn20", "did you mean 'zoo/RN20'?"),
         ("VIT-B-16-SIGLIP//weights.pt", "did you mean 'ViT-B-16-SigLIP'?"),
         ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),

@@ -35,7 +35,12 @@ from sklearn.svm import SVC
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeClassifier,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens._utils._folds import judges_at_most
 from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
@@ -842,7 +847,8 @@ def test_what_cannot_be_compared_is_named(emoji):
     cases = [
         (make_pipeline(columns, make()), priced, r"pipeline\[:-1\].fit_transform\(X\)"),
         (make(), paths, "X holds images .* make_backbone_pipeline"),
-        (inside, paths, "X holds images .* make_backbone_pipeline"),
+        (inside, paths, r"from a GridSearchCV\. Give a pipeline .* best_estimator_ of a search"),
+        (CascadeClassifier(BACKBONES), paths, r"from a CascadeClassifier\. Give a pipeline"),
         (make(), gap, r"NaN, first in row 5.*on_error='nan'"),
     ]
     for clf, rows, message in cases:

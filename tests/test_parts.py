@@ -307,8 +307,10 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     of_images = CascadeClassifier(BACKBONES, thresholds=0.5)
     emoji = load_emoji()
     of_images.fit(emoji.filenames[:60:3], emoji.target_names[emoji.target[:60:3]])
-    with pytest.raises(ValueError, match="a CascadeEnsemble in place of a CascadeClassifier, on"):
-        predict_embeddings(of_images, folder)
+    advice = r"Fit it on a frame, .*\. If it embeds .* CascadeEnsemble in place of a CascadeClassif"
+    for of_one in (of_images, LogisticRegression().fit([[0], [1]], [0, 1])):
+        with pytest.raises(ValueError, match=advice):
+            predict_embeddings(of_one, folder)
 
 
 @pytest.mark.parametrize("cls", [AdaptiveBackboneEnsemble, CascadeEnsemble])

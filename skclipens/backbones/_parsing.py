@@ -11,6 +11,7 @@ from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB, _LOCAL = "hf-hub:", "local-dir:"  # as in open_clip
+_BLOCK = re.compile(r"(.+)@(pooled|views|pooled\+views)")
 _LIKE = 0.6  # ratio of difflib from which a name may be the intended one
 
 
@@ -31,6 +32,7 @@ def parse(spec):
         If the spec names no known model.
     """
     _refuse_several(spec)
+    _refuse_block(spec)
     family, slash, model = spec.partition("/")
     if family == "zoo" and slash:
         return _parse_zoo(spec, model)
@@ -57,6 +59,16 @@ def _refuse_several(spec):
     if not ("//" in spec or spec.startswith(("/", ".", "~")) or names_directory(spec)):
         names = [name.strip() for name in spec.split(",")]
         raise ValueError(f"{spec!r} is one string of several names: give a list, {names}.")
+
+
+def _refuse_block(spec):
+    """Raise ValueError if a spec is the name of columns that an embedder makes."""
+    block = _BLOCK.fullmatch(spec)
+    if block and "//" not in spec and not names_directory(spec):
+        raise ValueError(
+            f"{spec!r} is the name of columns. Name the backbone, {block[1]!r}; the parameters "
+            "'features' and 'views' of an embedder say which columns it makes of an image."
+        )
 
 
 def names_directory(spec):

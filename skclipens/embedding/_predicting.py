@@ -118,9 +118,9 @@ def _refuse_other_number(classifier, table):
     if n_features != len(table.columns):
         how = "Fit it on a frame, as read_embeddings gives: its columns are then found by name."
         if n_features == 1:
-            how = (
-                "If it embeds images, fit what reads their embeddings, such as a CascadeEnsemble "
-                "in place of a CascadeClassifier, on read_embeddings(folder)."
+            how += (
+                " If it embeds images itself, fit what reads embeddings, such as a CascadeEnsemble "
+                "in place of a CascadeClassifier."
             )
         raise ValueError(
             f"{table.name!r} has {len(table.columns)} columns, and classifier was fitted on "

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, indexable
+from sklearn.utils import check_array, get_tags, indexable
 
 from .._utils._copies import numbers_of
 from .._utils._folds import few_shot_folds
@@ -174,6 +174,13 @@ def _refuse_no_numbers(X, estimator):
         refuse_images(X)
         refuse_text(X)
     except (TypeError, ValueError) as error:
+        if isinstance(getattr(estimator, "estimator", None), Pipeline) or _takes_images(estimator):
+            raise ValueError(
+                "Rows are compared by their embeddings, which cannot be had from a "
+                f"{type(estimator).__name__}. Give a pipeline that embeds images and ends in a "
+                "classifier, make_backbone_pipeline(backbones, estimator=...), such as the "
+                "best_estimator_ of a search."
+            ) from error
         if not isinstance(estimator, Pipeline):
             raise
         raise ValueError(
@@ -181,6 +188,11 @@ def _refuse_no_numbers(X, estimator):
             "numbers alone. Give the table that its steps make, pipeline[:-1].fit_transform(X), "
             "and its last step; an OpenSetClassifier may also be the last step of a pipeline."
         ) from error
+
+
+def _takes_images(estimator):
+    tagged = hasattr(estimator, "__sklearn_tags__")
+    return tagged and not get_tags(estimator).input_tags.two_d_array
 
 
 def unit_table(X, columns):
