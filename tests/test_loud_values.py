@@ -475,6 +475,19 @@ def test_labels_as_groups_are_named(table):
     assert not said(lambda: clf.fit(X, y, groups=np.arange(len(y)) // 3))
 
 
+def test_copies_in_different_groups_are_named(table):
+    X, y = table
+    X, y, rows = np.vstack([X, X[3:5]]), np.append(y, y[3:5]), np.arange(len(y) + 2)
+    clf = AdaptiveBackboneEnsemble(SPEC, random_state=0)
+    (text,) = said(lambda: clf.fit(X, y, groups=rows))
+    assert text.startswith(f"2 of {len(X)} rows are copies of a row in another group, such as row")
+    assert f" row {len(X) - 2} of row 3. " in text
+    names = rows.astype(str)
+    names[-2:] = names[3:5]
+    assert not said(lambda: clf.fit(X, y, groups=names))
+    assert not said(lambda: clf.fit(X, y, groups=rows, sample_weight=(rows < len(X) - 2) * 1.0))
+
+
 def test_folds_that_hold_out_whole_classes_are_named(table):
     X, y = table
     order = np.argsort(y, kind="stable")

@@ -70,26 +70,40 @@ def _contradicting(first, y):
     return [] if first is None else np.flatnonzero(y != y[first])
 
 
-def warn_of_groups(y, groups):
-    """Warn if each class is within one group, as when labels are passed as groups.
+def warn_of_groups(X, y, groups, rows):
+    """Warn if each class is in one group, as when labels are passed as groups, or copies are not.
 
     Parameters
     ----------
+    X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     groups : ndarray of shape (n,) or None
+    rows : ndarray of shape (n,), int
+        Numbers of the rows in the message.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If classes have several rows, but none has rows of two groups.
+        If classes have several rows, but none has rows of two groups, or if equal rows are in
+        different groups.
     """
-    if groups is None or len(np.unique(y)) == len(y) or has_peer(y, groups).any():
+    if groups is None or len(np.unique(y)) == len(y):
         return
-    warn(
-        "All rows of each class are in one group, so no row can be held out to judge a head that "
-        "learned from the others. A group is what belongs together within a class, such as the "
-        "pictures of one object."
-    )
+    if not has_peer(y, groups).any():
+        warn(
+            "All rows of each class are in one group, so no row can be held out to judge a head "
+            "that learned from the others. A group is what belongs together within a class, such "
+            "as the pictures of one object."
+        )
+    copies = groups_of_copies(X, y)
+    apart = [] if copies is None else np.flatnonzero(groups != groups[copies])
+    if len(apart):
+        one, another = rows[[copies[apart[0]], apart[0]]]
+        warn(
+            f"{len(apart)} of {len(y)} rows are copies of a row in another group, such as row "
+            f"{another} of row {one}. What learned from one is then judged by the other. Give "
+            "copies the same group, or leave them out."
+        )
 
 
 def says_something(relative_loss, logits, targets):

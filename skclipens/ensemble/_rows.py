@@ -41,7 +41,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     names = getattr(ensemble, "feature_names_in_", None)
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
     warn_of_contradictions(rows.X, rows.y, rows.given, columns)
-    warn_of_groups(rows.y, rows.metadata["groups"])
+    warn_of_groups(rows.X, rows.y, rows.metadata["groups"], rows.given)
     return _without_copies(ensemble, rows, columns), unlabeled
 
 
