@@ -5,6 +5,7 @@ import pickle
 import re
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -540,6 +541,30 @@ def test_paths_of_files_whose_folders_are_written_otherwise(frame):
         assert not said(clf.score, X, labels)
     others = pd.Series(y, [path.replace(".", "a.") for path in in_classes])
     assert not said(clf.score, X, others)
+
+
+@pytest.mark.parametrize(
+    "form", [list, np.array, lambda X: [*map(Path, X)], pd.Series, lambda X: pd.DataFrame({"x": X})]
+)
+def test_paths_of_pictures_beside_what_is_indexed_by_them(emoji, form):
+    paths, y = form(emoji[0][::20]), pd.Series(emoji[1], emoji[0])[::20]
+    moved = y[::-1]
+    weights = pd.Series(1.0, moved.index)
+    clf = make_backbone_pipeline(BACKBONES[:1], head="linear", random_state=0)
+    says = r"^The paths in X and the index of {} have the same names .*, pass \1\.loc\[X\]"
+    with no_warning():
+        clf.fit(paths, y, sample_weight=weights[::-1])
+    for name, given in {"sample_weight": weights, "groups": weights}.items():
+        with pytest.warns(UserWarning, match=says.format(f"({name})")):
+            clf.fit(paths, y, **{name: given})
+    for call in (clf.fit, clf.score, partial(find_label_issues, clf)):
+        with pytest.warns(UserWarning, match=says.format("(y)")):
+            call(paths, moved)
+    names = moved.rename(lambda path: path.rpartition("/")[2])
+    with pytest.warns(UserWarning, match="of y have the same files in another order, under"):
+        clf.fit(paths, names)
+    numbered = moved.reset_index(drop=True)
+    assert not [text for text in said(clf.fit, paths, numbered) if "index" in text]
 
 
 def test_pictures_of_a_cascade_and_labels_in_another_order(emoji):

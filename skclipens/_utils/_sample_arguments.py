@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import DataConversionWarning
 
 from ._missing import is_missing, without_mask
-from ._one_column import refuse_no_column
+from ._one_column import first_of_column, refuse_no_column
 from ._sklearn import check_sample_weight
 from ._warnings import silent, warn
 
@@ -121,11 +121,12 @@ def check_groups(groups, n_rows):
 def warn_of_other_order(X, *, name_of_X="X", **given):
     """Warn if inputs have the same index in different orders.
 
-    All are compared with the first one whose index is not the default, which need not be X.
+    All are compared with the first one whose index is not the default, which need not be X. If X
+    is a column or list of paths without such an index, its paths are in place of it.
 
     Parameters
     ----------
-    X : array-like or frame of n rows
+    X : array-like, frame or list of n rows
     name_of_X : str
         Name of X in the message.
     **given : array-like of shape (n,), Series or None
@@ -138,14 +139,17 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         fold, or paths of the same files in different orders. Common numbers do not count, since
         they may be positions in different tables. Nor do common names if some occur twice.
     """
-    indices = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
-    telling = [(name, index) for name, index in indices.items() if index is not None]
-    for name, index in telling[1:]:
-        first, other = telling[0]
-        what, _ = in_other_order(other, index)
+    telling = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
+    telling = {name: index for name, index in telling.items() if index is not None}
+    paths = _paths_of(X) if telling and name_of_X not in telling else None
+    if paths is not None:
+        telling = {name_of_X: paths, **telling}
+    first, of_rows = next(iter(telling), None), "" if paths is not None else ".index"
+    for name, index in telling.items():
+        what, _ = in_other_order(telling[first], index)
         if what is None:
             continue
-        advice = f"pass {name}.loc[{first}.index]."
+        advice = f"pass {name}.loc[{first}{of_rows}]."
         if what == SAME_FILES:
             advice = f"give both the same names and {advice}"
             what += " in another order, under names that are written otherwise"
@@ -153,11 +157,26 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
             what += " in another order"
             if not index.is_unique:
                 advice = "give each row a label of its own: some are there twice."
+        both = f"{first} and {name} have {what}"
+        if paths is not None:
+            both = f"The paths in {first} and the index of {name} have {what}"
+            both = both.replace("same index", "same names")
         warn(
-            f"{first} and {name} have {what}. Rows belong together by their position. If they do "
-            f"by their index, {advice}",
+            f"{both}. Rows belong together by their position. If they do by their index, {advice}",
             doubt=f"order of {name}",
         )
+
+
+def _paths_of(X):
+    """Return the paths in a list or column as an index, or None if X holds something else."""
+    if not isinstance(first_of_column(X), (str, os.PathLike)):
+        return None
+    items = np.asarray(X, dtype=object).ravel().tolist()
+    if len(items) != len(X) or not all(isinstance(item, (str, os.PathLike)) for item in items):
+        return None
+    import pandas as pd
+
+    return pd.Index([os.fspath(item) for item in items], dtype=object)
 
 
 def names_of_rows(given):
