@@ -271,10 +271,17 @@ def test_a_class_that_stands_for_no_label_where_none_counts_as_missing(digits):
         ([-2, 1, 2, 3], False),
         ([-2, 0, 2], False),
         ([-9, 0, 9, 18], False),
+        ([0, 1, 255], True),
+        (np.array([-1, 0, 1, 2]).astype(np.uint8), True),
+        (np.array([-1, 1, 2]).astype(np.uint64), True),
+        ([np.iinfo(int).min, 0, 1], True),  # NaN as an integer
+        ([0, 1, 254], False),
+        ([0, 2, 255], False),
+        (range(256), False),
     ],
 )
 def test_words_and_numbers_of_a_missing_label(classes, doubted):
-    texts = said(warn_of_classes, np.array(classes))
+    texts = said(warn_of_classes, np.asarray(classes))
     assert ["a missing label" in text for text in texts] == [True] * doubted
 
 

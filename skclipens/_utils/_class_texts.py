@@ -25,6 +25,7 @@ _STOP = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$")
 _QUOTED = re.compile(r"""^(['"])(.+)\1$""")
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
 _MAY = "This may stand for"
+_LARGEST = [2.0**bits - 1 for bits in (8, 16, 32, 64)]  # -1 as an unsigned integer
 
 
 def warn_of_classes(y, *, none_missing=None):
@@ -57,23 +58,35 @@ def _warn_of_none(named, row, why, instead, none_missing):
 
 
 def _warn_of_a_number(y, none_missing):
-    """Warn of one class below -1, such as -999, if the others are numbered from 0 or 1."""
+    """Warn of one class such as -999 or 255, if the others are numbered from 0 or 1."""
     if y.dtype.kind == "O":
         values = [np.nan if is_missing(label) else label for label in y.tolist()]
         if not all(isinstance(value, Real) for value in values):
             return
         y = np.array(values, float)
-    if y.dtype.kind not in "if":
+    if y.dtype.kind not in "iuf":
         return
-    classes = np.unique(y)
+    classes = np.unique(y).astype(float)
     classes = classes[np.isfinite(classes)]
-    if len(classes) < 3 or not classes[0] < -1:
+    if len(classes) < 3:
         return
-    others = classes[1:]
-    counted = (others == np.arange(len(others)) + others[0]).all() and others[0] in (0, 1)
-    if counted and (others[0] == 0 or -classes[0] not in others):
-        row = int(np.argmax(y == classes[0]))
-        _warn_of_none(f"{classes[0]:.0f}", row, _MAY, "-1", none_missing)
+    if classes[-1] in _LARGEST and _is_count(classes[:-1]) and classes[-2] < classes[-1] - 1:
+        doubted, instead = classes[-1], "-1, as a signed integer,"
+    elif (
+        classes[0] < -1
+        and _is_count(classes[1:])
+        and (classes[1] == 0 or -classes[0] not in classes)
+    ):
+        doubted, instead = classes[0], "-1"
+    else:
+        return
+    row = int(np.argmax(y == doubted))
+    _warn_of_none(str(int(y[row])), row, _MAY, instead, none_missing)
+
+
+def _is_count(classes):
+    counted = np.arange(len(classes)) + classes[0]
+    return classes[0] in (0, 1) and (classes == counted).all()
 
 
 def first_rows(labels):
