@@ -74,7 +74,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         y if X is not a DataFrame or Series. Columns:
 
         - ``row``: the position in X;
-        - ``is_label_issue``: whether the label is probably wrong;
+        - ``is_label_issue``: whether the label is probably wrong. It is no mask of X, whose order
+          is another: take ``row`` where it is True;
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
           held out, such as the only row of its class, or its image cannot be read. Also NaN if
