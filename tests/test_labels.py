@@ -494,6 +494,14 @@ def test_only_rows_that_are_drawn_are_embedded(emoji):
         (lambda clf: OpenSetClassifier(clf.set_params(**NO_NAMES)).fit, "class_names .*'clothing'"),
         (lambda clf: partial(find_label_issues, clf.set_params(**NO_NAMES)), "class_names"),
         (lambda clf: partial(compare_with_baselines, clf.set_params(**NO_NAMES)), "class_names"),
+        (
+            lambda clf: (
+                lambda X, y: suggest(
+                    clf.set_params(**NO_NAMES), X, np.where(np.arange(len(y)) % 2, y, "")
+                )
+            ),
+            "class_names",
+        ),
     ],
 )
 def test_nothing_is_embedded_before_labels_and_parameters_are_checked(emoji, call, message):

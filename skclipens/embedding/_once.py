@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from .._utils._labels import unlabeled_rows
+from .._utils._labels import labels_of, unlabeled_rows
 from .._utils._sklearn import safe_indexing
 from ..images import as_image_list
 from ..images._collections import some_images
@@ -24,7 +24,7 @@ def embedded_once(estimator, X, y, rows=None):
     ----------
     estimator : estimator
     X : collection of n rows
-    y : array-like of shape (n,)
+    y : ndarray of shape (n,)
     rows : ndarray of int, default=None
         Positions of the rows that are needed; `X` and `gaps` that are returned have only these.
         None: all.
@@ -46,9 +46,9 @@ def embedded_once(estimator, X, y, rows=None):
     ImageError
         If an image cannot be read and ``on_error="raise"``, or none can.
     ValueError
-        If images are left out, and a step has splits, such as a ``cv``, that count them. If all
-        rows have labels, also the errors of a :class:`~skclipens.pipeline.BackbonePipeline` that
-        need no image, before any is embedded.
+        If images are left out, and a step has splits, such as a ``cv``, that count them. If two
+        classes have a label, also the errors of a :class:`~skclipens.pipeline.BackbonePipeline`
+        that need no image, before any is embedded.
     """
     steps = [step for _, step in estimator.steps[:-1]] if isinstance(estimator, Pipeline) else []
     n_ready = len([*takewhile(_needs_no_fit, steps)])
@@ -56,8 +56,10 @@ def embedded_once(estimator, X, y, rows=None):
     needed, gaps = _rows_of(X, rows, steps), np.zeros(len(rows), bool)
     if not n_ready:
         return None, estimator, needed, gaps
-    if hasattr(estimator, "_before_fit") and not unlabeled_rows(y, signs_are_classes=True).any():
-        clone(estimator)._before_fit(X, y, {})
+    labeled = ~unlabeled_rows(y, signs_are_classes=True)
+    if hasattr(estimator, "_before_fit") and len(set(y[labeled].tolist())) > 1:
+        known = _rows_of(X, np.flatnonzero(labeled), steps)
+        clone(estimator)._before_fit(known, labels_of(y, labeled), {})
     first, rest = clone(estimator[:n_ready]), estimator[n_ready:]
     if len(rest) == 1:
         rest = rest[0]
