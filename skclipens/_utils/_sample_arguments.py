@@ -15,6 +15,7 @@ from ._warnings import silent, warn
 MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 _MEMBER = re.compile(r"^tar://(.+?)::(.+)", re.DOTALL)  # of a shard
 _ENDING = re.compile(r"\.[a-z]\w{1,4}(?=[/\\]|$)", re.IGNORECASE)
+_LONGEST_PATH = 4096
 SAME_INDEX, SAME_FILES = "the same index", "the same files"
 
 
@@ -174,9 +175,12 @@ def _paths_of(X):
     items = np.asarray(X, dtype=object).ravel().tolist()
     if len(items) != len(X) or not all(isinstance(item, (str, os.PathLike)) for item in items):
         return None
+    paths = [os.fspath(item) for item in items]
+    if max(map(len, paths)) > _LONGEST_PATH:  # a picture in text
+        return None
     import pandas as pd
 
-    return pd.Index([os.fspath(item) for item in items], dtype=object)
+    return pd.Index(paths, dtype=object)
 
 
 def names_of_rows(given):
