@@ -525,6 +525,20 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
         LinearDiscriminantHead().fit_from(tmp_path / "none", [0, 1, 1])
 
 
+@pytest.mark.parametrize("chunk_size", [5, 100])
+@pytest.mark.parametrize("clf", [LinearDiscriminantHead(), AdaptiveBackboneEnsemble(BACKBONES)])
+def test_files_with_two_rows_are_named(tmp_path, emoji, clf, chunk_size):
+    order = np.random.default_rng(0).permutation(len(emoji[1]))[:60]
+    rows = [*order, order[2], order[30]]
+    MultiBackboneEmbedder(BACKBONES).embed_to(tmp_path, emoji[0][rows], chunk_size=chunk_size)
+    (text,) = (one for one in said(clf.fit_from, tmp_path, emoji[1][rows]) if "earlier" in one)
+    assert text.startswith("2 of 62 rows are of a file that has an earlier row, such as row 60, w")
+    assert "has that of row 2. " in text
+    weights = np.repeat([1.0, 0.0], [60, 2])
+    texts = said(partial(clf.fit_from, tmp_path, emoji[1][rows], sample_weight=weights))
+    assert not [one for one in texts if "earlier" in one]
+
+
 def test_labels_and_weights_that_are_named_after_other_images(folder, table):
     X, y = table
     y = pd.Series(y, X.index)

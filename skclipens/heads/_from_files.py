@@ -25,6 +25,7 @@ from .._utils._sample_arguments import (
 )
 from .._utils._tables import check_range
 from .._utils._validation import check_rows
+from .._utils._warnings import warn
 from ..embedding._gaps import gaps_of
 from ..exceptions import ImageError
 from ._cross_fit import own_folds
@@ -128,7 +129,7 @@ class RowsOfFiles:
         self.classes, self.targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes)
         self.gaps, self.folds = np.zeros(len(y), bool), np.zeros(len(y), int)
-        self._table = table
+        self._table, self._is_first_pass = table, True  # only the first pass checks names
 
     def set_weights(self, weights):
         """Set weights; leave out the classes in which no row has a weight, and warn of them."""
@@ -203,8 +204,9 @@ class RowsOfFiles:
             desc="fitting",
         )
         images = np.empty(len(self.weights), object)
-        for start, stop, (of_parts, X_kept, gaps, names) in tasks:
-            images[start:stop] = names
+        codes = np.zeros(len(images), np.uint64)
+        for start, stop, (of_parts, X_kept, gaps, names, of_names) in tasks:
+            images[start:stop], codes[start:stop] = names, of_names
             first, last = np.searchsorted(keep, [start, stop])
             X[first:last], self.gaps[start:stop] = X_kept, gaps
             if found is None:
@@ -215,8 +217,11 @@ class RowsOfFiles:
         if self._names_matter:
             self._refuse_other_order(images)
             warn_of_text_order(images, self.targets)
-        self._names_matter = False  # only the first pass checks names
+        self._names_matter = False
         self.weights[self.gaps] = 0
+        if self._is_first_pass:
+            _warn_of_twice(codes, np.flatnonzero(self.weights))
+        self._is_first_pass = False
         if not self.weights.any() and not self.gaps.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.gaps[keep])
@@ -245,6 +250,20 @@ class RowsOfFiles:
         return self.targets[rows], self.weights[rows], self.folds[rows], kept
 
 
+def _warn_of_twice(codes, rows):
+    """Warn of rows of the same file; `codes` has a number for each name, and `rows` are used."""
+    _, first, place = np.unique(codes[rows], return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[place] != np.arange(len(rows)))
+    if len(again):
+        one, another = rows[first[place[again[0]]]], rows[again[0]]
+        warn(
+            f"{len(again)} of {len(codes)} rows are of a file that has an earlier row, such as row "
+            f"{another}, which has that of row {one}. They count twice, and what learned from one "
+            "is judged by the other. Name each file once in embed_to, or give these rows a "
+            "sample_weight of 0."
+        )
+
+
 def _of_any_label(y, labeled):
     """Return labels in which rows without a label get the first label."""
     labels = labels_of(y, labeled)
@@ -255,10 +274,12 @@ def _of_any_label(y, labeled):
 
 def _read_parts(table, parts, given):
     """Read parts; return sums, kept rows, which rows are gaps, and image names."""
+    from pandas.util import hash_array
+
     estimator, sums, asks_for_names, *arrays = given
     # Copies, since threads would add to the same sums.
     sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]
-    X_kept, gaps, names, first = [], [], [], parts[0][1]
+    X_kept, gaps, names, codes, first = [], [], [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)
         targets, weights, folds, kept = (array[own] for array in arrays)
@@ -266,6 +287,7 @@ def _read_parts(table, parts, given):
         names.append(
             frame.index.to_numpy(object) if asks_for_names else np.empty(len(frame), object)
         )
+        codes.append(hash_array(frame.index.to_numpy(object), categorize=False))
         gaps.append(gaps_of(frame))
         X_kept.append(frame.to_numpy()[kept])
         some = ~gaps[-1] & (weights > 0)
@@ -274,7 +296,7 @@ def _read_parts(table, parts, given):
                 X = check_rows(estimator, frame if some.all() else frame[some])
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
-    arrays = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names))
+    arrays = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names, codes))
     return [one.sums for one in sums], *arrays
 
 

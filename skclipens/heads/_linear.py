@@ -246,8 +246,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Warns
         -----
         UserWarning
-            If rows are left out since their images could not be read, or the mean of the weights is
-            far from 1.
+            If rows are left out since their images could not be read, the mean of the weights is
+            far from 1, or rows are of the same file.
 
         See Also
         --------
