@@ -474,6 +474,16 @@ def test_a_row_without_a_group_is_named(iris, name, missing, kind):
         OpenSetClassifier(clf).fit(X, y, groups=kind(groups))
 
 
+@pytest.mark.parametrize("unit", ["D", "us", "ns"])
+def test_a_row_without_a_date_as_its_group_is_named(iris, unit):
+    days = np.arange(len(iris[1])).astype("M8[D]").astype(f"M8[{unit}]")
+    make().fit(*iris, groups=days)
+    days[3] = "NaT"
+    for groups in (days, pd.Series(days)):
+        with pytest.raises(ValueError, match="groups has no group for row 3, but NaT"):
+            make().fit(*iris, groups=groups)
+
+
 def test_a_head_that_searches_by_itself_gets_the_groups_of_its_rows(emoji):
     """Near copies of rows would choose hardly any regularisation."""
     X, y = emoji

@@ -110,11 +110,11 @@ def check_groups(groups, n_rows):
     if groups.shape != (n_rows,):
         raise ValueError(f"groups has shape {groups.shape}, but y has {(n_rows,)}.")
     if groups.dtype.kind not in "biu":
-        for row, group in enumerate(np.asarray(given).tolist()):
+        for row, group in enumerate(np.asarray(given)):  # tolist makes integers of dates
             if is_missing(group):
                 raise ValueError(
-                    f"groups has no group for row {row}, but {group!r}. Name one for each row; a "
-                    "row that belongs to no other is a group of its own."
+                    f"groups has no group for row {row}, but {str(group) or repr(group)}. Name one "
+                    "for each row; a row that belongs to no other is a group of its own."
                 )
     return groups
 
