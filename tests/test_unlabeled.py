@@ -261,6 +261,8 @@ def test_a_class_that_stands_for_no_label_where_none_counts_as_missing(digits):
     ("classes", "doubted"),
     [
         (["cat", "NaN"], True),
+        (["cat", " "], True),
+        (["cat", "\t\n"], True),
         (["cat", "#N/A"], True),
         (["cat", "Not labelled"], True),
         (["cat", "--"], True),
