@@ -13,6 +13,7 @@ from _models import ProbaBackwards
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
@@ -864,6 +865,17 @@ def test_what_cannot_be_compared_is_named(emoji):
             suggest(clf, rows, [""] * len(y))
         with pytest.raises(ValueError, match=message):
             OpenSetClassifier(clf).fit(rows, y)
+
+
+def test_sparse_tables_are_refused(emoji):
+    _, X, y = emoji
+    X, some = csr_array(X.to_numpy()), np.where(np.arange(84) % 2, y, "")
+    clf = GaussianNB()
+    for call in (OpenSetClassifier(clf).fit, partial(find_label_issues, clf)):
+        with pytest.raises(TypeError, match="Sparse data was passed"):
+            call(X, y)
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        suggest(clf, X, some)
 
 
 def priced(X):

@@ -53,12 +53,13 @@ def embedded_once(estimator, X, y, rows=None):
     steps = [step for _, step in estimator.steps[:-1]] if isinstance(estimator, Pipeline) else []
     n_ready = len([*takewhile(_needs_no_fit, steps)])
     rows = np.arange(len(y)) if rows is None else rows
-    needed, gaps = _rows_of(X, rows, steps), np.zeros(len(rows), bool)
+    needed = X if len(rows) == len(y) else _rows_of(X, rows, steps)
+    gaps = np.zeros(len(rows), bool)
     if not n_ready:
         return None, estimator, needed, gaps
     labeled = ~unlabeled_rows(y, signs_are_classes=True)
     if hasattr(estimator, "_before_fit") and len(set(y[labeled].tolist())) > 1:
-        known = _rows_of(X, np.flatnonzero(labeled), steps)
+        known = X if labeled.all() else _rows_of(X, np.flatnonzero(labeled), steps)
         clone(estimator)._before_fit(known, labels_of(y, labeled), {})
     first, rest = clone(estimator[:n_ready]), estimator[n_ready:]
     if len(rest) == 1:
@@ -77,8 +78,6 @@ def embedded_once(estimator, X, y, rows=None):
 
 
 def _rows_of(X, rows, steps):
-    if len(rows) == len(X):
-        return X
     embeds = steps and isinstance(steps[0], BaseEmbedder)
     return some_images(X, rows) if embeds else safe_indexing(X, rows)
 
