@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.faults._kills import ensemble, table
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL and fork")
 def test_every_fault_a_few_times():
     pytest.importorskip("pyarrow")
