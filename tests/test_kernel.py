@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens._utils._folds import judges_at_most
 from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead, ZeroShotHead
 from skclipens.heads._kernel_regression import ExactFit, Regression
@@ -349,6 +350,15 @@ def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts)
     _, known = head.cross_fit(X, y, groups=groups)
     assert 320 <= known.sum() < len(y)
     assert head.cross_fit(X, y)[1].all()
+
+
+def test_rows_that_judge_need_not_be_among_those_that_teach():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(900, 8)), np.arange(900) % 3
+    for seed in range(9):  # of 64 rows that teach, some or none are among the ten that judge
+        with judges_at_most(10):
+            logits, known = KernelHead(n_components=4, random_state=seed).cross_fit(X, y)
+        assert known.sum() == 10 and np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("n_components", [30, 45, 60])

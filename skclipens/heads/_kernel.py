@@ -254,7 +254,8 @@ class KernelHead(CrossFitTableHead):
         judges, rest = np.setdiff1d(judges, rest[is_seen]), rest[~is_seen]
         held_out = np.zeros((len(features), len(self.classes_)), features.dtype)
         places = np.flatnonzero(np.isin(support, judges))
-        held_out[support[places]] = fit.leave_out(groups[support], places)
+        if len(places):
+            held_out[support[places]] = fit.leave_out(groups[support], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
         known = has_peer(targets, groups, weights)
         known[support] = has_peer(targets[support], groups[support], some_of(weights, support))
