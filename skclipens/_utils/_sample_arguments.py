@@ -145,8 +145,12 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
     paths = _paths_of(X) if telling and name_of_X not in telling else None
     if paths is not None:
         telling = {name_of_X: paths, **telling}
-    first, of_rows = next(iter(telling), None), "" if paths is not None else ".index"
-    for name, index in telling.items():
+    first, *others = telling or [None]
+    both, of_rows = f"{first} and {{name}}", ".index"
+    if paths is not None:
+        both, of_rows = f"The paths in {first} and the index of {{name}}", ""
+    for name in others:
+        index = telling[name]
         what, _ = in_other_order(telling[first], index)
         if what is None:
             continue
@@ -155,15 +159,13 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
             advice = f"give both the same names and {advice}"
             what += " in another order, under names that are written otherwise"
         else:
+            what = "the same names" if what == SAME_INDEX and paths is not None else what
             what += " in another order"
             if not index.is_unique:
                 advice = "give each row a label of its own: some are there twice."
-        both = f"{first} and {name} have {what}"
-        if paths is not None:
-            both = f"The paths in {first} and the index of {name} have {what}"
-            both = both.replace("same index", "same names")
         warn(
-            f"{both}. Rows belong together by their position. If they do by their index, {advice}",
+            f"{both.format(name=name)} have {what}. Rows belong together by their position. If "
+            f"they do by their index, {advice}",
             doubt=f"order of {name}",
         )
 
