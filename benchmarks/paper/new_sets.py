@@ -38,7 +38,8 @@ class NewSet(NamedTuple):
 
 _DIGITS = "zero one two three four five six seven eight nine".split()
 _LETTERS = (
-    "ka kha ga gha kna cha chha ja jha yna taamatar thaa daa dhaa adna tabala tha da dha na pa pha "
+    "ka kha ga gha kna cha chha ja jha yna taamatar thaa "
+    "daa dhaa adna tabala tha da dha na pa pha "  # codespell:ignore
     "ba bha ma yaw ra la waw motosaw petchiryakha patalosaw ha chhya tra gya"
 ).split()
 _MONKEYS = (
