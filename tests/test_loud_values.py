@@ -348,6 +348,25 @@ def test_blocks_that_say_nothing_are_named(table):
     assert not said(lambda: clf.set_params(blocks=blocks[:1]).fit(X[:, :128], y))
 
 
+def test_columns_that_drown_all_others_are_named(table):
+    X, y = table
+    rng = np.random.default_rng(0)
+    numbers = pd.DataFrame(rng.normal(size=(len(X), 4)), columns=["price", "area", "age", "size"])
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    large = numbers.assign(price=3e4 * numbers["price"], area=1e4 * numbers["area"])
+    (text,) = [one for one in said(lambda: clf.fit(large, y)) if "of the variance" in one]
+    assert text.startswith("Columns 'price', 'area' have more than 99% of the variance")
+    for right in (
+        numbers,
+        numbers * [1, 1, 0.01, 0.01],  # as rare columns of zeros and ones beside scaled ones
+        numbers * [90, 60, 20, 7],  # as of a PCA
+        numbers * [100, 100, 100, 100],
+    ):
+        assert not [
+            one for one in said(lambda right=right: clf.fit(right, y)) if "of the variance" in one
+        ]
+
+
 def test_a_column_that_drowns_all_others_is_named(table):
     X, y = table
     rng = np.random.default_rng(0)

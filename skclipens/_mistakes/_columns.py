@@ -14,6 +14,7 @@ from ._row_order import is_class_by_class
 from ._seen_embeddings import NARROWEST
 
 _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
+_LARGE, _APART = 100, 100  # a variance of unscaled numbers, and its ratio to those of others
 _STEP_TOLERANCE = 1e-2  # of a step between rows
 _FEWEST = 20  # rows whose steps are not all equal by chance
 _EXPECTED_TIES = 5  # pairs of rows with the same integer, if these were drawn at random
@@ -55,9 +56,9 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If all rows of a block are the same; if a column is an index, or has nearly all of the
-        variance that a head reads; or if embeddings are compared with texts but centred or scaled.
-        Names the blocks, or the column.
+        If all rows of a block are the same; if a column is an index; if columns have nearly all of
+        the variance that a head reads; or if embeddings are compared with texts but centred or
+        scaled. Names the blocks, or the columns.
     """
     if len(X) < 2:
         return
@@ -69,7 +70,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
         )
     _warn_of_constant_blocks(blocks, X)
     warn_of_rescaled_blocks(compared_with_texts, X)
-    _warn_of_dominant_column(read_as_scaled, X, names, index)
+    _warn_of_dominant_columns(read_as_scaled, X, names, index)
 
 
 def _index(X, y, names):
@@ -126,31 +127,35 @@ def _warn_of_constant_blocks(blocks, X):
         )
 
 
-def _warn_of_dominant_column(read_as_scaled, X, names, index):
-    """Warn of a column with nearly all of the variance that a head reads."""
+def _warn_of_dominant_columns(read_as_scaled, X, names, index):
+    """Warn of columns with nearly all of the variance that a head reads."""
     for block, head in read_as_scaled:
-        place = _dominant(take_columns(subsample(X), block.columns))
-        if place is None:
+        columns = block.columns[_dominant(take_columns(subsample(X), block.columns))]
+        if not len(columns):
             continue
-        column = block.columns[place]
-        if column != index:  # an index has its own warning
+        if columns.tolist() != [index]:  # an index has its own warning
+            called = listed((columns if names is None else names[columns]).tolist())
+            which = f"Column {called} has" if len(columns) == 1 else f"Columns {called} have"
             warn(
-                f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
-                f"{head!r} reads, so the other columns hardly count. Scale columns that are not "
-                "embeddings, for example with StandardScaler in a ColumnTransformer, or leave an "
-                "index out."
+                f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {head!r} reads, so "
+                "the other columns hardly count. Scale columns that are not embeddings, for "
+                "example with StandardScaler in a ColumnTransformer, or leave an index out."
             )
         return
 
 
 def _dominant(values):
-    """Return the position of the column that has nearly all of the variance, or None."""
+    """Return the positions of the columns that have nearly all of the variance; else none."""
     variances = values.var(axis=0, dtype=np.float64)
-    largest = int(variances.argmax())
+    order = np.argsort(-variances, kind="stable")
     # Of two columns, one may rightly be small, such as one of zeros and a few ones.
     share = _NEARLY_ALL if len(variances) > 2 else _ALL_OF_TWO
-    is_alone = variances[largest] > share * variances.sum() and np.count_nonzero(variances) > 1
-    return largest if is_alone else None
+    n = int(np.searchsorted(np.cumsum(variances[order]), share * variances.sum(), "right")) + 1
+    some, others = variances[order[:n]], variances[order[n:]]
+    # Several columns: their units are others, as of prices and areas beside ratings. Not so the
+    # columns of a PCA, or scaled columns beside rare ones.
+    unlike = n == 1 or (some[-1] > max(_LARGE, _APART * others.max(initial=0)))
+    return order[:n] if others.any() and unlike else order[:0]
 
 
 def warn_of_labels_in_columns(blocks, X, y, names):
