@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -334,9 +334,16 @@ def test_part_of_many_rows_chooses_the_shrinkage_and_all_are_held_out(emoji, fol
     assert expected[1].all()
 
 
-def test_rows_of_few_columns_which_may_be_copies_do_not_choose_less_shrinkage():
+def test_many_rows_of_few_columns_are_shrunk_less():
     X, y = load_iris(return_X_y=True)
-    assert LinearDiscriminantHead().fit(np.repeat(X, 2, axis=0), np.repeat(y, 2)).shrinkage_ >= 1
+    splits = StratifiedKFold(5, shuffle=True, random_state=0)
+    assert LinearDiscriminantHead().fit(X, y).shrinkage_ < 1
+    assert cross_val_score(LinearDiscriminantHead(), X, y, cv=splits).mean() > 0.97
+
+
+def test_copies_of_few_rows_of_few_columns_are_not_shrunk_less():
+    X, y = (rows[::10] for rows in load_iris(return_X_y=True))
+    assert LinearDiscriminantHead().fit(np.repeat(X, 20, axis=0), np.repeat(y, 20)).shrinkage_ >= 1
 
 
 def test_where_no_row_can_judge_the_shrinkage_is_one(emoji):

@@ -74,7 +74,7 @@ def same_pictures(X, columns):
     return groups_of_copies(take_columns(X, columns), np.zeros(len(X), int))
 
 
-def merge_copies(X, y, weights):
+def merge_copies(X, y, weights, fewest=WIDE):
     """Return rows without copies, each with the total weight of its copies.
 
     Parameters
@@ -82,6 +82,8 @@ def merge_copies(X, y, weights):
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     weights : ndarray of shape (n,) or None
+    fewest : int
+        Fewest columns of a table in which rows are compared.
 
     Returns
     -------
@@ -91,7 +93,7 @@ def merge_copies(X, y, weights):
         Index in `rows` of the row that represents each row of X.
     weights : ndarray of shape (m,), dtype of X, or None
     """
-    copies = groups_of_copies(X, y)
+    copies = groups_of_copies(X, y, fewest)
     if copies is None:
         every = np.arange(len(y))
         return every, every, weights

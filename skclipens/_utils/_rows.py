@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._copies import merge_copies
+from ._copies import WIDE, merge_copies
 from ._folds import folds_of_some, with_copies_on_one_side
 from ._linalg import places_of, take_rows
 from ._messages import listed
@@ -87,15 +87,17 @@ class Rows(NamedTuple):
         judges = np.where(has_weight, self.place, -1)
         return self._replace(place=judges).keep(some)
 
-    def merge_copies(self):
+    def merge_copies(self, fewest=WIDE):
         """Return rows without copies, each with the total weight of its copies.
+
+        In a table of fewer columns, none is a copy.
 
         Copies stay if groups define what belongs together. In splits, a row is where the first of
         its copies was.
         """
         if self.metadata["groups"] is not None:
             return self
-        rows, place, weights = merge_copies(self.X, self.y, self.metadata["sample_weight"])
+        rows, place, weights = merge_copies(self.X, self.y, self.metadata["sample_weight"], fewest)
         if len(rows) == len(self.y):
             return self
         cv = self.on_one_side(place).cv

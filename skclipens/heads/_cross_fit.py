@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._mistakes._rows import warn_of_weights
+from .._utils._copies import WIDE
 from .._utils._folds import check_folds, drop_unseen_classes, few_shot_folds
 from .._utils._labels import check_at_least_two
 from .._utils._metadata import check_metadata
@@ -114,6 +115,10 @@ class CrossFitMixin:
     def _fit(self, X, targets, weights, folds, groups):
         self._cross_fit(X, targets, weights, folds, groups)
 
+    def _fewest(self, X):
+        """Return the fewest columns of a table whose equal rows are copies."""
+        return WIDE if is_alone() else np.inf
+
     def _learned(self, X, y, folds, sample_weight, groups):
         """Return the arguments of ``_cross_fit``, and the `Rows` that they come from.
 
@@ -128,7 +133,7 @@ class CrossFitMixin:
         cv = own if folds is None else check_folds(folds, len(X), "folds")
         rows = rows_given(X, targets, metadata, cv).with_weight_or_first()
         # Given folds may keep copies apart; an ensemble merges rows that are equal in all blocks.
-        rows = rows.merge_copies() if folds is None and is_alone() else rows
+        rows = rows.merge_copies(self._fewest(rows.X)) if folds is None else rows
         # If rows are left out, the head's own splits were renumbered and are passed as folds.
         folds = None if rows.cv is own else rows.cv
         if folds is not None and not self._starts_from_prompts:

@@ -307,6 +307,11 @@ class Discriminant(BaseDiscriminant):
         return judging_rows(self._targets)
 
     @property
+    def rows_of_judges(self):
+        """Rows of the table that judge."""
+        return take_rows(self._X, self.judges)
+
+    @property
     def _residuals_of_judges(self):
         return self._residuals[self.judges]
 

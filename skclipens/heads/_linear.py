@@ -22,7 +22,7 @@ from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver, Wanted
 from ._rescaling import Rescaling
 from ._ridge import needs_float64
-from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search_shrinkage
+from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, is_tall, logits_at, search_shrinkage
 from ._sums import SummedDiscriminant, Sums
 
 # C of the logistic regression that replaces a discriminant of one row per class; None keeps the
@@ -81,10 +81,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
     -----
     ``shrinkage="auto"`` takes the shrinkage with the smallest log-loss of held-out training rows,
     calibrated by one temperature. 1 is tried first, then 3, 10 and 30 as long as the loss falls. If
-    3 is not better than 1, there are at least 32 columns and more rows than columns, then 0.3, 0.1,
-    0.03 and 0.01 are tried, as long as the loss falls. With ``rescale`` and other columns, this is
-    done for the variances 1, 10 and 100. Of all settings whose log-loss is within a thousandth of
-    the smallest, the one that was tried first is taken.
+    3 is not better than 1 and there are more rows than columns, or with fewer than 32 columns five
+    different rows for each, then 0.3, 0.1, 0.03 and 0.01 are tried, as long as the loss falls. With
+    ``rescale`` and other columns, this is done for the variances 1, 10 and 100. Of all settings
+    whose log-loss is within a thousandth of the smallest, the one that was tried first is taken.
 
     By default each row is classified by the discriminant of all other rows; rows of a group are
     left out in five folds. The formula of Sherman and Morrison gives all these discriminants from
@@ -347,6 +347,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
         self._solve(held_out.discriminant, X.dtype)
         logits, known = held_out.of_all(logits.astype(X.dtype, copy=False))
         return logits, known & (not self._is_of_means(held_out.discriminant))
+
+    def _fewest(self, X):
+        # Rows that judge less shrinkage must have no copies.
+        return 1 if self.shrinkage == "auto" and is_tall(X) else super()._fewest(X)
 
     @property
     def _is_exact(self):
