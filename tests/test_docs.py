@@ -162,11 +162,13 @@ def test_ranges_of_gains_in_the_guide_are_those_of_the_tables(default_against):
         assert re.search(rf"\[{gains}( points)?\]\(../results/{folder}/results", guide("columns"))
 
 
-def cells(page, row, section=""):
-    """Cells of the first row of a page of results that begins so, behind a heading."""
+def cells(page, row, *headings):
+    """Cells of the first row of a page of results that begins so, behind headings."""
     text = (RESULTS.parent / page).read_text("utf-8")
-    lines = text[text.index(section) :].splitlines()
-    return next(line for line in lines if line.startswith(f"| {row} |")).split(" | ")
+    for heading in headings:
+        text = text[text.index(heading) :]
+    found = next(line for line in text.splitlines() if line.startswith(f"| {row} |"))
+    return found.removesuffix(" |").split(" | ")
 
 
 def test_figures_of_the_guide_are_those_of_the_results():
@@ -192,10 +194,35 @@ def test_figures_of_the_guide_are_those_of_the_results():
     assert f"[{ours}% of these](../results/labels.md), and cleanlab {low} to" in guide("labels")
     assert f"cleanlab {low} to {high}%" in guide("labels")
     errors = cells("paper/results.md", "**shrunk (default)**", "## Expected calibration error")
-    few, all_ = (round(float(errors[i].strip("| ")), 2) for i in (1, 6))
+    few, all_ = (round(float(errors[i]), 2) for i in (1, 6))
     assert f"[{few} at one label per class, and {all_} with all]" in guide("trust")
     transfer = (RESULTS / "transfer.md").read_text("utf-8")
     of_digits = transfer[transfer.index("## digits") :]
     lost, gained = re.findall(r"- shrunk: ([-+][\d.]+)", of_digits)[:2]
     assert f"lost {lost[1:]} on digits" in guide("few_shot")
     assert f"gained {gained[1:]} points on digits" in guide("few_shot")
+
+
+def test_times_in_the_guide_are_those_of_the_results():
+    rows = {
+        "LogisticRegression at one C": "LogisticRegression, all columns",
+        "LogisticRegressionCV": "LogisticRegressionCV, all columns",
+        "StackingClassifier": "StackingClassifier",
+        "the default ensemble": "skclipens, whole fit",
+    }
+    page, widths = "speed/fit_predict.md", ("640 columns\n", "6528 columns\n")
+    for told, row in rows.items():
+        fits = [cells(page, row, width) for width in widths]
+        peaks = [f" ({fit[-1]})" if fit[-1].isdigit() else "" for fit in fits]
+        shown = [f"{float(fit[2]):.2f}{peak}" for fit, peak in zip(fits, peaks, strict=True)]
+        shown += [cells(page, row, width, "| predict")[4] for width in widths]
+        assert f"| {told} | {' | '.join(shown)} |" in guide("when_to_use")
+    for size, told in [
+        (
+            "100000 | 32 | 5",
+            "takes {} s and {} MiB, and a logistic regression with one C takes {} s",
+        ),
+        ("16000 | 1000 | 5", "takes {} s and {} MiB, compared with {} s and {} MiB"),
+    ]:
+        found = cells("speed/scale.md", size)
+        assert told.format(*(found[i] for i in (4, 12, 7, 13))) in guide("when_to_use")

@@ -213,6 +213,17 @@ def test_whole_blocks_among_columns_of_a_triple_are_known(kind, frame, y):
     assert one.experts_[0].head.backbone == BACKBONES[0]
 
 
+def test_a_kernel_head_as_an_object_has_the_blocks_of_its_name(frame, y):
+    pooled = {
+        f"{name}@pooled__{i}": frame[f"{name}__{i}"] ** 2 for name in BACKBONES for i in (1, 2)
+    }
+    table = frame.assign(**pooled)
+    named = make(None, head="kernel").fit(table, y)
+    given = make(None, head=KernelHead(betas=(2.0,), noises=(0.3,))).fit(table, y)
+    assert len(given.experts_) == len(BACKBONES)
+    assert_array_equal(given.predict_proba(table), named.predict_proba(table))
+
+
 @pytest.mark.parametrize(
     "head, message",
     [

@@ -157,8 +157,8 @@ def refuse_columns_of_others(estimator, X):
     X : array-like of shape (n, n_features)
         With as many columns as in ``fit``.
     """
-    names = names_of_columns(X)
-    if names is None or hasattr(estimator, "feature_names_in_"):
+    names = None if hasattr(estimator, "feature_names_in_") else names_of_columns(X)
+    if names is None:
         return
     names = np.array(list(map(str, names)), dtype=object)
     for block in estimator._seen:

@@ -72,8 +72,9 @@ class AdaptiveBackboneEnsemble(
         - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks, with betas
           ``(2.0,)`` and noises ``(0.3,)``;
         - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together;
-        - a classifier: a clone of it on each block. A head that starts from prompts takes the
-          backbone of its block; if it has a ``backbone``, it is used on blocks of that one only;
+        - a classifier: a clone of it on each block, and of a :class:`KernelHead` for each backbone.
+          A head that starts from prompts takes the backbone of its block; if it has a
+          ``backbone``, it is used on blocks of that one only;
         - a list of these, or of pairs (name, head): all of them, with nested parameters as in
           :class:`sklearn.ensemble.VotingClassifier`;
         - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of

@@ -11,6 +11,7 @@ from .._utils._linalg import side_by_side
 from .._utils._positions import positions
 from ..backbones import Backbone
 from ..backbones._blocks import Block, check_distinct, joined, of_each_backbone
+from ..heads import KernelHead
 from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, KERNEL_ALL, LINEAR_ALL, head_of, named_heads
@@ -121,9 +122,11 @@ def _blocks_for(kind, blocks):
     """Return the blocks that get a head of this kind; empty if there are none that fit it."""
     if kind == LINEAR_ALL:
         return [joined(blocks)]
-    if kind in (KERNEL, KERNEL_ALL):
-        embedded = [block for block in blocks if block.backbone is not None] or blocks
-        return of_each_backbone(embedded) if kind == KERNEL else [joined(embedded)]
+    embedded = [block for block in blocks if block.backbone is not None] or blocks
+    if kind == KERNEL_ALL:
+        return [joined(embedded)]
+    if kind == KERNEL or (isinstance(kind, KernelHead) and kind.blocks is None):
+        return of_each_backbone(embedded)
     if not backbones_of(head_of(kind)):
         return blocks
     names = names_asked(kind)

@@ -78,7 +78,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
           is another: take ``row`` where it is True;
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
-          held out, such as the only row of its class, or its image cannot be read. Also NaN if
+          held out, such as the only row of its class, or its image cannot be read. With few rows
+          the estimated share of wrong labels can be near 0; then all probabilities are near 1, and
+          only their order tells. Also NaN if
           ``cross_fit`` of the estimator does not hold out the row: it holds out at most 100,000
           rows, and only those in the test parts of its own ``cv``;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
