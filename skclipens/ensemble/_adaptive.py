@@ -300,7 +300,8 @@ class AdaptiveBackboneEnsemble(
             ``class_names`` must be a sequence, and ``classes_`` are the sorted names.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for heads, temperatures, router and mixture. A row of weight 2
-            counts as two copies, so weights should have a mean of 1. Weights that sum to one, as in
+            counts as two copies, so weights should have a mean of 1; with fewer than 32 columns
+            roughly so, as copies may be on both sides of a fold. Weights that sum to one, as in
             boosting, are multiplied by the number of rows.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are never split between the training

@@ -45,8 +45,9 @@ class CrossFitMixin:
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows. A row of weight 2 counts as two copies. Weights that sum to one, as
-            in boosting, are multiplied by the number of rows. A row of weight zero is ignored, but
+            Weights of the rows. A row of weight 2 counts as two copies; with fewer than 32 columns
+            roughly so, as copies may be on both sides of a fold. Weights that sum to one, as in
+            boosting, are multiplied by the number of rows. A row of weight zero is ignored, but
             its class is known.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are never on both sides of a fold.
