@@ -39,10 +39,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
     mean variance of a column. The logit of a class is
     :math:`\mu_c^T \Sigma^{-1} x - \frac12 \mu_c^T \Sigma^{-1} \mu_c + \log \pi_c`, plus a
     correction if classes have unequal numbers of rows, see Notes. On CLIP features this is a
-    strong few-shot baseline [1]_, as accurate as logistic regression. It is in closed form, in time
-    linear in the larger of the numbers of rows and columns. It needs only sums over the rows, so
-    they may come in parts: see :meth:`partial_fit`, and :meth:`fit_from` for the files of
-    ``embed_to``.
+    strong few-shot baseline [1]_. It is in closed form, in time linear in the larger of the numbers
+    of rows and columns. Rows may come in parts: see :meth:`partial_fit`, and :meth:`fit_from` for
+    the files of ``embed_to``.
 
     Parameters
     ----------
@@ -103,8 +102,6 @@ class LinearDiscriminantHead(CrossFitTableHead):
     squared distance from any row. This lowers the logit of a class by half of that term, so classes
     with few rows would be predicted too seldom. Half of the loss is added again
     (``benchmarks/uneven.py``). If all classes have the same number of rows, nothing is added.
-
-    After ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
 
     References
     ----------
