@@ -1,5 +1,8 @@
 """What is doubted of many pictures that one of them cannot tell."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +94,41 @@ def test_one_image_in_all_rows_is_doubted(images):
     assert f"All {len(images)} rows are the same image, such as row 0" in text
     (text,) = said(EMBEDDER.transform, [*PIXELS[:6], *images])
     assert f"{len(images)} of {len(images) + 6} rows are the same image, such as row 6" in text
+
+
+def opened_from_one_buffer():
+    buffer, rows = io.BytesIO(), []
+    for pixels in [*PIXELS, *PIXELS]:
+        buffer.seek(0)
+        Image.fromarray(pixels).save(buffer, "BMP")
+        buffer.seek(0)
+        rows.append(Image.open(buffer))
+    return rows
+
+
+def test_a_buffer_that_is_filled_again_is_doubted():
+    images = opened_from_one_buffer()
+    (text,) = said(EMBEDDER.transform, images)
+    assert f"All {len(images)} rows are the same image, such as row 0" in text
+
+
+def cut_short(file):
+    content = Path(file).read_bytes()
+    return Image.open(io.BytesIO(content[: len(content) // 2]))
+
+
+def closed(picture):
+    picture.close()
+    return picture
+
+
+@pytest.mark.parametrize("bad", [cut_short(FILES[0]), closed(Image.new("RGB", (9, 9)))])
+def test_an_opened_image_that_cannot_be_read_among_many_is_a_row_of_nan(bad):
+    images = [*PIXELS, *PIXELS, bad]
+    with pytest.raises(ImageError, match=rf"row {len(images) - 1}: PIL image"):
+        EMBEDDER.transform(images)
+    rows = CLIPEmbedder("zoo/RN20", device="cpu", on_error="nan").transform(images)
+    assert np.isnan(rows).any(axis=1).tolist() == [False] * (len(images) - 1) + [True]
 
 
 def test_missing_images_are_not_the_same():

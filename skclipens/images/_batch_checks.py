@@ -4,7 +4,7 @@ import os
 from collections import Counter
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
@@ -101,10 +101,22 @@ def _what_it_is(image):
         return image.__array_interface__["data"], image.shape, image.strides
     if is_tensor(image):
         return _place_of_tensor(image)
+    return _memory_of_picture(image) if isinstance(image, Image.Image) else id(image)
+
+
+def _memory_of_picture(picture):
+    if isinstance(picture, ImageFile.ImageFile):
+        # Not to be loaded here: it may be damaged, large, or in use by another thread.
+        is_unread = picture.tile and getattr(picture, "fp", None)
+        return (id(picture.fp), repr(picture.tile)) if is_unread else id(picture)
+    try:
+        shares_memory = picture.readonly
+    except ValueError:  # it is closed, which embedding reports
+        return id(picture)
     # Pillow does not expose the address of memory that a PIL image shares with an array.
-    if isinstance(image, Image.Image) and image.readonly and not getattr(image, "filename", ""):
-        return image.mode, image.size, hash(image.tobytes())
-    return id(image)
+    if shares_memory:
+        return picture.mode, picture.size, hash(picture.tobytes())
+    return id(picture)
 
 
 def _place_of_tensor(tensor):
