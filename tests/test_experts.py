@@ -257,6 +257,18 @@ def test_a_head_needs_one_score_per_class(X, y):
         AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X, y)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_scores_of_the_three_pairs_of_three_classes_are_an_error(frozen, X, y):
+    rows = np.isin(y, np.unique(y)[:3])
+    X, y = X[rows], y[rows]
+    wrong, right = (SVC(decision_function_shape=one).fit(X[:, :2], y) for one in ("ovo", "ovr"))
+    if frozen:
+        wrong, right = FrozenEstimator(wrong), FrozenEstimator(right)
+    with pytest.raises(ValueError, match=r"'svc' predicts another class .*shape='ovr'"):
+        make(head=[("svc", wrong, [0, 1])]).fit(X, y)
+    make(head=[("svc", right, [0, 1])]).fit(X, y)
+
+
 @pytest.mark.parametrize("head", [ProbaBackwards(), ScoresBackwards()])
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("frozen", [False, True])

@@ -25,6 +25,8 @@ from ..heads._text_head import as_one_of_many
 from ._heads import refuse_without_scores
 
 _NO_NAMES = "X does not have valid feature names"
+_ONE_FOR_EACH = "For SVC and NuSVC, set decision_function_shape='ovr'."
+_MOST_COMPARED = 100  # rows
 
 
 class Expert(NamedTuple):
@@ -82,6 +84,7 @@ class Expert(NamedTuple):
         refuse_without_scores(head, hasattr)
         fitted = self._replace(head=head)
         fitted._refuse_other_classes(y)
+        fitted._refuse_other_scores(X)
         return fitted
 
     def _refuse_other_classes(self, y):
@@ -91,6 +94,30 @@ class Expert(NamedTuple):
             raise ValueError(
                 f"The classes_ of expert {self.name!r} have {others[0]!r}, which is no label of y. "
                 "They must be labels of y, in the order of the columns of its scores."
+            )
+
+    def _refuse_other_scores(self, X):
+        """Raise ValueError if the columns of ``decision_function`` are not the classes.
+
+        Three classes have three pairs, so their number does not tell it. What a row belongs to by
+        its largest score is compared with what the head predicts.
+        """
+        head, X = self.head, self.columns_of(X)
+        is_ours = isinstance(head, LogitClassifierMixin)
+        if is_ours or len(head.classes_) < 3 or not hasattr(head, "decision_function"):
+            return
+        some = X[np.linspace(0, len(X) - 1, min(len(X), _MOST_COMPARED)).astype(int)]
+        with silent(_NO_NAMES):
+            scores, predicted = scores_of(head, some), np.ravel(head.predict(some))
+        if scores.shape[1] != len(head.classes_):
+            return  # an error of `for_classes`
+        is_same = np.asarray(head.classes_)[scores.argmax(axis=1)] == predicted
+        of_classes = [is_same[predicted == label].mean() for label in np.unique(predicted)]
+        if np.mean(of_classes) < 1 / 2:
+            raise ValueError(
+                f"The head of expert {self.name!r} predicts another class than that of the largest "
+                f"score for {np.sum(~is_same)} of {len(some)} rows; its decision_function must "
+                f"give one score for each of classes_, in their order. {_ONE_FOR_EACH}"
             )
 
     def cross_fit(self, X, y, folds, metadata):
@@ -117,7 +144,7 @@ class Expert(NamedTuple):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
                 f"{len(self.head.classes_)} classes; its decision_function must give one each. "
-                "For SVC and NuSVC, set decision_function_shape='ovr'."
+                f"{_ONE_FOR_EACH}"
             )
         if not np.isfinite(logits).all():
             row = int(np.argmin(np.isfinite(logits).all(axis=1)))
