@@ -510,6 +510,16 @@ def test_a_search_as_a_head_gets_the_groups_for_its_folds(iris):
         np.testing.assert_array_equal(found, of_expert.cv_results_["mean_test_score"])
 
 
+def test_a_search_as_a_head_speaks_of_groups_only_if_there_are_some(iris):
+    """A row that occurs twice becomes a group, which the user has not given."""
+    X, y = np.tile(iris[0], 8), iris[1]
+    X, y = np.concatenate([X, X[:1]]), np.concatenate([y, y[:1]])
+    clf = make(head=GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1]}, cv=2))
+    assert not [text for text in said(clf.fit, X, y) if "groups" in text]
+    texts = said(lambda: clf.fit(X, y, groups=np.arange(len(y)) % 6))
+    assert any("groups parameter is ignored" in text for text in texts)
+
+
 # In scikit-learn's tools, with and without its routing of metadata
 
 

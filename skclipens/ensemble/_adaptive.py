@@ -1,5 +1,6 @@
 """The ensemble: experts on blocks of columns, and a router that combines them."""
 
+from contextlib import nullcontext
 from numbers import Integral
 
 from sklearn.base import BaseEstimator
@@ -11,7 +12,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._threads import one_blas_thread
-from .._utils._warnings import without_doubts
+from .._utils._warnings import silent, without_doubts
 from ..heads._text_head import PROMPT_CONSTRAINTS
 from ._before_fit import check_before_fit
 from ._composition import HeadCompositionMixin
@@ -342,8 +343,14 @@ class AdaptiveBackboneEnsemble(
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
+        # Copies of a row may be groups, which a search as a head gets, too.
+        unasked = nullcontext() if groups is not None else silent("The groups parameter is ignored")
         # Fits are small: BLAS threads cost more than they save. n_jobs uses more cores.
-        with one_blas_thread(), without_doubts("mean weight"):  # heads get parts and merged copies
+        with (
+            one_blas_thread(),
+            without_doubts("mean weight"),  # heads get parts and merged copies
+            unasked,
+        ):
             judged, held_out = self._fit(*learned, rows.cv, judge)
             warn_of_moved_labels(*judged.of_given(rows, self.classes_))
             if any(expert.learns for expert in self.experts_):
