@@ -28,6 +28,7 @@ _LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # rare in brand name
 _NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
+_SEPARATORS = {";": 2, ">": 2, "|": 2, "::": 2, "/": 3, "\\": 3}  # and fewest levels
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
@@ -206,7 +207,7 @@ def _run_together(names):
 
 
 def _paths(names):
-    """Return a warning if all names are paths in one folder. "cat/dog" is not one."""
+    """Return a warning if all names are paths in one folder, or have levels; "cat/dog" has not."""
     found = [_PATH.fullmatch(name.strip()) for name in names]
     folders = {one["folder"] for one in found if one}
     if len(names) > 1 and all(found) and len(folders) == 1 and _FOLDER.fullmatch(*folders):
@@ -214,6 +215,19 @@ def _paths(names):
             f"Names of classes are paths: {listed(sorted(names))}. A text tower reads all of them: "
             "give class_names without the folder."
         )
+    return _levels(names)
+
+
+def _levels(names):
+    """Return a warning if all names have levels, as "bird;gull". "bird/gull" may be a name."""
+    for sign, fewest in _SEPARATORS.items():
+        found = [[part.strip() for part in html.unescape(name).split(sign)] for name in names]
+        found = [list(filter(None, parts)) for parts in found]
+        if len(names) > 1 and all(len(parts) >= fewest for parts in found):
+            return (
+                f"Names of classes have several parts: {listed(sorted(names))}. A text tower reads "
+                f"all of them as one name: give class_names of one part, such as {found[0][-1]!r}."
+            )
     return None
 
 
