@@ -43,6 +43,7 @@ from skclipens import (
 from skclipens._utils._folds import judges_at_most
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
+from skclipens.heads import _shrinkage
 from skclipens.labels import OpenSetClassifier
 from skclipens.utils import skops_trusted_types
 
@@ -232,6 +233,13 @@ def test_a_fit_over_files_is_the_fit_in_memory(folder, table, max_judges, shrink
         assert_same(found, clone(head).fit(X, y, sample_weight=weights))
     assert_array_equal(found.feature_names_in_, X.columns)
     assert len(pickle.dumps(found)) < 2 * found.coef_.nbytes  # no sums
+
+
+def test_a_fit_over_files_of_few_columns(folder, table, monkeypatch):
+    X, y = table
+    monkeypatch.setattr(_shrinkage, "NARROW", 10_000)
+    found = LinearDiscriminantHead().fit_from(folder, y)
+    assert_same(found, LinearDiscriminantHead().fit(X, y))
 
 
 def test_another_fit_forgets_of_which_files_the_first_was(folder, table, emoji, tmp_path):

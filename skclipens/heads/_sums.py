@@ -120,6 +120,6 @@ class SummedDiscriminant(BaseDiscriminant):
         self._log_prior = self._log_priors(None)
         if judges is not None:
             self._targets = targets
-            self._weights, self.judges = weights, judges
+            self._weights, self.judges, self.rows_of_judges = weights, judges, X_judges
             R = (X_judges - self._centre) * self._scales - self._means[targets[judges]]
             self._residuals_of_judges = R * np.sqrt(self._weights[judges])[:, None]
