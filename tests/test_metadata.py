@@ -265,6 +265,29 @@ def test_a_weight_of_a_class_may_be_too_large(iris):
         make(class_weight={0: 2e5, 1: 1, 2: 1}).fit(*iris)
 
 
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        ({"versicolour": 2}, r"class_weight has 'versicolour', .* did you mean 'versicolor'\?"),
+        ({"setosa": 2, "Setosa": 3}, r"class_weight has 'Setosa', .* did you mean 'setosa'\?"),
+        ({"setosa": 2, "rose": 3}, r"has 'rose', .* which are 'setosa', 'versicolor', 'virginica'"),
+        ({0: 2}, r"has 0, .* which are 'setosa', 'versicolor', 'virginica'\. If some rows lack"),
+    ],
+)
+def test_a_label_with_a_weight_that_is_no_class(weights, message, iris):
+    X, y = iris
+    names = np.array(["setosa", "versicolor", "virginica"])
+    with pytest.raises(ValueError, match=message):
+        make(class_weight=weights).fit(X, names[y])
+
+
+def test_rows_may_lack_a_class_if_all_classes_have_a_weight(iris):
+    X, y = iris
+    make(class_weight={0: 1, 1: 2, 2: 3}).fit(X[y < 2], y[y < 2])
+    make(class_weight={0: 2}).fit(X, y)
+    make(class_weight={True: 2}).fit(X, y == 0)
+
+
 def test_one_class_of_weight_is_a_clear_error(iris):
     with pytest.raises(ValueError, match="got 1 class, 1"):
         make().fit(*iris, sample_weight=(iris[1] == 1).astype(float))

@@ -11,6 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from ._folds import codes_of
 from ._linalg import some_of
+from ._messages import listed, nearest
 from ._sample_arguments import MOST_WEIGHT, check_groups, check_weights, scaled_shares
 from ._sklearn import BaseSearchCV, routing_enabled
 
@@ -106,17 +107,38 @@ def refuse_weights(names, given="sample_weight"):
 def class_weights(class_weight, y, sample_weight):
     """Return the weight of each row's class; ``"balanced"`` equalizes the classes' total weights.
 
-    Raise ValueError if the weight of a class is not a non-negative number, or too large.
+    Raise ValueError if the weight of a class is not a non-negative number, or too large, or a
+    label is no class while a class has no weight.
     """
-    for label, weight in class_weight.items() if hasattr(class_weight, "items") else ():
+    of_labels = class_weight if hasattr(class_weight, "items") else {}
+    for label, weight in of_labels.items():
         if not isinstance(weight, Real) or not 0 <= weight <= MOST_WEIGHT:
             raise ValueError(
                 f"class_weight of {label!r} is {weight!r}; it must be a number from 0 to "
                 f"{MOST_WEIGHT:g}."
             )
+    _refuse_no_classes(of_labels, np.unique(y).tolist())
     if class_weight != "balanced" or sample_weight is None:
         return compute_sample_weight(class_weight, y)
     index = codes_of(y)
     totals = np.bincount(index, sample_weight)
     target = totals.sum() / np.count_nonzero(totals)
     return np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)[index]
+
+
+def _refuse_no_classes(labels, classes):
+    """Raise ValueError if a label is no class, unless all classes are among the labels.
+
+    A part of the rows may lack a class, for example in cross-validation.
+    """
+    unknown = [label for label in labels if label not in classes]
+    if not unknown or all(label in labels for label in classes):
+        return
+    similar = None
+    if isinstance(unknown[0], str):
+        similar = nearest({unknown[0]}, [label for label in classes if isinstance(label, str)])
+    hint = f", did you mean {similar!r}?" if similar else f", which are {listed(classes)}."
+    raise ValueError(
+        f"class_weight has {unknown[0]!r}, which is not among the classes of y{hint} If some rows "
+        "lack one of your classes, give all classes a weight."
+    )

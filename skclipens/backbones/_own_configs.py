@@ -3,11 +3,10 @@
 from dataclasses import asdict
 from numbers import Real
 
-from .._utils._messages import listed
+from .._utils._messages import listed, nearest
 from .._utils._warnings import warn
 from ._catalogue import TIMM
 from ._hub import CONFIG
-from ._parsing import nearest
 from ._spec import PREFERRED
 
 _OF_BOTH_TOWERS = {  # keys of model_cfg beside its parts, and what they are

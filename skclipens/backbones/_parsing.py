@@ -1,18 +1,16 @@
 """Parse the spec of a backbone."""
 
 import re
-from difflib import SequenceMatcher
-from functools import lru_cache
 from pathlib import Path
 
 from .. import zoo
+from .._utils._messages import nearest
 from ._catalogue import TIMM
 from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB, _LOCAL = "hf-hub:", "local-dir:"  # as in open_clip
 _BLOCK = re.compile(r"(.+)@(pooled|views|pooled\+views)")
-_LIKE = 0.6  # ratio of difflib from which a name may be the intended one
 
 
 def parse(spec):
@@ -196,26 +194,6 @@ def _misnamed(spec):
 def _did_you_mean(similar, family=""):
     """Return the hint after an unknown name: the name that may be intended, if any."""
     return f", did you mean {family + similar!r}?" if similar else "."
-
-
-def nearest(words, names):
-    """Return the name that is most similar to one of the words, ignoring case, or None."""
-    return _nearest(frozenset(words), tuple(names))
-
-
-@lru_cache(maxsize=256)  # an ensemble calls it for each of its blocks
-def _nearest(words, names):
-    best, most = None, _LIKE
-    for word in sorted(words):
-        matcher = SequenceMatcher(None, b=word.lower())
-        for name in names:
-            matcher.set_seq1(name.lower())
-            # The first two are cheap upper bounds: most names are unlike the word.
-            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < most:
-                continue
-            if (likeness := matcher.ratio()) > most or (best is None and likeness == most):
-                best, most = name, likeness
-    return best
 
 
 def _file_fields(model, path, spec):

@@ -4,7 +4,7 @@ import inspect
 
 from sklearn.frozen import FrozenEstimator
 
-from ..backbones._parsing import nearest
+from .._utils._messages import nearest
 from ..embedding import MultiBackboneEmbedder
 from ..ensemble import AdaptiveBackboneEnsemble
 from ._pipeline import BackbonePipeline
