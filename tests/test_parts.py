@@ -476,10 +476,14 @@ def test_what_an_ensemble_cannot_do_over_files(folder, table):
         ({"head": LinearDiscriminantHead(cv=3)}, "The cv of 'zoo/RN20' needs all rows in memory"),
         ({"cv": 0.1}, "cv needs all rows in memory, unless it is an int"),
         ({"unlabeled": "use"}, "unlabeled='use' needs all rows in memory"),
-        ({"blocks": "zoo/RN20"}, "but X has columns of zoo/RN20, zoo/ViT-16"),
+        (
+            {"blocks": "zoo/RN20"},
+            r"X has columns of zoo/RN20, zoo/ViT-16\..* \(in fit_from: backbones=\['zoo/RN20'\]\)",
+        ),
     ):
         with pytest.raises(ValueError, match=what):
             AdaptiveBackboneEnsemble(**parameters).fit_from(folder, y)
+    AdaptiveBackboneEnsemble("zoo/RN20").fit_from(folder, y, backbones=["zoo/RN20"])
     labels = y.astype(object)
     labels[-1] = labels[-1].upper()
     with pytest.warns(UserWarning) as caught:

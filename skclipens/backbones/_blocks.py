@@ -249,10 +249,12 @@ def _blocks_by_name(kinds, found, n_features, given):
     if None in chosen.values() or _n_columns(chosen) != n_features:
         rest = n_features - _n_columns(found)
         others = f" and {rest} other columns" if rest else ""
+        backbones = list(dict.fromkeys(kind.backbone for kind in kinds))
+        in_files = f" (in fit_from: backbones={backbones})" if given == "blocks" else ""
         raise ValueError(
             f"{given} names {', '.join(kind.name for kind in kinds)}, but X has columns of "
-            f"{', '.join(block.name for block in found.values())}{others}. Give X the columns of "
-            f"these backbones alone, or leave {given}=None, which takes them from X."
+            f"{', '.join(block.name for block in found.values())}{others}. Pass the columns of "
+            f"these backbones alone{in_files}, or leave {given}=None, which takes them from X."
         )
     return list(chosen.values())
 
