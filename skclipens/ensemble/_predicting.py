@@ -232,7 +232,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
                     f"Expert {expert.name!r} has learned the classes that it was fitted on; only "
                     "ensembles of zero-shot heads (head='zero-shot') can take others."
                 )
-        labels = sorted_classes(classes)
+        labels = sorted_classes(classes, class_names)
         check_at_least_two(labels)
         warn_of_prompts_at_once(
             head._prompts(labels, class_names, head.templates if templates is None else templates)

@@ -138,11 +138,11 @@ def check_names(names, labels):
     return tuple(map(str, names))
 
 
-def sorted_classes(classes):
+def sorted_classes(classes, class_names):
     """Return the sorted labels of classes that are given without rows.
 
-    Raise ValueError if there are none, one is missing or an array, or `classes` is a string or has
-    no order.
+    Raise ValueError if there are none, one is missing or an array, `classes` is a string or has no
+    order, or `class_names` is None and one is no name.
     """
     refuse_no_column(classes, "classes", of="class")
     classes = list(classes)
@@ -155,7 +155,14 @@ def sorted_classes(classes):
                 "or a whole number."
             )
     refuse_mixed(classes, "classes")
-    return np.unique(classes)
+    labels = np.unique(classes)
+    if class_names is None and not isinstance(first := labels.tolist()[0], str):
+        raise ValueError(
+            f"Label {first!r} is not a string, so it cannot stand in a prompt. Pass class_names to "
+            "set_classes: a list that the labels index, or a dict from label to name. The "
+            "parameter class_names names the classes of fit, and is not used here."
+        )
+    return labels
 
 
 def _as_python(value):

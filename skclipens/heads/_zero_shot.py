@@ -123,7 +123,7 @@ class ZeroShotHead(BaseTextHead):
         >>> head.predict_proba(X).shape
         (2, 3)
         """
-        labels = sorted_classes(classes)
+        labels = sorted_classes(classes, class_names)
         _refuse_either_order(classes, class_names)
         templates = self.templates if templates is None else templates
         self._encode(labels, class_names, templates)
