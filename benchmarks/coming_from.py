@@ -13,7 +13,7 @@ import re
 import time
 from pathlib import Path
 
-from skclipens.backbones import load_backbones, resolve_backbones
+from skclipens.backbones import load_backbones
 
 from ._machine import describe, heading, markdown
 
@@ -50,7 +50,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
-    load_backbones(resolve_backbones("zoo"), ["cpu"])
+    load_backbones("zoo")
     found = list(blocks(PAGE.read_text("utf-8")))
     runs = [list(run(found)) for _ in range(options.repeats)]
     rows = []

@@ -570,6 +570,15 @@ def test_one_call_for_several_devices(specs, loads, monkeypatch):
     assert loads == ["a", "b", "a", "b"]
 
 
+def test_several_models_are_loaded_by_name(specs, loads):
+    (row,) = load_backbones(specs[:2])
+    assert [one.backbone for one in row] == resolve_backbones(specs[:2])
+    assert load_backbones(specs[0], "cpu") == [row[:1]] == load_backbones(specs[0], [None])
+    assert loads == ["a", "b"]
+    with pytest.raises(ValueError, match=r"a\.safetensors more than once"):
+        load_backbones([specs[0]] * 2)
+
+
 def test_threads_share_one_model(specs, loads):
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(load_backbone, [specs[0]] * 8))) == 1

@@ -17,7 +17,7 @@ from ._hub import CONFIG, checked_downloads
 from ._mismatch import explain_misfit
 from ._own_configs import check_own_config
 from ._root_logger import own_handler
-from ._spec import Backbone
+from ._spec import Backbone, resolve_backbones
 from ._weights import build_model, require_transformers, shapes_in
 
 _MAX_LOADED = 16
@@ -142,7 +142,7 @@ _lock = ForkLock()  # guards `_loaded` only, not the loading of a model
 _default_lock = ForkLock()
 
 
-def load_backbones(backbones, devices):
+def load_backbones(backbones, devices=None):
     """Load backbones on devices, or take them from the process-wide cache.
 
     All models of one call stay in the cache, however many they are. If the cache exceeds its limit,
@@ -150,11 +150,11 @@ def load_backbones(backbones, devices):
 
     Parameters
     ----------
-    backbones : list of Backbone
-        The models.
-    devices : list of str or None
-        Devices, as :func:`resolve_device` returns them. None: the device on which a model is loaded
-        already, otherwise the CPU.
+    backbones : str, list of str or list of Backbone
+        The models; names are those of :func:`resolve_backbones`.
+    devices : None, str or list, default=None
+        One device or several, as :func:`resolve_device` returns them. None, also in a list: the
+        device on which a model is loaded already, otherwise the CPU.
 
     Returns
     -------
@@ -166,7 +166,8 @@ def load_backbones(backbones, devices):
     BackboneNotAvailableError
         If weights are not on this machine and cannot be fetched.
     ValueError
-        If a file or directory does not hold weights of its architecture.
+        If a backbone is unknown, or named twice, or a file or directory does not hold weights of
+        its architecture.
 
     See Also
     --------
@@ -174,11 +175,14 @@ def load_backbones(backbones, devices):
 
     Examples
     --------
-    >>> from skclipens.backbones import load_backbones, resolve_backbones
-    >>> [[one.backbone.name for one in row] for row in load_backbones(
-    ...     resolve_backbones(["zoo/RN20", "zoo/ViT-8"]), ["cpu"])]
-    [['zoo/RN20', 'zoo/ViT-8']]
+    >>> from skclipens.backbones import load_backbones
+    >>> (of_one_device,) = load_backbones(["zoo/RN20", "zoo/ViT-8"])
+    >>> [one.backbone.name for one in of_one_device]
+    ['zoo/RN20', 'zoo/ViT-8']
     """
+    if not all(isinstance(one, Backbone) for one in backbones):
+        backbones = resolve_backbones(backbones)
+    devices = devices if isinstance(devices, (list, tuple)) else [devices]
     mend_threads()
     places = [[_place(backbone, device) for backbone in backbones] for device in devices]
     _make_room({place for row in places for place in row})
