@@ -1,5 +1,6 @@
 """Image retrieval by words or by other images, with several backbones."""
 
+from copy import copy
 from functools import partial
 from numbers import Integral
 
@@ -13,6 +14,7 @@ from ._mistakes._embeddings import warn_of_rescaled_blocks
 from ._mistakes._models import Embeddings, first_name, warn_of_other_models
 from ._mistakes._seen_embeddings import refuse_columns_of_others, see_blocks, warn_of_unlike
 from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
+from ._utils._one_column import check_column
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from ._utils._tables import refuse_loose_rows
 from ._utils._validation import check_rows
@@ -24,7 +26,7 @@ from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .images import as_image_list
-from .images._texts import is_file, is_words
+from .images._texts import refuse_files, refuse_words
 
 __all__ = ["ImageRetriever"]
 
@@ -63,10 +65,12 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         be read are left out.
     n_samples_fit_ : int
         Number of images that can be found.
+    embedding_names_ : ndarray of shape (n_columns,) or None
+        Names of the columns of embeddings; None if ``fit`` was passed a table without names.
     n_features_in_ : int
-        Number of columns of embeddings.
+        Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of these columns; only if ``fit`` was passed images or a DataFrame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------
@@ -145,11 +149,15 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         if gaps.any():
             warn_of_gaps(gaps, "cannot be found", as_image_list(X))
             (table,) = readable([table], gaps)
-        table = check_rows(self, table, reset=True, dtype=_FLOATS)
         self._of_images = not _is_table(X)
+        if self._of_images:
+            check_column(self, X, reset=True)
+        of_table = copy(self) if self._of_images else self
+        table = check_rows(of_table, table, reset=True, dtype=_FLOATS)
+        self.embedding_names_ = getattr(of_table, "feature_names_in_", None)
         self._gaps, self.rows_ = gaps, np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
-        names = getattr(self, "feature_names_in_", None)
+        names = self.embedding_names_
         blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
         # Blocks that lack columns of a backbone are not compared.
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
@@ -210,7 +218,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             raise ValueError(f"No block of columns has texts: {named}. {advice}")
         one = isinstance(texts, str)
         texts = check_texts([texts] if one else texts)
-        _refuse_files(texts)
+        refuse_files(texts)
         if not self._of_images:
             warn_of_other_models(list(map(self._said_to_be, blocks)))
         words = self._embed_words(texts, blocks)
@@ -281,22 +289,28 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         """Return a table of queries, and which of its rows are gaps."""
         if not _is_table(X):
             refuse_loose_rows(X)
-            _refuse_words(X)
+            refuse_words(X)
             if not self._of_images and self.embedder is None:
                 raise ValueError(
                     "fit saw a table, and these are images: name what embeds them as it was made, "
                     "such as embedder='zoo', or pass a table of their embeddings."
                 )
             self._warn_of_changes()
+            if self._of_images:
+                check_column(self, X, reset=False)
         table, gaps = self._table(X)
         if gaps.any():
             warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)
             table = without_gaps(table, gaps)
-        if not _is_table(X) and not hasattr(self, "feature_names_in_"):
+        if not _is_table(X) and self.embedding_names_ is None:
             table = table.to_numpy()
+        of_table = copy(self)  # as if the embeddings had been passed to fit
+        of_table.n_features_in_ = self.embeddings_.shape[1]
+        if self.embedding_names_ is not None:
+            of_table.feature_names_in_ = self.embedding_names_
         with silent("X does not have valid feature names" if self._of_images else NOTHING):
-            checked = check_rows(self, table, dtype=_FLOATS)
-        refuse_columns_of_others(self, table)
+            checked = check_rows(of_table, table, dtype=_FLOATS)
+        refuse_columns_of_others(of_table, table)
         table = self._unit_blocks(checked)
         if _is_table(X):
             warn_of_unlike(self._seen, table)
@@ -328,7 +342,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     def _said_to_be(self, block):
         """Return the rows of a block with the backbone that they are declared to come from."""
         rows = take_columns(self.embeddings_, block.columns)
-        column = first_name(getattr(self, "feature_names_in_", None), block.columns)
+        column = first_name(self.embedding_names_, block.columns)
         return Embeddings(block.name, block.backbone, rows, column, None, self._embedder().cache)
 
     # Search
@@ -369,26 +383,6 @@ def _reciprocal_ranks(cosines):
 
 
 _FUSIONS = {"cosine": partial(np.mean, axis=0), "rank": _reciprocal_ranks}
-
-
-def _refuse_files(texts):
-    """Raise ValueError if a text is the path of a file; other errors are those of is_file."""
-    file = next(filter(is_file, texts), None)
-    if file is not None:
-        raise ValueError(
-            f"{str(file)!r} is a file, and search finds by words. To find pictures like it, pass "
-            "it to kneighbors, in a list."
-        )
-
-
-def _refuse_words(X):
-    """Raise ValueError if queries are words, or not a collection of images."""
-    first = X if isinstance(X, str) else as_image_list(X)[0]
-    if is_words(first):
-        raise ValueError(
-            f"{str(first)!r} is not a picture. kneighbors searches by pictures; to search by "
-            "words, pass them to search."
-        )
 
 
 def _is_table(X):

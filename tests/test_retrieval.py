@@ -323,7 +323,27 @@ def test_rows_that_are_no_table_are_no_images(table, embedder):
 def test_an_array_is_no_mistake_where_fit_saw_images(emoji, table):
     retriever = ImageRetriever(PAIR).fit(emoji.filenames[::5])
     assert not said(retriever.kneighbors, table.to_numpy()[:3])
-    assert (retriever.n_features_in_, len(retriever.feature_names_in_)) == (256, 256)
+    with pytest.raises(ValueError, match="has 255 features, but ImageRetriever is expecting 256"):
+        retriever.kneighbors(table.to_numpy()[:3, 1:])
+    with pytest.raises(ValueError, match="feature names should match"):
+        retriever.kneighbors(table.iloc[:3, ::-1])
+
+
+def test_images_are_one_column(emoji, table):
+    files = emoji.filenames[::5]
+    named = ImageRetriever(PAIR).fit(pd.DataFrame({"path": files}))
+    assert (named.n_features_in_, list(named.feature_names_in_)) == (1, ["path"])
+    assert list(named.embedding_names_) == list(table.columns)
+    with pytest.raises(ValueError, match="feature names should match"):
+        named.kneighbors(pd.DataFrame({"thumbnail": files[:2]}))
+    for X, names in ((table, list(table.columns)), (table.to_numpy(), None)):
+        named.fit(X)
+        assert named.n_features_in_ == 256
+        assert getattr(named, "feature_names_in_", None) is named.embedding_names_
+        assert names is None or list(named.embedding_names_) == names
+    retriever = named.fit(files)
+    assert retriever.n_features_in_ == 1 and not hasattr(retriever, "feature_names_in_")
+    assert retriever.kneighbors(files[:2], 1, return_distance=False).tolist() == [[0], [1]]
 
 
 def test_what_has_no_texts_is_embedded_otherwise(emoji):

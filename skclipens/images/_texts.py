@@ -2,6 +2,7 @@
 
 import os
 
+from ._collections import as_image_list
 from ._containers import name_of
 from ._files import is_image_name
 from ._protocols import is_url
@@ -33,3 +34,23 @@ def is_words(image):
     if not isinstance(image, str) or name_of(image) is None or is_url(image):
         return False
     return not (is_image_name(image) or os.path.dirname(image) or os.path.exists(image))
+
+
+def refuse_files(texts):
+    """Raise ValueError if a text is the path of a file; other errors: :func:`is_file`."""
+    file = next(filter(is_file, texts), None)
+    if file is not None:
+        raise ValueError(
+            f"{str(file)!r} is a file, and search finds by words. To find pictures like it, pass "
+            "it to kneighbors, in a list."
+        )
+
+
+def refuse_words(X):
+    """Raise ValueError if queries are words, or not a collection of images."""
+    first = X if isinstance(X, str) else as_image_list(X)[0]
+    if is_words(first):
+        raise ValueError(
+            f"{str(first)!r} is not a picture. kneighbors searches by pictures; to search by "
+            "words, pass them to search."
+        )
