@@ -71,8 +71,8 @@ def measure(task, n_rows, draw):
         for system, clf in systems(task, draw, names):
             with without_offsets() if system == WITHOUT else nullcontext():
                 clf.fit(task.X[train], y[train])
-                if system == WITHOUT and clf.support_ is not None:
-                    clf.support_ = clf.support_._replace(log_prior=np.zeros(len(clf.classes_)))
+                if system == WITHOUT and clf._support is not None:
+                    clf._support = clf._support._replace(log_prior=np.zeros(len(clf.classes_)))
                 p = clf.predict_proba(task.X[test])
             found = {"case": case, "rows": n_rows, "set": task.name, "system": system}
             yield found | scores(clf.classes_, p, y[test])

@@ -433,6 +433,14 @@ def test_estimators_of_others_will_do(make, paths, y):
     assert_array_equal(make(router=EqualRouter()).fit(paths, y).routing_weights(paths), 1)
 
 
+def test_images_are_compared_with_those_of_fit(make, paths, y):
+    clf = make(head="auto").fit(paths, y)
+    found = clf.in_distribution([*paths, np.full((64, 64, 3), [255, 0, 0], np.uint8)])
+    assert_array_equal(found, [*clf[-1].in_distribution(clf[0].transform(paths)), 0])
+    assert found[:-1].min() > 0
+    assert not hasattr(make(out_of_distribution="ignore").fit(paths, y), "in_distribution")
+
+
 # Images that cannot be read
 
 

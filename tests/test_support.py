@@ -3,11 +3,13 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageOps
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
@@ -49,22 +51,37 @@ def expected_of(clf, alike, X, log_prior=None):
     """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
     combined = alike.decision_function(X)
     said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
-    of_all, own, prior = blend_weights(clf.support_.in_distribution(X), combined, said)
-    log_prior = clf.support_.log_prior if log_prior is None else log_prior
+    of_all, own, prior = blend_weights(clf._support.in_distribution(X), combined, said)
+    log_prior = clf._support.log_prior if log_prior is None else log_prior
     return of_all * combined + own * said + prior * log_prior
 
 
 def test_what_is_unlike_training_rows_is_out_of_distribution(digits, emoji, clf):
     X, coloured, _, train = digits
-    assert (clf.support_.in_distribution(X[train]) == 1).all()
-    assert (clf.support_.in_distribution(np.delete(X, train, axis=0)) == 1).mean() > 0.9
-    assert_array_equal(clf.support_.in_distribution(emoji), 0)
-    in_distribution = clf.support_.in_distribution(coloured)
+    assert (clf._support.in_distribution(X[train]) == 1).all()
+    assert (clf._support.in_distribution(np.delete(X, train, axis=0)) == 1).mean() > 0.9
+    assert_array_equal(clf._support.in_distribution(emoji), 0)
+    in_distribution = clf._support.in_distribution(coloured)
     assert (
         in_distribution.min() < 0.3
         and in_distribution.max() == 1
         and len(np.unique(in_distribution)) > 10
     )
+
+
+def test_rows_are_compared_as_they_are_predicted(digits, clf):
+    X, coloured, y, train = digits
+    columns = MultiBackboneEmbedder(PAIR).get_feature_names_out()
+    frame = pd.DataFrame(coloured, columns=columns)
+    expected = clf._support.in_distribution(coloured)
+    assert_array_equal(clf.in_distribution(frame), expected)
+    assert_allclose(clf.in_distribution(coloured.tolist()), expected, atol=1e-4)
+    with pytest.raises(ValueError, match="has 255 features"):
+        clf.in_distribution(coloured[:, 1:])
+    with pytest.raises(ValueError, match="has the column 'zoo/ViT-16__127' where"):
+        clf.in_distribution(frame.iloc[:, ::-1])
+    with pytest.raises(NotFittedError):
+        make().in_distribution(coloured)
 
 
 def test_outside_all_experts_and_prompts_have_an_equal_say():
@@ -94,7 +111,7 @@ def test_weights_are_those_of_the_logits(digits, emoji, clf):
     weights = clf.routing_weights(others)
     of_weights = np.einsum("ne,nec->nc", weights, clf._expert_logits(others))
     assert_allclose(of_weights, expected_of(clf, alike, others, log_prior=0), atol=1e-4)
-    usual = clf.support_.in_distribution(others) == 1
+    usual = clf._support.in_distribution(others) == 1
     assert_allclose(weights[usual], alike.routing_weights(others)[usual], rtol=1e-6)
     prompts = clf._are_prompts
     more = weights[~usual][:, prompts] > alike.routing_weights(others)[~usual][:, prompts]
@@ -104,8 +121,8 @@ def test_weights_are_those_of_the_logits(digits, emoji, clf):
 def test_rows_like_others_are_classified_as_ever(digits, clf):
     X, _, y, train = digits
     alike = make(out_of_distribution="ignore").fit(X[train], y[train])
-    assert alike.support_ is None
-    usual = clf.support_.in_distribution(X) == 1
+    assert alike._support is None
+    usual = clf._support.in_distribution(X) == 1
     assert_allclose(clf.decision_function(X)[usual], alike.decision_function(X)[usual], atol=1e-6)
 
 
@@ -120,12 +137,12 @@ def test_where_prompts_lead_a_rare_class_stays_rare(digits, emoji):
     X, _, y, _ = digits
     labels = np.where(y == "zero", "zero", "other digit")
     clf = make().fit(X, labels)
-    assert_array_equal(clf.support_.in_distribution(emoji), 0)
+    assert_array_equal(clf._support.in_distribution(emoji), 0)
     share = np.mean(labels == "zero")
     assert clf.predict_proba(emoji)[:, 1].mean() < 2 * share
-    assert_allclose(np.exp(np.diff(clf.support_.log_prior)), share / (1 - share))
+    assert_allclose(np.exp(np.diff(clf._support.log_prior)), share / (1 - share))
     even = make(class_weight="balanced").fit(X, labels)
-    assert_allclose(even.support_.log_prior, 0, atol=1e-6)
+    assert_allclose(even._support.log_prior, 0, atol=1e-6)
 
 
 def test_experts_that_no_row_can_judge(digits, emoji):
@@ -158,13 +175,17 @@ def test_a_router_that_averages_probabilities(digits, emoji):
 )
 def test_where_nothing_is_compared(digits, parameters):
     X, _, y, train = digits
-    assert make(**parameters).fit(X[train], y[train]).support_ is None
+    clf = make(**parameters).fit(X[train], y[train])
+    assert clf._support is None
+    with pytest.raises(AttributeError, match="has no attribute 'in_distribution'") as raised:
+        clf.in_distribution(X)
+    assert "It needs zero-shot heads and heads that learn" in str(raised.value.__cause__)
 
 
 def test_few_rows_are_no_support(digits):
     X, _, y, _ = digits
     few = np.concatenate([np.flatnonzero(y == name)[:2] for name in NAMES[:2]])
-    assert make().fit(X[few], y[few]).support_ is None
+    assert make().fit(X[few], y[few])._support is None
 
 
 def test_pictures_of_the_same_objects_do_not_make_all_others_unusual(digits):
@@ -172,7 +193,7 @@ def test_pictures_of_the_same_objects_do_not_make_all_others_unusual(digits):
     rng = np.random.default_rng(0)
     near = X[train] + rng.normal(scale=1e-3, size=(4, *X[train].shape)).astype(X.dtype)
     clf = make().fit(near.reshape(-1, X.shape[1]), np.tile(y[train], 4))
-    assert (clf.support_.in_distribution(np.delete(X, train, axis=0)) == 1).mean() > 0.9
+    assert (clf._support.in_distribution(np.delete(X, train, axis=0)) == 1).mean() > 0.9
 
 
 def test_after_pickling(digits, clf):
@@ -184,7 +205,7 @@ def test_fitted_again_without_labels_it_has_none(digits, clf):
     X, _, y, _ = digits
     clf = clone(clf).fit(X, y)
     clf.set_params(head="zero-shot", router="uniform", calibrate=False, class_names=NAMES).fit(X)
-    assert clf.support_ is None
+    assert clf._support is None
 
 
 def test_of_many_rows_all_classes_are_seen_if_these_take_turns(digits):
@@ -195,7 +216,7 @@ def test_of_many_rows_all_classes_are_seen_if_these_take_turns(digits):
     many = X[rows] + rng.normal(scale=0.03, size=(len(rows), X.shape[1])).astype(X.dtype)
     order = rng.permutation(len(rows))
     clf = make(head=["zero-shot", "linear"], router="uniform")
-    in_turn = clf.fit(many, y[rows]).support_
-    shuffled = clf.fit(many[order], y[rows][order]).support_
+    in_turn = clf.fit(many, y[rows])._support
+    shuffled = clf.fit(many[order], y[rows][order])._support
     assert_allclose(in_turn.mean, shuffled.mean, atol=0.01)
     assert_allclose(in_turn.usual, shuffled.usual, atol=0.02)

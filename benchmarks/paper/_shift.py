@@ -51,13 +51,13 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
     def run_draw(draw, train, test):
         clf = AdaptiveBackboneEnsemble(names, random_state=draw, **prompts).fit(X[train], y[train])
         found, share = {}, 0.0
-        if clf.support_ is not None:
-            share = (clf.support_.in_distribution(X[test]) < 1).mean()
+        if clf._support is not None:
+            share = (clf._support.in_distribution(X[test]) < 1).mean()
         for name, constants in CONSTANTS.items():
             with patch.multiple(_support, **constants) if constants else nullcontext():
-                clf.support_ = _support.find_support(clf.experts_, X[train], y[train], clf.classes_)
+                clf._support = _support.find_support(clf.experts_, X[train], y[train], clf.classes_)
                 found[name] = clf.score(X[test], y[test])
-        clf.support_ = None
+        clf._support = None
         found[IGNORED] = clf.score(X[test], y[test])
         found[PROMPTS] = _score_of_prompts(clf, X[test], y[test])
         return [

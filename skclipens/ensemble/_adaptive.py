@@ -138,7 +138,8 @@ class AdaptiveBackboneEnsemble(
         were labelled: its mean cosine with the mean of the training rows is smaller than theirs.
         ``"prompts"``: the zero-shot heads get as much weight as all experts together.
         ``"ignore"``: like any other row. ``"prompts"`` has no effect unless there are zero-shot
-        heads and heads that learn, at least six rows, calibration, and a router with weights.
+        heads and heads that learn, at least six rows, calibration, and a router with weights;
+        with an effect, :meth:`in_distribution` compares rows.
     unlabeled : {"error", "ignore", "use"}, default="error"
         What to do with rows without a label: -1 among numbers; None, NaN or "" among any labels.
         ``"error"``: raise an error, but labels that are all -1 or 1 are two classes. ``"ignore"``:
@@ -180,13 +181,6 @@ class AdaptiveBackboneEnsemble(
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
         if no expert could be judged.
-    support_ : Support or None
-        Statistics of the training rows, with which new rows are compared, as a named tuple:
-        ``blocks``, columns of each embedding; ``mean``, the mean row, of unit length; ``least`` and
-        ``usual``, the smallest similarity of a training row to the mean of the other classes, and
-        the 5 % quantile, both of at most 1,000 rows; and ``log_prior``, of shape (C,), logarithms
-        of the frequencies of the classes, whose mean is zero. None if ``out_of_distribution`` has
-        no effect.
     unlabeled_ : UnlabeledCorrection or None
         The correction of the logits z by unlabelled rows, as a named tuple: corrected logits are
         (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)

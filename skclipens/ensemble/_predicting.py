@@ -31,6 +31,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """A classifier that combines fitted experts by a router."""
 
     _merged = None  # see `merge_experts`
+    _support = None  # see `find_support`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
 
     def _take(self, experts, classes, combination, *, support=None, seen=(), seen_columns=None):
@@ -41,7 +42,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         self.experts_, self.classes_ = experts, classes
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
         self.judged_, self.temperatures_, self.router_ = combination
-        self.support_, self.unlabeled_ = support, None
+        self._support, self.unlabeled_ = support, None
         self._seen, self._seen_columns = seen, seen_columns
         for name in _OF_ROWS:
             vars(self).pop(name, None)
@@ -64,6 +65,17 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     def _has_weights(self):
         return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
+
+    def _compares_rows(self):
+        """Return True, or raise AttributeError if the ensemble treats all rows alike."""
+        is_fitted, ignored = hasattr(self, "experts_"), self.out_of_distribution == "ignore"
+        if self._support is None if is_fitted else ignored:
+            raise AttributeError(
+                "No rows are compared with those of fit: out_of_distribution is 'ignore', or has "
+                "no effect. It needs zero-shot heads and heads that learn, at least six rows, "
+                "calibration, and a router with weights."
+            )
+        return True
 
     @property
     def _are_prompts(self):
@@ -94,7 +106,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         # If values are not finite, the experts raise an error that names the expert and row.
         if combined is None or not np.isfinite(combined).all():
             combined = self._combination.combine(X, self._expert_logits(X))
-        if self.support_ is not None:
+        if self._support is not None:
             combined = self._blend_with_prompts(X, combined)
         if self.unlabeled_ is not None:
             combined = self.unlabeled_.correct(combined, X)
@@ -102,14 +114,14 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     def _blend_with_prompts(self, X, combined):
         """Blend combined logits with zero-shot logits in rows unlike the training rows."""
-        in_distribution = self.support_.in_distribution(X)
+        in_distribution = self._support.in_distribution(X)
         far = np.flatnonzero(in_distribution < 1)
         if not len(far):
             return combined
         of_prompts = self._expert_logits(X[far], self._are_prompts).mean(axis=1)
         of_all, own, prior = blend_weights(in_distribution[far], combined[far], of_prompts)
         combined = combined.copy()
-        combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
+        combined[far] = of_all * combined[far] + own * of_prompts + prior * self._support.log_prior
         return combined
 
     @fill_doc
@@ -154,13 +166,59 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         X = self._checked(X)
         logits, combination = self._expert_logits(X), self._combination
         weights = combination.weights(X, logits)
-        if self.support_ is None:
+        if self._support is None:
             return weights
         prompts, combined = self._are_prompts, combination.combine(X, logits)
         of_prompts = logits[:, prompts].mean(axis=1)
-        in_distribution = self.support_.in_distribution(X)
+        in_distribution = self._support.in_distribution(X)
         of_all, own, _ = blend_weights(in_distribution, combined, of_prompts)
         return (of_all * weights + own * prompts / prompts.sum()).astype(weights.dtype)
+
+    @available_if(lambda ensemble: ensemble._compares_rows())
+    @fill_doc
+    def in_distribution(self, X):
+        """Return how much rows are like the training rows.
+
+        A row is compared with the mean of the training rows, by the mean cosine of its embeddings,
+        and a training row with the mean of the other classes. Of more than 1,000 training rows,
+        1,000 count. The method is missing if ``out_of_distribution`` has no effect.
+
+        Parameters
+        ----------
+        %(X_as_in_fit)s
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            1 for rows that are as similar as 95 % of the training rows, 0 for rows that are less
+            similar than any of them, and linear between. At 0, zero-shot heads get as much weight
+            as all experts together; see ``out_of_distribution``.
+
+        %(checks_of_X)s
+
+        See Also
+        --------
+        skclipens.labels.OpenSetClassifier : Rejects rows of none of the classes.
+
+        Examples
+        --------
+        Emoji are unlike digits:
+
+        >>> from sklearn.datasets import load_digits
+        >>> from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+        >>> from skclipens.datasets import load_emoji
+        >>> digits = load_digits()
+        >>> pictures = [(255 - 15 * one).astype("uint8") for one in digits.images[:90]]
+        >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+        >>> X = embedder.set_output(transform="pandas").fit_transform(pictures)
+        >>> clf = AdaptiveBackboneEnsemble(class_names=list("0123456789"), random_state=0)
+        >>> clf.fit(X[:80], digits.target[:80]).in_distribution(X[80:84])
+        array([1., 1., 1., 1.], dtype=float32)
+        >>> clf.in_distribution(embedder.transform(load_emoji().filenames[:4]))
+        array([0., 0., 0., 0.], dtype=float32)
+        """
+        X = self._checked(X)
+        return self._support.in_distribution(X)
 
     @fill_doc
     def transform(self, X):

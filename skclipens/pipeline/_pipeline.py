@@ -282,6 +282,11 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         "Return the weight of each expert for each image; see ``expert_names_``.",
         "(n, E)",
     )
+    in_distribution = _on_images(
+        "in_distribution",
+        "Return how much images are like the training images; 1 for most of these.",
+        "(n,)",
+    )
 
     @_available("score")
     def score(self, X, y=None, sample_weight=None, **params):
