@@ -208,8 +208,8 @@ def nearest_cosines(rows, others, groups=None):
     rows : ndarray of shape (n, d)
         Of unit length, as :func:`unit_table` returns them.
     others : ndarray of shape (n_others, d)
-    groups : ndarray of shape (n,), default=None
-        Groups of the rows, which are then also the others.
+    groups : tuple of ndarrays of shape (n,) and (n_others,), default=None
+        Groups of the rows, and of the others.
 
     Returns
     -------
@@ -220,7 +220,8 @@ def nearest_cosines(rows, others, groups=None):
     for part in parts_of(len(rows), _AT_ONCE):
         cosines = rows[part] @ others.T
         if groups is not None:
-            cosines[groups[part, None] == groups] = -1
+            own, of_others = groups
+            cosines[own[part, None] == of_others] = -1
         nearest[part] = cosines.max(axis=1)
     return nearest
 

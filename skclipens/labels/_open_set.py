@@ -220,8 +220,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         """Standardise both kinds of evidence, and set the threshold, by held-out rows."""
         groups = groups_of_copies(self.rows_, y) if groups is None else groups
         groups = np.arange(len(y)) if groups is None else groups
-        nearest = nearest_cosines(self.rows_, self.rows_, groups)
-        evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
+        nearest = nearest_cosines(self.rows_[known], self.rows_, (groups[known], groups))
+        evidence = np.stack([logits[known].max(axis=1), nearest], axis=1)
         self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
         if not covers_most(y[has_peer(y, groups)], len(self.classes_)):
