@@ -25,6 +25,7 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     ShuffleSplit,
+    StratifiedKFold,
     TimeSeriesSplit,
     cross_val_predict,
 )
@@ -924,6 +925,54 @@ def test_groups_do_not_judge_each_other(emoji):
     assert with_near_copies.location_[1] == pytest.approx(1, abs=1e-5)
     assert apart.location_[1] < 0.97
     assert clone(clf).fit(copies, y).location_[1] < 0.97  # these are seen
+
+
+@pytest.mark.parametrize("inside", [LogisticRegression(), LinearDiscriminantHead(), make()])
+def test_rows_are_held_out_by_any_cv(emoji, inside):
+    _, X, y = emoji
+    splitter = StratifiedKFold(3)
+    splits = list(splitter.split(X, y))
+    clf = OpenSetClassifier(inside, random_state=0)
+    expected, found = (clone(clf).set_params(cv=cv).fit(X, y) for cv in (splitter, splits))
+    assert expected.offset_ == found.offset_ != clone(clf).fit(X, y).offset_
+    assert np.isfinite(clone(clf).set_params(cv=0.3).fit(X, y).offset_)
+    weights = np.r_[np.zeros(7), np.ones(len(y) - 7)]
+    rest = [(train[train >= 7] - 7, test[test >= 7] - 7) for train, test in splits]
+    expected = clone(clf).set_params(cv=rest).fit(X.iloc[7:], y[7:])
+    found = clone(clf).set_params(cv=splits).fit(X, y, sample_weight=weights)
+    assert found.offset_ == pytest.approx(expected.offset_, abs=1e-4)
+
+
+def test_splits_count_the_images_that_cannot_be_read(emoji):
+    paths, _, y = emoji
+    broken = [*paths[:20], None, *paths[20:]]
+    labels = np.r_[y[:20], y[:1], y[20:]]
+    clf = make_backbone_pipeline(["zoo/RN20"], estimator=LogisticRegression(), on_error="nan")
+    splits = list(StratifiedKFold(3).split(labels, labels))
+    kept = [tuple(s[s != 20] - (s[s != 20] > 20) for s in fold) for fold in splits]
+    expected = OpenSetClassifier(clf, cv=kept).fit(paths, y)
+    with pytest.warns(UserWarning, match="1 of 85 images cannot be read"):
+        found = OpenSetClassifier(clf, cv=splits).fit(broken, labels)
+    assert found.offset_ == pytest.approx(expected.offset_, abs=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.2, 0.9])
+def test_a_row_of_weight_two_is_as_familiar_as_two_copies(emoji, rate):
+    _, X, y = emoji
+    weights = np.random.default_rng(0).integers(0, 4, size=len(y))
+    copies = np.repeat(np.arange(len(y)), weights)
+    # Its logits do not depend on the rows, and so not on folds.
+    inside = make(head="zero-shot", router="uniform", calibrate=False)
+    clf = OpenSetClassifier(inside, reject_rate=rate)
+    weighted = clone(clf).fit(X, y, sample_weight=weights)
+    repeated = clone(clf).fit(X.iloc[copies], y[copies])
+    for name in ("location_", "scale_", "offset_"):
+        assert_allclose(getattr(weighted, name), getattr(repeated, name), atol=1e-5)
+    assert_allclose(weighted.score_samples(X), repeated.score_samples(X), atol=1e-4)
+    assert_array_equal(weighted.predict(X), repeated.predict(X))
+    shares = clone(clf).fit(X, y, sample_weight=weights / weights.sum())
+    assert shares.offset_ == pytest.approx(weighted.offset_, abs=0.1)
+    assert len(shares.rows_) == np.count_nonzero(weights)
 
 
 @parametrize_with_checks(

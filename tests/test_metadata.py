@@ -626,12 +626,35 @@ def test_a_search_with_routing_scores_by_the_weights_that_it_fits_by(clf, iris):
         assert_allclose(search.fit(X, y, sample_weight=weights).best_score_, np.mean(expected))
 
 
-def test_an_open_set_classifier_asks_for_groups(iris):
+def test_an_open_set_classifier_asks_for_weights_and_groups(iris):
     X, y = iris
     clf = OpenSetClassifier(LinearDiscriminantHead())
-    options = {"cv": GroupKFold(3), "params": {"groups": metadata(y)["groups"]}}
+    options = {"cv": GroupKFold(3), "params": metadata(y)}
     with config_context(enable_metadata_routing=True):
         assert np.isfinite(cross_val_score(clf, X, y, error_score="raise", **options)).all()
+
+
+def test_rows_of_no_weight_are_not_familiar(iris):
+    X, y = iris
+    weights = (np.arange(len(y)) % 3 > 0).astype(float)
+    some = weights > 0
+    for inside in (LinearDiscriminantHead(), make(), GaussianNB()):
+        clf = OpenSetClassifier(inside, reject_rate=0.2, cv=2, random_state=0)
+        found = clone(clf).fit(X, y, sample_weight=weights)
+        expected = clone(clf).fit(X[some], y[some])
+        assert_allclose(found.score_samples(X), expected.score_samples(X), atol=1e-5)
+        assert_allclose(found.offset_, expected.offset_, atol=1e-5)
+
+
+def test_an_open_set_classifier_whose_classifier_takes_no_weights(iris, tmp_path):
+    message = "sample_weight is given, but the fit of KNeighborsClassifier cannot take it"
+    clf = OpenSetClassifier(KNeighborsClassifier())
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*iris, sample_weight=np.ones(60))
+    with pytest.raises(ValueError, match=message):  # before it looks for the files
+        make_backbone_pipeline(BACKBONE, estimator=clf).fit(
+            [tmp_path / "none.png"] * 4, list("abab"), sample_weight=np.ones(4)
+        )
 
 
 def test_routing_says_how_an_estimator_asks_for_weights(iris):

@@ -1,6 +1,7 @@
 """Held-out predictions of classifiers, and the tables and checks that they need."""
 
 from inspect import signature
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
@@ -9,11 +10,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags, indexable
 
 from .._utils._copies import numbers_of
-from .._utils._folds import few_shot_folds
+from .._utils._folds import few_shot_folds, folds_of_some
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
 from .._utils._linalg import parts_of, take_columns, unit_rows
-from .._utils._metadata import rows_of, taken_of
+from .._utils._metadata import metadata_for, refuse_weights, rows_of
 from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
@@ -39,7 +40,7 @@ def refuse_frozen(estimator):
         )
 
 
-def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
+def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, random_state=None):
     """Fit a classifier, and return held-out logits of the rows.
 
     Parameters
@@ -48,9 +49,11 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
         It is fitted on all rows, in place.
     X : array-like of shape (n, n_features)
     y : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,) or None
+        Rows of weight zero are not held out.
     groups : ndarray of shape (n,) or None
-    cv : int
-        Number of folds, if there are groups or the classifier has no ``cross_fit``.
+    cv : int, float, splitter or list of (train, test)
+        An int is the number of folds if there are groups or the classifier has no ``cross_fit``.
     random_state : int, RandomState instance or None
 
     Returns
@@ -59,26 +62,44 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
         Logits, or logarithms of probabilities.
     known : ndarray of shape (n,), bool
         Which rows have valid logits.
+
+    Raises
+    ------
+    ValueError
+        If there are weights that the classifier cannot take.
     """
+    metadata = {"sample_weight": sample_weight, "groups": groups}
     if hasattr(estimator, "cross_fit"):
-        options = {}  # cross_fit itself keeps copies of a row together
-        if groups is not None:
-            options["folds"] = few_shot_folds(y, cv, groups=groups, random_state=random_state)
-            if "groups" in signature(estimator.cross_fit).parameters:  # also for its router
-                options["groups"] = groups
+        options = _metadata_of_cross_fit(estimator, **metadata)
+        if groups is not None or not isinstance(cv, Integral):
+            compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
+            options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
         logits, known = estimator.cross_fit(X, y, **options)
         return _comparable(estimator, np.asarray(logits)), known
-    given = taken_of({"groups": groups}, estimator)
+    n_rows, rows = len(y), np.arange(len(y))
+    if sample_weight is not None and not sample_weight.all():
+        rows = np.flatnonzero(sample_weight)
+        cv = folds_of_some(cv, sample_weight > 0, None, y, groups)
+        X, y, metadata = safe_indexing(X, rows), y[rows], rows_of(metadata, rows)
+    given = metadata_for(estimator, **metadata)
     estimator.fit(X, y, **given)
-    logits = np.full((len(y), len(estimator.classes_)), -np.inf)
-    known = np.zeros(len(y), bool)
-    options = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
+    logits = np.full((n_rows, len(estimator.classes_)), -np.inf)
+    known = np.zeros(n_rows, bool)
+    options = rows_to_compare(estimator, X) if groups is None else {"groups": metadata["groups"]}
     for train, test in few_shot_folds(y, cv, random_state=random_state, **options):
         part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)
-        logits[np.ix_(test, columns)] = logits_of(part, safe_indexing(X, test))
-        known[test] = True
+        logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
+        known[rows[test]] = True
     return logits, known
+
+
+def _metadata_of_cross_fit(estimator, **metadata):
+    """Return the metadata that ``cross_fit`` takes; raise ValueError if it takes no weights."""
+    taken = signature(estimator.cross_fit).parameters
+    if metadata["sample_weight"] is not None and "sample_weight" not in taken:
+        refuse_weights([type(estimator).__name__])
+    return {name: one for name, one in metadata.items() if one is not None and name in taken}
 
 
 def rows_to_compare(classifier, X):
@@ -133,9 +154,12 @@ def _comparable(classifier, logits):
     return centre_logits(classifier, logits)
 
 
-def checked_labels(X, y, groups=None):
-    """Return rows that can be indexed, and labels and groups as arrays, one for each row."""
-    warn_of_other_order(X, y=y, groups=groups)
+def checked_labels(X, y, groups=None, **given):
+    """Return rows that can be indexed, and labels and groups as arrays, one for each row.
+
+    Warn if these or other given values have the same index in another order.
+    """
+    warn_of_other_order(X, y=y, groups=groups, **given)
     X, y = indexable(X, column_of_labels(y, warn=True))
     return X, y, check_groups(groups, len(y))
 

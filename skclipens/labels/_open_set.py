@@ -10,9 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, has_peer
+from .._utils._folds import CV_CONSTRAINTS, covers_most, folds_of_some, has_peer
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
+from .._utils._linalg import some_of
+from .._utils._metadata import metadata_for
+from .._utils._sample_arguments import check_weights, scaled_shares
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
@@ -71,10 +74,12 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Label of rejected rows. None: -1 if labels are numbers, "" if they are strings; both mean
         "no label" everywhere in this package. In the y of ``score`` it is the label of rows that
         belong to none of the classes.
-    cv : int, default=5
-        Number of folds for an estimator that has no ``cross_fit``, or if there are groups.
+    cv : int, float, splitter or list of (train, test), default=5
+        How rows are held out. An int: in at most this number of stratified folds, if the estimator
+        has no ``cross_fit`` or there are groups; otherwise as ``cross_fit`` does it. A float: this
+        fraction of the rows. A splitter, or splits: in its folds.
     random_state : int, RandomState instance or None, default=None
-        Controls these folds.
+        Controls the folds of an int or a float.
 
     Attributes
     ----------
@@ -132,11 +137,10 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         "estimator": [MethodsOfFitted(["fit", "predict_proba"])],
         "reject_rate": [Interval(Real, 0, 1, closed="left")],
         "reject_label": [None, Integral, str],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": CV_CONSTRAINTS,
         "random_state": ["random_state"],
     }
-    __metadata_request__fit = {"groups": True}
-    __metadata_request__score = {"sample_weight": None}  # fit takes none
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(self, estimator, *, reject_rate=0.05, reject_label=None, cv=5, random_state=None):
         self.estimator = estimator
@@ -146,7 +150,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None):
         """Fit the classifier, and the distribution of the familiarity of labelled rows.
 
         Parameters
@@ -155,6 +159,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             Embeddings, or any table; images if the estimator is a pipeline that embeds them.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, also for ``reject_rate``. A row of weight 2 counts as two copies,
+            and a row of weight zero is left out.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are held out together.
 
@@ -167,20 +174,28 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         ------
         ValueError
             If X and y have different lengths, ``reject_label`` is a class or of another type than
-            the labels, no row can be held out, the estimator is frozen, or an image cannot be read
-            and the embedder has ``on_error="raise"``.
+            the labels, no row can be held out, the estimator is frozen or cannot take weights, or
+            an image cannot be read and the embedder has ``on_error="raise"``.
         """
         refuse_frozen(self.estimator)
-        X, y, groups = checked_labels(X, y, groups)
+        X, y, groups = checked_labels(X, y, groups, sample_weight=sample_weight)
+        weights = scaled_shares(check_weights(sample_weight, len(y)))
         self._check_labels(y)
-        check_at_least_two(np.unique(y))
+        check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
         self.embedder_, classifier, table, gaps = embedded_once(self.estimator, X, y)
-        table, y, groups = readable([table, y, groups], gaps)
+        cv = folds_of_some(self.cv, ~gaps, None, y, groups) if gaps.any() else self.cv
+        table, y, weights, groups = readable([table, y, weights, groups], gaps)
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)
         self.estimator_ = clone(classifier)
         logits, known = held_out_logits(
-            self.estimator_, table, y, groups=groups, cv=self.cv, random_state=self.random_state
+            self.estimator_,
+            table,
+            y,
+            sample_weight=weights,
+            groups=groups,
+            cv=cv,
+            random_state=self.random_state,
         )
         self.classes_ = self.estimator_.classes_
         self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)
@@ -190,16 +205,21 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
                 f"will be. Label {needed} of most classes."
             )
-        self._learn_familiarity(logits, known, y, groups)
+        weights = np.ones(len(y)) if weights is None else weights
+        some = np.flatnonzero(weights)
+        self.rows_ = self.rows_[some]
+        self._learn_familiarity(*(some_of(a, some) for a in (logits, known, y, weights, groups)))
         return self
 
-    def _check_before_fit(self, feature_names, y, groups=None):
+    def _check_before_fit(self, feature_names, y, **metadata):
         """Raise errors of ``fit`` before a pipeline embeds images; see ``check_before_fit``."""
         refuse_frozen(self.estimator)
         self._check_labels(column_of_labels(y))
         check_parameters(self.estimator)
         if hasattr(self.estimator, "_check_before_fit"):
-            self.estimator._check_before_fit(feature_names, y, groups=groups)
+            self.estimator._check_before_fit(feature_names, y, **metadata)
+        else:
+            metadata_for(self.estimator, **metadata)
 
     def _check_labels(self, y):
         """Raise ValueError if a row has no label, or ``reject_label`` does not fit the labels."""
@@ -216,19 +236,22 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             if hasattr(first, name):
                 setattr(self, name, getattr(first, name))
 
-    def _learn_familiarity(self, logits, known, y, groups):
+    def _learn_familiarity(self, logits, known, y, weights, groups):
         """Standardise both kinds of evidence, and set the threshold, by held-out rows."""
         groups = groups_of_copies(self.rows_, y) if groups is None else groups
         groups = np.arange(len(y)) if groups is None else groups
         nearest = nearest_cosines(self.rows_[known], self.rows_, (groups[known], groups))
         evidence = np.stack([logits[known].max(axis=1), nearest], axis=1)
-        self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
+        weights = weights[known].astype(evidence.dtype)
+        self.location_ = np.average(evidence, axis=0, weights=weights)
+        self.scale_ = np.sqrt(np.average((evidence - self.location_) ** 2, axis=0, weights=weights))
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
         if not covers_most(y[has_peer(y, groups)], len(self.classes_)):
             self.location_[1], self.scale_[1] = 0, np.inf  # cosines are ignored
         self.offset_ = -np.inf
         if self.reject_rate:
-            self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
+            familiarity = self._familiarity(evidence)
+            self.offset_ = _weighted_quantile(familiarity, self.reject_rate, weights)
 
     def score_samples(self, X):
         """Return the familiarity of rows; low for rows that probably belong to no known class.
@@ -347,3 +370,13 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     def _familiarity(self, evidence):
         return ((evidence - self.location_) / self.scale_) @ np.array([1, _WEIGHT_OF_NEAREST])
+
+
+def _weighted_quantile(values, share, weights):
+    """Return numpy's quantile of values that are there as often as their weights say."""
+    order = np.argsort(values)
+    values, last = values[order], np.cumsum(weights[order], dtype=float)
+    place = share * max(last[-1] - 1, 0)
+    below, above = np.searchsorted(last, np.floor(place) + [0, 1], side="right")
+    above = min(above, len(values) - 1)
+    return float(values[below] + place % 1 * (values[above] - values[below]))
