@@ -34,7 +34,8 @@ class FitFromMixin:
         residual heads. Kernel heads, temperatures and router are fitted on a sample of the rows
         that is kept in memory: at most 5,000 held-out rows, and the rows that a kernel head draws.
         The result is that of :meth:`fit` on all rows, up to rounding, if all images can be read and
-        no row is a copy of another: copies are not merged. ``memory`` is not used.
+        no row is a copy of another: copies are not merged. ``memory`` is not used; ``verbose``
+        shows progress.
 
         Parts are read by joblib tasks; see :meth:`LinearDiscriminantHead.fit_from`.
 
