@@ -144,7 +144,7 @@ class Expert(NamedTuple):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
                 f"{len(self.head.classes_)} classes; its decision_function must give one each. "
-                f"{_ONE_FOR_EACH}"
+                + _ONE_FOR_EACH
             )
         if not np.isfinite(logits).all():
             row = int(np.argmin(np.isfinite(logits).all(axis=1)))
