@@ -104,7 +104,8 @@ class Expert(NamedTuple):
         """
         head, X = self.head, self.columns_of(X)
         is_ours = isinstance(head, LogitClassifierMixin)
-        if is_ours or len(head.classes_) < 3 or not hasattr(head, "decision_function"):
+        can_tell = hasattr(head, "decision_function") and hasattr(head, "predict")
+        if is_ours or len(head.classes_) < 3 or not can_tell:
             return
         some = X[np.linspace(0, len(X) - 1, min(len(X), _MOST_COMPARED)).astype(int)]
         with silent(_NO_NAMES):

@@ -69,7 +69,7 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(X, y)
     >>> predictions = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     >>> round(oracle_accuracy_score(y, predictions), 2)
-    0.97
+    0.98
     """
     correct, sample_weight = check_correct(y_true, predictions, sample_weight)
     return float(np.average(correct.any(axis=1), weights=sample_weight))

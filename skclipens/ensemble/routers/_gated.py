@@ -90,9 +90,9 @@ class GatedRouter(BasePriorRouter):
     >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
     >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=GatedRouter(strength=0.1))
     >>> clf.fit(X, y).routing_weights(X[::50]).round(1) + 0  # of sepal and of petal
-    array([[ 0. ,  1.2],
-           [-0.3,  1.2],
-           [ 0. ,  1.2]])
+    array([[0.2, 1.2],
+           [0.1, 1.2],
+           [0.1, 1.2]])
     """
 
     _reads_X = True

@@ -79,7 +79,7 @@ class ShrunkRouter(BaseRouter):
     >>> clf.router_.chosen_
     StaticRouter()
     >>> clf.routing_weights(X[:1]).round(1)  # of sepal and of petal
-    array([[0. , 1.2]])
+    array([[0.2, 1.2]])
     """
 
     _reads_X = True

@@ -91,7 +91,7 @@ class StaticRouter(BasePriorRouter):
     >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
     >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=StaticRouter(prior=3.0))
     >>> clf.fit(X, y).router_.weights_.round(1)  # of sepal and of petal
-    array([0. , 1.2])
+    array([0.2, 1.2])
     """
 
     _parameter_constraints: dict = {"prior": [Interval(Real, 0, None, closed="left")]}
