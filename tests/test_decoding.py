@@ -30,7 +30,7 @@ from skclipens.images._reduced import EXACT, Picture
 
 CLIP = load_backbone("zoo/RN20").preprocess_config
 FP32 = {"device": "cpu", "precision": "fp32"}
-FILES = load_emoji().filenames[:7]
+FILES = load_emoji(return_X_y=True)[0][:7]
 CONFIGS = {
     "CLIP": CLIP | {"size": 224},
     "bilinear": CLIP | {"size": (48, 48), "interpolation": "bilinear", "mean": 0.5, "std": 0.5},
@@ -108,7 +108,7 @@ def decoding_threads():
 def test_pixels_are_those_of_open_clip(name):
     config = CONFIGS[name]
     rng = np.random.default_rng(0)
-    picture = load_image(load_emoji().filenames[7])
+    picture = load_image(load_emoji(return_X_y=True)[0][7])
     # Of a thin picture, open_clip's "longest" makes one without pixels, which is an error.
     sizes = [size for size in SIZES if name != "longest" or max(size) < 9 * min(size)]
     images = [picture.resize(size, Image.Resampling.BICUBIC) for size in sizes]
@@ -382,7 +382,7 @@ def test_a_process_that_may_start_no_others_decodes_in_threads_without_a_warning
 
 
 def test_threads_of_a_program_embed_after_its_main_thread_has_ended(monkeypatch, tmp_path):
-    files = load_emoji().filenames[:70]
+    files = load_emoji(return_X_y=True)[0][:70]
     expected = CLIPEmbedder("zoo/RN20", **FP32).transform(files)
     monkeypatch.setattr("concurrent.futures.thread._shutdown", True)
     with pytest.raises(RuntimeError):

@@ -454,7 +454,7 @@ FORK = """
 import multiprocessing, os, sys, torch
 from skclipens import CLIPEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
-paths, embedder = list(map(str, load_emoji().filenames[:20])), CLIPEmbedder("zoo/RN20")
+paths, embedder = list(map(str, load_emoji(return_X_y=True)[0][:20])), CLIPEmbedder("zoo/RN20")
 head = ZeroShotHead("zoo/RN20", class_names={"a": "cat", "b": "dog"})
 torch.set_num_threads(2)
 torch.randn(600, 600) @ torch.randn(600, 600)

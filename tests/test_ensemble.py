@@ -639,7 +639,7 @@ def test_weights_and_groups_are_of_labelled_rows(X):
 
 def test_a_frame_tells_the_blocks_without_labels(emoji):
     embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
-    frame = embedder.fit_transform(load_emoji().filenames[:3])
+    frame = embedder.fit_transform(load_emoji(return_X_y=True)[0][:3])
     clf = make(None, **NAMED, class_names=("cat", "dog")).fit(frame)
     assert clf.expert_names_.tolist() == BACKBONES
     assert clf.feature_names_in_.tolist() == list(frame.columns)

@@ -113,7 +113,7 @@ def test_a_name_of_a_directory_may_have_the_sign_of_a_prefix(tmp_path, y):
     own, of_zoo = tmp_path / "my__models" / "run__1", Path(zoo.__file__).parent
     shutil.copytree(of_zoo / "weights" / "ViT-16", own)
     shutil.copy(of_zoo / "vocabulary.txt.gz", own.parent.parent)
-    paths = pd.DataFrame({"photo": load_emoji().filenames[:40]})
+    paths = pd.DataFrame({"photo": load_emoji(return_X_y=True)[0][:40]})
     columns = ColumnTransformer([("image", CLIPEmbedder(str(own)), "photo")])
     table = columns.set_output(transform="pandas").fit_transform(paths)
     (expert,) = make(None, head="zero-shot").fit(table, y).experts_

@@ -23,7 +23,7 @@ from skclipens.datasets import load_emoji
 from skclipens.images import _fetching, load_image
 from skclipens.images._files import find_images
 
-PICTURES = load_emoji().filenames[:3].tolist()
+PICTURES = load_emoji(return_X_y=True)[0][:3].tolist()
 
 
 def header(width, height):

@@ -13,7 +13,7 @@ from skclipens import CLIPEmbedder, ImageError
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 
-FILES = load_emoji().filenames[::100]
+FILES = load_emoji(return_X_y=True)[0][::100]
 PIXELS = np.stack([load_image(file) for file in FILES])
 CHANNELS_FIRST = np.ascontiguousarray(PIXELS.transpose(0, 3, 1, 2))
 FLAT = CHANNELS_FIRST.reshape(len(PIXELS), -1)  # as files of CIFAR-10 have them

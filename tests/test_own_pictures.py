@@ -25,10 +25,10 @@ from skclipens.images._files import find_images
 
 @pytest.fixture
 def folder(tmp_path):
-    emoji = load_emoji()
+    files, _ = load_emoji(return_X_y=True)
     for name in ("laptop_computer", "tropical-fish", "zoo"):
         (tmp_path / "photos" / name / "deep").mkdir(parents=True)
-        for i, file in enumerate(emoji.filenames[:3]):
+        for i, file in enumerate(files[:3]):
             place = tmp_path / "photos" / name / ("deep" if i == 2 else ".")
             shutil.copy(file, place / f"{i}.PNG")
     return tmp_path / "photos"
@@ -165,7 +165,7 @@ def spread(root, *folders):
     """Two pictures in each of some folders."""
     for folder in folders:
         (root / folder).mkdir(parents=True)
-        for file in load_emoji().filenames[:2]:
+        for file in load_emoji(return_X_y=True)[0][:2]:
             shutil.copy(file, root / folder)
     return root
 
@@ -253,7 +253,7 @@ def test_one_order_of_files_everywhere(tmp_path):
     names = ["animal", "animal/more", "animal-print", "animal.x", "zebra/a/b"]
     spread(tmp_path, *(f"photos/{name}" for name in names), "elsewhere")
     (tmp_path / "photos" / "zebra" / "link").symlink_to(tmp_path / "elsewhere")
-    shutil.copy(load_emoji().filenames[0], tmp_path / "photos" / "zebra" / "z.png")
+    shutil.copy(load_emoji(return_X_y=True)[0][0], tmp_path / "photos" / "zebra" / "z.png")
     expected = load_folder(tmp_path / "photos").filenames
     assert find_images(tmp_path / "photos").names == expected.tolist()
     by_url = find_images(f"file://{tmp_path}/photos").names

@@ -26,7 +26,7 @@ pytest.importorskip("aiohttp")
 
 from skclipens.embedding import read_embeddings
 
-PICTURES = load_emoji().filenames[:3].tolist()
+PICTURES = load_emoji(return_X_y=True)[0][:3].tolist()
 
 
 class Listening(SimpleHTTPRequestHandler):

@@ -91,7 +91,7 @@ def test_threads_of_torch_and_batches_change_the_last_digits(precision, apart):
 @pytest.mark.parametrize("name", ["zoo/RN20", "zoo/ViT-16"])
 @pytest.mark.parametrize("device", ["cpu", ["cpu", "cpu"]])
 def test_a_picture_in_two_batches_has_equal_rows(name, device, tmp_path):
-    files = load_emoji().filenames[:64]
+    files = load_emoji(return_X_y=True)[0][:64]
     images = [None, *files, files[0], None, None, files[3]]
     embedder = CLIPEmbedder(name, device=device, precision="fp32", on_error="nan", batch_size=64)
     X = embedder.transform(images)
@@ -102,7 +102,7 @@ def test_a_picture_in_two_batches_has_equal_rows(name, device, tmp_path):
 
 def test_a_picture_in_two_chunks_has_equal_rows(tmp_path):
     pytest.importorskip("pyarrow")
-    files = load_emoji().filenames[:32]
+    files = load_emoji(return_X_y=True)[0][:32]
     embedder = CLIPEmbedder("zoo/RN20", device="cpu", precision="fp32", on_error="nan")
     parts = embedder.embed_to(tmp_path / "X", [*files, files[0]], chunk_size=32)
     assert len(parts) == 2
@@ -118,7 +118,7 @@ def test_a_lone_picture_is_not_embedded_with_others(monkeypatch, tmp_path):
         return real(self, pixels)
 
     monkeypatch.setattr(_encoder._Replica, "_try", counted)
-    files = load_emoji().filenames[:20]
+    files = load_emoji(return_X_y=True)[0][:20]
     embedder = CLIPEmbedder("zoo/RN20", device="cpu", batch_size=18)
     for some, expected in [(files[:1], [1]), (files[:5], [5]), (files, [18, 16])]:
         embedder.transform(some)

@@ -332,7 +332,7 @@ def test_backbones_may_be_spelled_in_any_way_in_costs():
 @pytest.mark.parametrize("kind", [dict, pd.Series])
 def test_costs_are_those_of_the_name_of_a_block_then_of_its_kind_then_of_its_backbone(kind):
     embedder = MultiBackboneEmbedder("zoo/RN20", features="both").set_output(transform="pandas")
-    Z = embedder.fit_transform(load_emoji().filenames[:6])
+    Z = embedder.fit_transform(load_emoji(return_X_y=True)[0][:6])
     X, y = pd.concat([Z.add_prefix("front__"), Z.add_prefix("back__")], axis=1), [0, 1] * 3
     names = list(dict.fromkeys(name.rpartition("__")[0] for name in X.columns))
     kinds = [name.removeprefix("front__") for name in names[:2]]

@@ -54,7 +54,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def paths():
-    return [str(path) for path in load_emoji().filenames[::150]]
+    return [str(path) for path in load_emoji(return_X_y=True)[0][::150]]
 
 
 def rows_of(numbers, width=8):
@@ -337,7 +337,7 @@ def test_where_the_store_is(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("decode", ["exact", "auto"])
 def test_keys_of_what_an_embedder_stores(tmp_path, decode):
-    path, store = load_emoji().filenames[0], EmbeddingStore(tmp_path)
+    path, store = load_emoji(return_X_y=True)[0][0], EmbeddingStore(tmp_path)
     CLIPEmbedder("zoo/ViT-8", decode=decode, precision="fp32", cache=store).transform([path])
     own, (stored,) = model_key(Backbone("zoo/ViT-8"), "fp32"), store.info()["models"]
     assert stored.startswith(own) and (stored == own) == (decode == "exact")

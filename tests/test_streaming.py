@@ -64,7 +64,7 @@ def pictures(tmp_path_factory):
     (folder / "files" / "deep").mkdir(parents=True)
     memory = fsspec.filesystem("memory")
     files = []
-    for i, source in enumerate(load_emoji().filenames[::150][:N]):
+    for i, source in enumerate(load_emoji(return_X_y=True)[0][::150][:N]):
         files.append(folder / "files" / ("deep" if i < 3 else "") / f"{i}.png")
         shutil.copy(source, files[-1])
         memory.pipe_file(f"/pictures/{i}.png", files[-1].read_bytes())

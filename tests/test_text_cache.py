@@ -165,7 +165,7 @@ def test_a_store_that_cannot_be_locked_still_tells_its_texts(encoded, tmp_path, 
 
 
 def test_words_that_are_searched_for_are_stored(encoded, tmp_path, monkeypatch):
-    images = load_emoji().filenames[:4]
+    images = load_emoji(return_X_y=True)[0][:4]
     retriever = ImageRetriever(CLIPEmbedder("zoo/RN20", cache=tmp_path)).fit(images)
     found = retriever.search(["a dog"])
     assert encoded

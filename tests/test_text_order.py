@@ -28,7 +28,7 @@ def labels():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
-    for number, path in enumerate(load_emoji().filenames[::100][:12]):
+    for number, path in enumerate(load_emoji(return_X_y=True)[0][::100][:12]):
         shutil.copy(path, folder / f"img{number}.png")
     return folder
 
