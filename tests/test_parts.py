@@ -237,7 +237,7 @@ def test_a_fit_over_files_is_the_fit_in_memory(folder, table, max_judges, shrink
 
 def test_a_fit_over_files_of_few_columns(folder, table, monkeypatch):
     X, y = table
-    monkeypatch.setattr(_shrinkage, "NARROW", 10_000)
+    monkeypatch.setattr(_shrinkage, "WIDE", 10_000)
     found = LinearDiscriminantHead().fit_from(folder, y)
     assert_same(found, LinearDiscriminantHead().fit(X, y))
 

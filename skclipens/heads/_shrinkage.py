@@ -4,8 +4,9 @@ from operator import methodcaller
 
 import numpy as np
 
+from .._utils._copies import WIDE
 from .._utils._folds import covers_most, judging_rows
-from .._utils._linalg import some_of
+from .._utils._linalg import some_of, subsample
 from ._temperature import calibrated_loss
 
 DEFAULT_SHRINKAGE = 1.0
@@ -13,9 +14,9 @@ VARIANCES = (1.0, 10.0, 100.0)  # of blocks that are not embeddings
 _MORE, _LESS = (3.0, 10.0, 30.0), (0.3, 0.1, 0.03, 0.01)
 _ALIKE = 1e-3  # relative difference of losses
 _ENOUGH = 2000  # rows to choose by
-# Fewer columns than this are numbers rather than an embedding. With fewer rows than these for each
-# of them, less shrinkage was worse on tables of scikit-learn. No program here repeats that.
-NARROW, _ROWS_PER_COLUMN = 32, 5
+# With fewer rows for each of few columns, less shrinkage was worse on tables of scikit-learn. No
+# program here repeats that.
+_ROWS_PER_COLUMN = 5
 
 
 def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
@@ -44,6 +45,7 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
         return DEFAULT_SHRINKAGE, held_out, logits_at(held_out, DEFAULT_SHRINKAGE)
     some = judging_rows(targets[held_out.rows], _ENOUGH)
     targets, weights = targets[held_out.rows[some]], some_of(weights, held_out.rows[some])
+    less = _LESS if _may_shrink_less(held_out.discriminant) else ()
     found = []  # settings that may still be the best
     for variance in variances:
         if variance != variances[0]:
@@ -58,7 +60,7 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
             found[:] = [one for one in found if one[0] <= limit]
             return loss
 
-        _descend(loss_of, _MORE, _LESS if _may_shrink_less(held_out.discriminant) else ())
+        _descend(loss_of, _MORE, less)
     _, shrinkage, held_out, logits = found[0]
     judged_all = len(some) == len(held_out.rows)
     return shrinkage, held_out, logits if judged_all else logits_at(held_out, shrinkage)
@@ -71,7 +73,7 @@ def logits_at(held_out, shrinkage, some=slice(None)):
 
 def _may_shrink_less(discriminant):
     """Return whether rows outnumber columns; if these are few, distinct rows five times."""
-    if discriminant.n_features < NARROW:
+    if discriminant.n_features < WIDE:
         return is_tall(discriminant.rows_of_judges)
     return discriminant.n_rows > discriminant.n_features
 
@@ -79,7 +81,9 @@ def _may_shrink_less(discriminant):
 def is_tall(X):
     """Return whether X has few columns, and for each of them five different rows."""
     enough = _ROWS_PER_COLUMN * X.shape[1]
-    return X.shape[1] < NARROW and len(X) > enough and len(np.unique(X, axis=0)) > enough
+    if X.shape[1] >= WIDE or len(X) <= enough:
+        return False
+    return len(np.unique(subsample(X), axis=0)) > enough
 
 
 def _descend(loss_of, *sides):
