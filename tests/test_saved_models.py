@@ -203,7 +203,11 @@ def test_skops_loads_every_router_also_with_gates(router):
     logits = rng.normal(size=(200, 2, 3))
     right = (X[:, 0] > 0).astype(int)  # a column tells which expert is right
     logits[np.arange(200), right, y] += 5
-    fitted = clone(router) if is_fixed(router) else clone(router).fit(X, logits, y)
+    fitted = clone(router)
+    if "random_state" in fitted.get_params():  # of some folds, gates are no clear gain
+        fitted.set_params(random_state=0)
+    if not is_fixed(router):
+        fitted.fit(X, logits, y)
     if isinstance(router, ShrunkRouter):
         assert isinstance(fitted.chosen_, GatedRouter)
     again = through_skops(fitted)
