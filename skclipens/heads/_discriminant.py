@@ -6,7 +6,7 @@ If most classes have one row, there is no scatter within classes: see `BaseDiscr
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import eigh, qr, solve
+from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs, qr
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import has_peer, held_out_rows, is_one_shot, judging_rows
@@ -86,14 +86,16 @@ class BaseDiscriminant:
 
     def linear(self, ridge):
         """Return coefficients, (C, d), and intercepts, (C,), of the logits at this ridge."""
-        coef = self._precision_times_means(plus_ridge(self._gram, ridge), ridge)
+        # It is symmetric: transposed, LAPACK takes it without a copy.
+        factor = cho_factor(plus_ridge(self._gram, ridge).T, lower=True, overwrite_a=True)
+        coef = self._precision_times_means(factor, ridge)
         halves = np.einsum("cd,dc->c", self._means / 2, coef)
-        return self._for_raw_rows(coef.T, -halves, self._offsets(ridge))
+        return self._for_raw_rows(coef.T, -halves, self._offsets(ridge, factor))
 
-    def _precision_times_means(self, gram, ridge):
-        return solve(gram, self._means.T, assume_a="pos", overwrite_a=True) * self.n_rows
+    def _precision_times_means(self, factor, ridge):
+        return cho_solve(factor, self._means.T) * self.n_rows
 
-    def _offsets(self, ridge):
+    def _offsets(self, ridge, factor=None):
         r"""Return log priors plus a correction for the noise of means of few rows, (C,).
 
         The noise of a mean of n rows adds :math:`\mathrm{tr}(P \Sigma) / n` to its expected squared
@@ -105,19 +107,23 @@ class BaseDiscriminant:
         counts = self._counts[seen]
         if np.ptp(counts) < _ALIKE * counts.max():
             return self._log_prior
-        distance = self.n_rows * self._effective_columns(ridge) / max(self.n_rows - len(counts), 1)
+        columns = self._effective_columns(ridge, factor)
+        distance = self.n_rows * columns / max(self.n_rows - len(counts), 1)
         offsets = self._log_prior.copy()
         offsets[seen] += _OF_NOISE / 2 * distance / np.maximum(counts, 1)
         return offsets
 
-    def _effective_columns(self, ridge):
-        """Return the trace of A / (A + ridge), from eigenvalues if these are computed already."""
+    def _effective_columns(self, ridge, factor):
+        """Return the trace of A / (A + ridge), from eigenvalues if these are computed already.
+
+        Else the Cholesky factor of A + ridge is overwritten by the inverse.
+        """
         if "_basis" in vars(self):
             values = self._basis[0]
             return float(np.sum(values / (values + ridge)))
-        identity = np.eye(len(self._gram), dtype=self._gram.dtype)
-        inverse = solve(plus_ridge(self._gram, ridge), identity, assume_a="pos", overwrite_a=True)
-        return len(self._gram) - ridge * float(inverse.trace())
+        (invert,) = get_lapack_funcs(("potri",), factor[:1])
+        inverse, _ = invert(factor[0], lower=factor[1], overwrite_c=True)
+        return len(inverse) - ridge * float(inverse.trace(dtype=float))
 
     def of_means(self, C):
         """Return the coefficients of a logistic regression fitted on the means of classes.
@@ -325,11 +331,11 @@ class Discriminant(BaseDiscriminant):
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
-    def _precision_times_means(self, gram, ridge):
+    def _precision_times_means(self, factor, ridge):
         if not self._is_wide:
-            return super()._precision_times_means(gram, ridge)
+            return super()._precision_times_means(factor, ridge)
         R, right = self._residuals, self._means.T
-        dual = solve(gram, R @ right, assume_a="pos", overwrite_a=True)
+        dual = cho_solve(factor, R @ right)
         return (right - R.T @ dual) * (self.n_rows / ridge)
 
     @cached_property
