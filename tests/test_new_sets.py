@@ -51,6 +51,12 @@ def test_each_class_is_a_folder_of_links(source, tmp_path, capsys):
     assert {Path(file).resolve().parent.name for file in found.images} == {"character_3", "digit_0"}
 
 
+def test_sets_and_the_number_of_pictures_can_be_chosen(source, tmp_path, capsys):
+    main([str(source), str(tmp_path / "pictures"), "--sets", "steel-defects", "--most", "33"])
+    assert capsys.readouterr().out.splitlines()[2:] == ["| steel-defects | 2 | 66 |"]
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["steel-defects"]
+
+
 def test_pictures_that_are_there_are_not_mixed_with_others(source, tmp_path):
     lay_out(source, tmp_path / "pictures")
     with pytest.raises(FileExistsError):

@@ -1,11 +1,11 @@
 """Lay out the new sets, whose pictures are in public repositories, one folder for each class.
 
-    python -m benchmarks.paper.new_sets SOURCE_DIR PICTURES
+    python -m benchmarks.paper.new_sets SOURCE_DIR PICTURES [--sets NAME ...] [--most N]
 
 SOURCE_DIR has a folder for each repository of ``SETS`` that you have, named like it (without its
-owner). PICTURES gets a folder for each set, with links to at most 150 pictures of each class, drawn
-at random. Copies are left out. So are near copies, except among letters, digits and drawn shapes.
-Classes with fewer than 35 pictures are left out, too.
+owner). PICTURES gets a folder for each set, with links to at most N pictures of each class, 150 by
+default, drawn at random. Copies are left out. So are near copies, except among letters, digits and
+drawn shapes. Classes with fewer than 35 pictures are left out, too.
 
 These sets were chosen before anything was measured on them. They only test.
 """
@@ -21,7 +21,6 @@ from .._machine import markdown, parser_of
 from .duplicates import same_pictures, thumbnails
 
 MOST, LEAST = 150, 35
-_CANDIDATES = 2 * MOST  # of each class, before copies are left out
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
 
@@ -139,12 +138,13 @@ def _words(part):
     return name.replace("_", " ").replace("-", " ").strip().lower()
 
 
-def draw(paths, classes, similar, seed=0):
-    """Return positions of pictures of each class, without copies, in ascending order."""
+def draw(paths, classes, similar, most=MOST, seed=0):
+    """Return positions of at most `most` pictures of each class, without copies, in order."""
     rng, of_class = np.random.default_rng(seed), {}
     for i in rng.permutation(len(paths)):
         of_class.setdefault(classes[i], []).append(i)
-    rows = np.array(sorted(i for some in of_class.values() for i in some[:_CANDIDATES]), int)
+    candidates = [some[: 2 * most] for some in of_class.values()]  # some may be copies
+    rows = np.array(sorted(i for some in candidates for i in some), int)
     rows = rng.permutation(rows)
     rows = rows[_first_of_each(rows, paths)]
     if not similar:
@@ -154,7 +154,7 @@ def draw(paths, classes, similar, seed=0):
     kept = {}
     for i in rows:
         kept.setdefault(classes[i], []).append(i)
-    return sorted(i for some in kept.values() if len(some) >= LEAST for i in some[:MOST])
+    return sorted(i for some in kept.values() if len(some) >= LEAST for i in some[:most])
 
 
 def _first_of_each(rows, paths):
@@ -163,8 +163,8 @@ def _first_of_each(rows, paths):
     return np.sort(np.unique(contents, return_index=True)[1])
 
 
-def lay_out(source, target):
-    """Link the pictures of the sets of a folder into another.
+def lay_out(source, target, names=tuple(SETS), most=MOST):
+    """Link at most `most` pictures of each class of the sets of a folder into another.
 
     Returns
     -------
@@ -177,12 +177,13 @@ def lay_out(source, target):
         If the target already has pictures of a set.
     """
     found = {}
-    for name, wanted in SETS.items():
+    for name in names:
+        wanted = SETS[name]
         folder = Path(source).resolve() / wanted.repository.partition("/")[2]
         if not folder.is_dir():
             continue
         paths, classes = classes_of(wanted, folder)
-        rows = draw(paths, classes, wanted.similar)
+        rows = draw(paths, classes, wanted.similar, most)
         for i in rows:
             link = Path(target) / name / classes[i] / f"{i:05}{paths[i].suffix.lower()}"
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -196,8 +197,10 @@ def main(arguments=None):
     parser = parser_of("paper.new_sets", __doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE_DIR")
     parser.add_argument("target", type=Path, metavar="PICTURES")
+    parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*SETS], metavar="NAME")
+    parser.add_argument("--most", type=int, default=MOST, help="pictures of each class")
     options = parser.parse_args(arguments)
-    found = lay_out(options.source, options.target)
+    found = lay_out(options.source, options.target, options.sets, options.most)
     print(markdown(["set", "classes", "pictures"], [[name, *n] for name, n in found.items()]))
 
 
