@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import t
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from threadpoolctl import threadpool_limits
 
@@ -48,7 +48,8 @@ Of {per_class} pictures a class, some labels are exchanged for any other class. 
 *cleanlab, LogisticRegression* is the same on `cross_val_predict` in five folds (C = 1, chosen of
 0.1, 1, 10 and 100 on validation sets). Precision and recall of what is marked, and average
 precision of the ranking, in %; with nothing flipped, the share of labels that is marked all the
-same.""",
+same. The quality is a probability that the label is right; of cleanlab it is the held-out
+probability of the label.""",
     "suggest": """\
 It begins with one labelled picture per class, drawn. In each round as many are labelled as there
 are classes. All ways to choose teach the same classifier, the default ensemble; test pictures are
@@ -186,6 +187,7 @@ def judge(marked, quality, wrong):
         "precision": hits / max(marked.sum(), 1),
         "recall": hits / max(wrong.sum(), 1),
         "average precision": ranking,
+        "log-loss": log_loss(wrong, 1 - quality, labels=[False, True]),
     }
 
 
@@ -196,6 +198,10 @@ def report_issues(frame):
         for rate, of_rate in of_way[of_way["rate"] > 0].groupby("rate"):
             for value in ("precision", "recall", "average precision"):
                 cells[f"{value}, {100 * rate:.0f}%"] = interval(of_rate[value])
+        for rate, of_rate in of_way.groupby("rate"):
+            cells[f"log-loss of the quality, {100 * rate:.0f}%"] = (
+                f"{of_rate['log-loss'].mean():.3f}"
+            )
         table[way] = cells
     return as_markdown(table, transpose=True)
 

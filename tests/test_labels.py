@@ -20,10 +20,11 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    KFold,
     ShuffleSplit,
     StratifiedKFold,
     TimeSeriesSplit,
@@ -285,6 +286,23 @@ def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
     assert text.startswith(f"{issues['label_quality'].isna().sum()} of 84 labels are not judged")
 
 
+@pytest.mark.parametrize("head", [make(head="linear"), GaussianNB()], ids=["ours", "sklearn"])
+@pytest.mark.parametrize("how", ["fraction", "splits", "splitter"])
+def test_labels_are_judged_in_the_folds_that_a_user_gives(head, how, emoji):
+    _, X, y = emoji
+    splits = [*StratifiedKFold(4, shuffle=True, random_state=0).split(X, y)][:2]
+    held_out = np.concatenate([test for _, test in splits])
+    cv = {"fraction": 0.25, "splits": splits, "splitter": KFold(3)}[how]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".* are not judged")  # it is what was asked for
+        issues = find_label_issues(head, X, y, cv=cv, random_state=0).sort_index()
+    judged = np.flatnonzero(issues["label_quality"].notna())
+    if how == "splits":
+        assert_array_equal(judged, np.sort(held_out))
+    else:
+        assert len(judged) == {"fraction": 21, "splitter": 84}[how]
+
+
 def test_issues_are_found_among_more_rows_than_judge_a_fit(emoji, tmp_path):
     _, X, y = emoji
     clf = make(head=["linear", "kernel-all"], memory=str(tmp_path))
@@ -326,6 +344,21 @@ def test_the_share_of_wrong_labels_is_estimated(n_classes, share, seed):
     assert np.mean(issue == (y != truth)) > 0.95
     assert ((quality >= 0) & (quality <= 1)).all()
     assert quality.mean() == pytest.approx(np.mean(y == truth), abs=0.05)
+
+
+@pytest.mark.parametrize("share", [0, 0.05, 0.2])
+def test_few_rows_do_not_make_labels_sure(share):
+    """Where nothing tells noise from hard pictures, the most likely share is often 0."""
+    wrong, doubt = [], []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        logits = 2 * rng.normal(size=(24, 4))
+        truth = (logits + rng.gumbel(size=(24, 4))).argmax(axis=1)  # calibrated
+        y = np.where(rng.random(24) < share, rng.integers(4, size=24), truth)
+        wrong.append(y != truth)
+        doubt.append(1 - _by_noise(logits, y)[1])
+    wrong, doubt = np.concatenate(wrong), np.concatenate(doubt)
+    assert log_loss(wrong, doubt, labels=[False, True]) < {0: 0.15, 0.05: 0.2, 0.2: 0.35}[share]
 
 
 def test_few_labels_are_marked_with_a_classifier_that_is_too_sure():

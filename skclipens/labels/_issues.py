@@ -3,24 +3,24 @@
 from numbers import Integral
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_pictures
-from .._utils._folds import has_peer, judges_at_most
+from .._utils._folds import CV_CONSTRAINTS, folds_of_some, has_peer, judges_at_most
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
-from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions, validate_params
+from .._utils._sklearn import HasMethods, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import warn
 from ..embedding._gaps import readable
 from ..embedding._once import embedded_once
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, rows_to_compare
 
-# The fit starts with each share of wrong labels, and the temperature that then fits best: from
-# another one it may not reach it, if a classifier is very sure.
-_SHARES, _LOG_TEMPERATURES = (0.02, 0.2, 0.5), range(-3, 6)
+# The posterior is computed for these shares of random labels and logarithms of temperatures: the
+# coarse ones, then the fine ones around the best of them.
+_SHARES = expit(np.linspace(-9, 4, 53))[:, None]
+_COARSE, _FINE = np.arange(-7, 7.5, 0.5), np.arange(-1, 1.05, 0.1)
 _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
 
 
@@ -28,7 +28,7 @@ _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
     {
         "estimator": [MethodsOfFitted(["fit", "predict_proba"]), HasMethods(["fit", "cross_fit"])],
         "method": [StrOptions({"noise", "confident-learning"})],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": CV_CONSTRAINTS,
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
@@ -53,8 +53,10 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
 
         - ``"noise"``: each label is assumed to be right or, with an unknown probability, to be
           replaced by a random class [1]_. This probability and one temperature of the held-out
-          logits are estimated by maximum likelihood. They are the same for all classes, so few rows
-          suffice. A label is marked if it is wrong with a probability above 0.5.
+          logits are the same for all classes, so few rows suffice. Results are averages over their
+          posterior, with a uniform prior of the probability and a standard normal one of the
+          logarithm of the temperature. A label is marked if it is wrong with a probability above
+          0.5.
         - ``"confident-learning"``: the threshold of a class is its mean probability for the rows
           with its label. Count the m rows for which another class than their label has the largest
           probability of those above their thresholds: the m labels with the lowest probabilities
@@ -62,10 +64,12 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     groups : array-like of shape (n,), default=None
         Rows of a group, such as pictures of one object, are never split between the training and
         the test part of a fold.
-    cv : int, default=5
-        Number of folds, if `groups` are given or `estimator` has no ``cross_fit``.
+    cv : int, float, splitter or list of (train, test), default=5
+        How rows are held out. An int: in at most this number of stratified folds, if the estimator
+        has no ``cross_fit`` or there are groups; otherwise as ``cross_fit`` does it. A float: this
+        fraction of the rows. A splitter, or splits: in its folds.
     random_state : int, RandomState instance or None, default=None
-        Controls the folds.
+        Controls the folds of an int or a float.
 
     Returns
     -------
@@ -78,14 +82,13 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
           is another: take ``row`` where it is True;
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
-          held out, such as the only row of its class, or its image cannot be read. With few rows
-          the estimated share of wrong labels can be near 0; then all probabilities are near 1, and
-          only their order tells. Also NaN if
-          ``cross_fit`` of the estimator does not hold out the row: it holds out at most 100,000
-          rows, and only those in the test parts of its own ``cv``;
+          held out, such as the only row of its class, or its image cannot be read. Also NaN if the
+          row is in no test part of `cv`, or ``cross_fit`` of the estimator does not hold it out: it
+          holds out at most 100,000 rows, and only those in the test parts of its own ``cv``;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
 
-        With ``"noise"``, ``attrs["noise_rate"]`` is the estimated share of wrong labels.
+        With ``"noise"``, ``attrs["noise_rate"]`` is the mean of the posterior of the share of wrong
+        labels.
 
     Raises
     ------
@@ -138,12 +141,14 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)
     _, classifier, X, gaps = embedded_once(estimator, X, y)
+    cv = folds_of_some(cv, ~gaps, None, y, groups) if gaps.any() else cv
     classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], gaps)
     with judges_at_most(_MOST_ROWS):
         logits, is_judged = held_out_logits(
             classifier, X, labels, groups=groups, cv=cv, random_state=random_state
         )
-    _warn_of_unjudged(classifier, X, labels, groups, is_judged)
+    if isinstance(cv, Integral):  # a user's own splits may leave rows out
+        _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
     known = ~gaps
     known[known] = is_judged
@@ -206,31 +211,30 @@ def _frame(y, index, known, issue, quality, predicted):
 
 def _by_noise(logits, y):
     """Return which labels are probably wrong, the probability that each is right, and the rate."""
-    n_classes, rows = logits.shape[1], np.arange(len(y))
+    best = _COARSE[np.argmax([_average_over_shares(logits, y, t)[0] for t in _COARSE])]
+    found = [_average_over_shares(logits, y, t) for t in best + _FINE]
+    log_weights, wrong, shares = (np.array(values) for values in zip(*found, strict=True))
+    weights = softmax(log_weights)
+    wrong, share = weights @ wrong, weights @ shares
+    return wrong > 0.5, 1 - wrong, {"noise_rate": float(share * (1 - 1 / logits.shape[1]))}
 
-    def proba_of_labels(log_temperature):
-        return softmax(logits / np.exp(log_temperature), axis=1)[rows, y]
 
-    def loss(proba, log_odds):
-        share = expit(log_odds)
-        return -np.mean(np.log((1 - share) * proba + share / n_classes))
+def _average_over_shares(logits, y, log_temperature):
+    """Return the log posterior of a temperature, how probably each label is wrong, and the share.
 
-    def loss_at(parameters):
-        return loss(proba_of_labels(parameters[0]), parameters[1])
-
-    tried = [proba_of_labels(one) for one in _LOG_TEMPERATURES]
-    starts = [
-        (_LOG_TEMPERATURES[np.argmin([loss(proba, log_odds) for proba in tried])], log_odds)
-        for log_odds in logit(_SHARES)
-    ]
-    bounds = [(-7, 7), (-12, 12)]
-    fits = [minimize(loss_at, start, bounds=bounds, method="L-BFGS-B") for start in starts]
-    log_temperature, log_odds = min(fits, key=lambda fit: fit.fun).x
-    p, share = proba_of_labels(log_temperature), expit(log_odds)
-    random = share / n_classes
+    The latter two are averages over the posterior of the share. Its prior is uniform, and that of
+    the logarithm of the temperature standard normal.
+    """
+    proba = softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(y)), y]
+    random = _SHARES / logits.shape[1]
+    likelihood = (1 - _SHARES) * proba + random
+    # The grid of shares is even in log odds.
+    prior = np.log(_SHARES * (1 - _SHARES))[:, 0] - log_temperature**2 / 2
+    log_posterior = np.log(likelihood).sum(axis=1) + prior
+    weights = softmax(log_posterior)
     # A random label may be right by chance.
-    wrong = random / ((1 - share) * p + random) * (1 - p)
-    return wrong > 0.5, 1 - wrong, {"noise_rate": float(share * (1 - 1 / n_classes))}
+    wrong = weights @ (random / likelihood) * (1 - proba)
+    return logsumexp(log_posterior), wrong, weights @ _SHARES[:, 0]
 
 
 def _by_confidence(logits, y):
