@@ -24,7 +24,7 @@ X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
 splitter = FewShotSplit(n_shots=16, random_state=0)
 train, test = next(splitter.split(X, labels))
 clf = AdaptiveBackboneEnsemble(
-    "zoo", head="zero-shot", router=GatedRouter(strength=0.3)
+    "zoo", head="zero-shot", router=GatedRouter(gate_alpha=0.3)
 )
 clf.fit(X[train], labels[train])
 weights = clf.routing_weights(X[test])

@@ -219,7 +219,7 @@ def test_a_kernel_head_as_an_object_has_the_blocks_of_its_name(frame, y):
     }
     table = frame.assign(**pooled)
     named = make(None, head="kernel").fit(table, y)
-    given = make(None, head=KernelHead(betas=(2.0,), noises=(0.3,))).fit(table, y)
+    given = make(None, head=KernelHead(betas=(2.0,), alphas=(0.3,))).fit(table, y)
     assert len(given.experts_) == len(BACKBONES)
     assert_array_equal(given.predict_proba(table), named.predict_proba(table))
 
@@ -493,7 +493,7 @@ def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):
 def test_pictures_do_not_outvote_other_columns(frame, X, y):
     """Where rows are few, half of the weights is shared by the kinds of columns."""
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
-    clf = make(None, head="auto", router=StaticRouter(prior=1e6)).fit(table, y)
+    clf = make(None, head="auto", router=StaticRouter(alpha=1e6)).fit(table, y)
     n, weights = len(clf.experts_), clf.routing_weights(table)[0]
     of = dict(zip((one.name for one in clf.experts_), weights, strict=True))
     for name in ("other:linear", "all:linear-all"):

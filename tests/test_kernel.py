@@ -20,7 +20,7 @@ from skclipens.utils.estimator_checks import check_head
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 BLOCKS = [(name, slice(128 * i, 128 * i + 128)) for i, name in enumerate(BACKBONES)]
-ONE_SETTING = {"betas": (2.0,), "noises": (0.5,)}
+ONE_SETTING = {"betas": (2.0,), "alphas": (0.5,)}
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,13 @@ def test_evidence_is_the_marginal_likelihood(split):
     head = KernelHead(BLOCKS).fit(X, y)
     residuals = (y[:, None] == head.classes_) - softmax(prompt_logits(head, X), axis=1)
 
-    def evidence(beta, noise):
-        covariance = kernel(X, X, beta) + noise * np.eye(len(X))
+    def evidence(beta, alpha):
+        covariance = kernel(X, X, beta) + alpha * np.eye(len(X))
         variance = np.mean(residuals * np.linalg.solve(covariance, residuals))
         return sum(multivariate_normal.logpdf(r, cov=variance * covariance) for r in residuals.T)
 
-    best = max(((b, n) for b in head.betas for n in head.noises), key=lambda one: evidence(*one))
-    assert (head.beta_, head.noise_) == best
+    best = max(((b, n) for b in head.betas for n in head.alphas), key=lambda one: evidence(*one))
+    assert (head.beta_, head.alpha_) == best
 
 
 def test_a_weight_stands_for_copies(split):
@@ -139,7 +139,7 @@ def test_a_weight_stands_for_copies(split):
     rows = np.repeat(np.arange(len(y)), copies)
     weighted = KernelHead(BLOCKS).fit(X, y, sample_weight=copies)
     repeated = KernelHead(BLOCKS).fit(X[rows], y[rows], groups=rows)
-    assert (weighted.beta_, weighted.noise_) == (repeated.beta_, repeated.noise_)
+    assert (weighted.beta_, weighted.alpha_) == (repeated.beta_, repeated.alpha_)
     assert_allclose(
         prompt_logits(weighted, X_test), prompt_logits(repeated, X_test), rtol=1e-3, atol=1e-3
     )
@@ -157,7 +157,7 @@ def test_one_row_per_class_leaves_prompts_and_a_fixed_correction(data):
     logits, known = head.cross_fit(X[train], y[train])
     assert known.all()
     assert_allclose(logits, prompt_logits(head, X[train]), rtol=1e-5)
-    assert (head.beta_, head.noise_) == (4.0, 0.3)
+    assert (head.beta_, head.alpha_) == (4.0, 0.3)
     assert np.abs(head.dual_coef_).max() > 0
     without_texts, known = KernelHead().cross_fit(X[train], y[train])
     assert not known.any()
@@ -203,7 +203,7 @@ def test_an_ensemble_hands_it_all_embeddings_with_their_texts(split):
     assert not nameless.experts_[0][1].text_heads_
 
 
-@pytest.mark.parametrize("name", ["betas", "noises"])
+@pytest.mark.parametrize("name", ["betas", "alphas"])
 @pytest.mark.parametrize("values", [[], [0.0], ["a"], [1.0, -2.0], [np.inf]])
 def test_candidates_are_checked(name, values, split):
     with pytest.raises(ValueError, match=f"{name} are positive, finite numbers"):
@@ -275,13 +275,13 @@ def regression():
     return Regression(rows, rng.integers(0, 4, 60), base, rng.uniform(0.5, 2, 60))
 
 
-@pytest.mark.parametrize("noise", [0.3, 0.01, 1e-4])
+@pytest.mark.parametrize("alpha", [0.3, 0.01, 1e-4])
 @pytest.mark.parametrize("n_in_group", [1, 3])
-def test_with_all_rows_as_landmarks_it_is_exact(regression, noise, n_in_group):
+def test_with_all_rows_as_landmarks_it_is_exact(regression, alpha, n_in_group):
     rows = np.arange(60)
-    exact = ExactFit(regression, 2.0, noise)
-    other = NystromFit(regression, rows, 2.0, noise)
-    of_all = regression.kernel_of(rows, rows, 2.0, noise)
+    exact = ExactFit(regression, 2.0, alpha)
+    other = NystromFit(regression, rows, 2.0, alpha)
+    of_all = regression.kernel_of(rows, rows, 2.0, alpha)
     assert_allclose(of_all @ other.coef, of_all @ exact.coef, atol=1e-3)
     out = rows[10:30]
     assert_allclose(of_all @ other.without(out), of_all @ exact.without(out), atol=3e-3)
@@ -313,16 +313,16 @@ def test_what_is_left_out_teaches_nothing(regression, n_in_group):
         assert_allclose(of_out @ fit.without(out), of_out @ coef, atol=1e-3)
 
 
-@pytest.mark.parametrize("noise", [0.3, 1e-3])
+@pytest.mark.parametrize("alpha", [0.3, 1e-3])
 @pytest.mark.parametrize("weight", [25, 1e4])
-def test_a_heavy_row_is_held_out_as_exactly_as_others(regression, weight, noise):
+def test_a_heavy_row_is_held_out_as_exactly_as_others(regression, weight, alpha):
     heavy = copy(regression)
     heavy.scale = np.where(np.arange(60) % 5, 1.0, np.sqrt(weight))
     exact = copy(heavy)
     exact.rows, exact.residuals = (one.astype(float) for one in (heavy.rows, heavy.residuals))
     groups, landmarks = np.arange(60) // 2, np.arange(0, 60, 4)
     found, expected = (
-        NystromFit(one, landmarks, 2.0, noise).leave_out(groups, np.arange(60))
+        NystromFit(one, landmarks, 2.0, alpha).leave_out(groups, np.arange(60))
         for one in (heavy, exact)
     )
     assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
@@ -388,7 +388,7 @@ def test_an_approximation_on_all_rows_is_better_than_a_sample(data):
     few = next(FewShotSplit(10, 1, random_state=0).split(X, y))[0]
     rest = np.setdiff1d(np.arange(len(y)), few)
     train, test = np.sort(np.append(few, rest[::2])), rest[1::2]
-    options = {"betas": (2.0,), "noises": (0.3,), "random_state": 0}
+    options = {"betas": (2.0,), "alphas": (0.3,), "random_state": 0}
     of_sample = KernelHead(BLOCKS, **options).fit(X[few], y[few])
     of_all = KernelHead(BLOCKS, n_components=len(few), **options).fit(X[train], y[train])
     exact = KernelHead(BLOCKS, n_components=len(train), **options).fit(X[train], y[train])

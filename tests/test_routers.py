@@ -241,7 +241,7 @@ def test_weights_of_rows_are_repetitions(name):
     counts = np.random.default_rng(1).integers(1, 4, size=40)
     repeated = np.arange(40).repeat(counts)
     options = {"batch_size": 200} if name in ("nlc", "mixture") else {}
-    options |= {"strengths": []} if name == "shrunk" else {}
+    options |= {"gate_alphas": []} if name == "shrunk" else {}
     weighted, longer = (ROUTERS[name]().set_params(**options) for _ in range(2))
     weighted.fit(X, logits, y, sample_weight=counts.astype(float))
     longer.fit(X[repeated], logits[repeated], y[repeated])
@@ -268,10 +268,13 @@ def test_the_scale_of_weights_does_not_matter_to_evolution(scale):
 @pytest.mark.parametrize(
     "router, message",
     [
-        (StaticRouter(prior=-1), "'prior' parameter of StaticRouter must be"),
-        (GatedRouter(strength=-1), "'strength' parameter of GatedRouter must be"),
-        (ShrunkRouter(prior=-1), "'prior' parameter of ShrunkRouter must be"),
-        (ShrunkRouter(strengths=[1, -1]), "strengths are numbers that are not negative; got -1"),
+        (StaticRouter(alpha=-1), "'alpha' parameter of StaticRouter must be"),
+        (GatedRouter(gate_alpha=-1), "'gate_alpha' parameter of GatedRouter must be"),
+        (ShrunkRouter(alpha=-1), "'alpha' parameter of ShrunkRouter must be"),
+        (
+            ShrunkRouter(gate_alphas=[1, -1]),
+            "gate_alphas are numbers that are not negative; got -1",
+        ),
         (NeuralLogitController(hidden_dim=0), "'hidden_dim' parameter of NeuralLogit.* must be"),
     ],
 )
@@ -344,14 +347,14 @@ def test_static_weights_beat_the_average_on_held_out_rows():
 
 
 @pytest.mark.parametrize("prior_weights", [None, [0.2, 0.8]])
-@pytest.mark.parametrize("make", [StaticRouter, lambda prior: GatedRouter(1e9, prior=prior)])
+@pytest.mark.parametrize("make", [StaticRouter, lambda alpha: GatedRouter(1e9, alpha=alpha)])
 def test_a_stronger_prior_keeps_weights_nearer_to_what_they_are_pulled_to(make, prior_weights):
     y, logits = draw(50, p_right=[0.95, 0.3])
     X, given = np.random.default_rng(0).normal(size=(50, 3)), {}
     if prior_weights is not None:
         given["prior_weights"] = np.array(prior_weights)
     weights = [
-        make(prior).fit(X, logits, y, **given).weights(X, logits)[0] for prior in (0.1, 10, 1e4)
+        make(alpha).fit(X, logits, y, **given).weights(X, logits)[0] for alpha in (0.1, 10, 1e4)
     ]
     distances = [np.abs(w - (prior_weights or 0.5)).max() for w in weights]
     assert distances[0] > distances[1] > distances[2]

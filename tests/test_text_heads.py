@@ -208,10 +208,10 @@ def test_one_row_per_class_of_gda_is_the_nearest_row_at_a_fixed_spread(emoji):
 # CLAP
 
 
-@pytest.mark.parametrize("strength", [0.1, 10.0])
-def test_clap_is_the_minimum_of_its_formula(strength, emoji):
+@pytest.mark.parametrize("alpha", [0.1, 10.0])
+def test_clap_is_the_minimum_of_its_formula(alpha, emoji):
     X, y, X_test, _ = split(emoji, 4)
-    head = CLAPHead(BACKBONE, strength=strength).fit(X, y)
+    head = CLAPHead(BACKBONE, alpha=alpha).fit(X, y)
     scale, text = head.logit_scale_ / head.temperature_, head.text_features_.astype(float)
     targets = np.searchsorted(head.classes_, y)
     rows = np.arange(len(y))
@@ -220,7 +220,7 @@ def test_clap_is_the_minimum_of_its_formula(strength, emoji):
 
     def loss(coef):
         fit = -log_softmax(scale * X @ coef.T, axis=1)[rows, targets].mean()
-        return fit + strength * np.mean(lambdas * np.sum((coef - text) ** 2, axis=1))
+        return fit + alpha * np.mean(lambdas * np.sum((coef - text) ** 2, axis=1))
 
     best = loss(head.probe_coef_)
     assert best < loss(text) - 0.01
@@ -235,12 +235,12 @@ def test_clap_is_the_minimum_of_its_formula(strength, emoji):
 
 def test_a_strong_penalty_leaves_zero_shot(emoji):
     X, y, X_test, _ = split(emoji, 4)
-    head = CLAPHead(BACKBONE, strength=1e9).fit(X, y)
+    head = CLAPHead(BACKBONE, alpha=1e9).fit(X, y)
     expected = zero_shot_logits(X, y, X_test) / head.temperature_
     assert_allclose(head.decision_function(X_test), expected, atol=1e-3)
 
 
-def test_strength_is_the_best_for_held_out_training_rows(emoji):
+def test_clap_alpha_is_the_best_for_held_out_training_rows(emoji):
     X, y, *_ = split(emoji, 4)
     targets = np.unique(y, return_inverse=True)[1]
     head = CLAPHead(BACKBONE)
@@ -249,16 +249,16 @@ def test_strength_is_the_best_for_held_out_training_rows(emoji):
         return -log_softmax(logits, axis=1)[np.arange(len(y)), targets].mean()
 
     best = loss(head.cross_fit(X, y)[0])
-    for strength in (100.0, 10.0, 1.0, 0.1, 0.01):
-        assert best <= loss(CLAPHead(BACKBONE, strength=strength).cross_fit(X, y)[0]) + 1e-2
+    for alpha in (100.0, 10.0, 1.0, 0.1, 0.01):
+        assert best <= loss(CLAPHead(BACKBONE, alpha=alpha).cross_fit(X, y)[0]) + 1e-2
     X, y, *_ = split(emoji, 1)
-    assert CLAPHead(BACKBONE).fit(X, y).strength_ == 1
+    assert CLAPHead(BACKBONE).fit(X, y).alpha_ == 1
 
 
 def test_too_few_iterations_are_told(emoji):
     X, y, *_ = split(emoji, 2)
     with pytest.warns(ConvergenceWarning, match="raise max_iter"):
-        CLAPHead(BACKBONE, strength=1.0, max_iter=2).fit(X, y)
+        CLAPHead(BACKBONE, alpha=1.0, max_iter=2).fit(X, y)
 
 
 # Classes without rows

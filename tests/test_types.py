@@ -21,7 +21,7 @@ from skclipens.model_selection import FewShotSplit
 emoji = load_emoji(min_class_size=40)
 X = MultiBackboneEmbedder("zoo", batch_size=8).fit_transform(emoji.filenames)
 train, test = next(FewShotSplit(4, random_state=0).split(X, emoji.target))
-clf = AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=2.0), random_state=0)
+clf = AdaptiveBackboneEnsemble("zoo", router=StaticRouter(alpha=2.0), random_state=0)
 weights: np.ndarray = clf.fit(X[train], emoji.target[train]).routing_weights(X[test])
 print(clf.classes_, clf.score(X[test], emoji.target[test]), weights.shape)
 RoutingWeightsDisplay.from_estimator(clf, X[test], emoji.target[test])

@@ -180,7 +180,7 @@ def test_each_thread_is_told(shown):
     def fit(i):
         list(FewShotSplit(n_shots=5, n_splits=1).split(X, [0, 0, 0, 1, 1, 1]))
         AdaptiveBackboneEnsemble("zoo/RN20").fit(X, [0, 0, 0, 1, 1, 1])  # numbers are no names
-        CLAPHead("zoo/RN20", max_iter=1, strength=1.0).fit(X, list("aaabbb"))
+        CLAPHead("zoo/RN20", max_iter=1, alpha=1.0).fit(X, list("aaabbb"))
 
     in_threads(fit)
     for beginning in ("With n_shots=5", "A label such as 0", "CLAPHead did not converge"):

@@ -61,7 +61,7 @@ VARIANTS = {
     "kernels of 300 components": _kernels(n_components=300),
     "kernels of 2,000 components": _kernels(n_components=2000),
     "kernels that learn from 3 rows per component, as it was": {"rows_per_component": 3},
-    "kernels of less noise": _kernels(noises=(0.1,)),
+    "kernels of less noise": _kernels(alphas=(0.1,)),
     "kernels of 3,000 components, exact up to 3,000 rows": _kernels(n_components=3000),
     "rows out of distribution as any others": {"out_of_distribution": "ignore"},
     "pool with one kernel on all in place of those of backbones": {
@@ -73,10 +73,10 @@ VARIANTS = {
     },
     "pool with Tip-Adapter heads beside": {"head": [*_POOL, "tip-adapter"]},
     "router: static weights": {"router": "static"},
-    "router: static weights, prior of 1 row": {"router": StaticRouter(prior=1.0)},
-    "router: static weights, prior of 10 rows, as it was": {"router": StaticRouter(prior=10.0)},
-    "router: static weights, prior of 100 rows": {"router": StaticRouter(prior=100.0)},
-    "router: gates that are not shrunk": {"router": GatedRouter(strength=0.03)},
+    "router: static weights, prior of 1 row": {"router": StaticRouter(alpha=1.0)},
+    "router: static weights, prior of 10 rows, as it was": {"router": StaticRouter(alpha=10.0)},
+    "router: static weights, prior of 100 rows": {"router": StaticRouter(alpha=100.0)},
+    "router: gates that are not shrunk": {"router": GatedRouter(gate_alpha=0.03)},
     "router: NLC": _systems.PAPER_NLC,
     "router: none, the calibrated logit average": {"router": "uniform"},
     "router: Super Learner by log-loss, which averages probabilities": {

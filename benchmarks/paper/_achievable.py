@@ -16,7 +16,7 @@ N_FOLDS = 5
 MAX_ROWS = 2000  # that a combination is fitted on, which is most of its time
 ROUTERS = {
     "static": StaticRouter,
-    **{f"gates, strength {s:g}": lambda s=s: GatedRouter(strength=s) for s in (1, 0.1, 0.01)},
+    **{f"gates, strength {s:g}": lambda s=s: GatedRouter(gate_alpha=s) for s in (1, 0.1, 0.01)},
 }
 STACKERS = {f"stacker, C={C:g}": C for C in (0.01, 0.1, 1)}
 CANDIDATES = (*ROUTERS, *STACKERS)

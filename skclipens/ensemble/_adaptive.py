@@ -71,7 +71,7 @@ class AdaptiveBackboneEnsemble(
         - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together, in which a
           block of other columns is rescaled to vary as much as an embedding;
         - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks, with betas
-          ``(2.0,)`` and noises ``(0.3,)``;
+          ``(2.0,)`` and alphas ``(0.3,)``;
         - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together;
         - a classifier: a clone of it on each block, and of a :class:`KernelHead` for each backbone.
           A head that starts from prompts takes the backbone of its block; if it has a

@@ -30,7 +30,7 @@ HEADS = {
     LINEAR_ALL: LinearDiscriminantHead(),
     # On the validation sets, these settings were better than those of the largest evidence. No
     # program here repeats that.
-    KERNEL: KernelHead(betas=(2.0,), noises=(0.3,)),
+    KERNEL: KernelHead(betas=(2.0,), alphas=(0.3,)),
     KERNEL_ALL: KernelHead(),
 }
 

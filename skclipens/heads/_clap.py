@@ -16,8 +16,8 @@ from ._cross_fit import CrossFitTextHead, own_folds
 from ._losses import cross_entropy, log_loss
 from ._temperature import fit_temperature
 
-_STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each fit starts from the previous solution
-_DEFAULT_STRENGTH = 1.0
+_ALPHAS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each fit starts from the previous solution
+_DEFAULT_ALPHA = 1.0
 _TOLERANCE = 1e-7  # of a step, relative to the loss
 
 
@@ -28,7 +28,7 @@ class CLAPHead(CrossFitTextHead):
     The weights :math:`w_c` of the classes minimise, with the text features :math:`t_c` [1]_,
 
     .. math:: \frac1N \sum_i H(y_i, \mathrm{softmax}_c(s f_i^T w_c))
-              + \frac{k}{C} \sum_c \lambda_c \|w_c - t_c\|^2,
+              + \frac{\alpha}{C} \sum_c \lambda_c \|w_c - t_c\|^2,
 
     where H is cross-entropy, f the unit embeddings of N rows, s the scale of the zero-shot
     logits, calibrated on these rows, and :math:`\lambda_c` the mean probability that the
@@ -38,8 +38,9 @@ class CLAPHead(CrossFitTextHead):
     Parameters
     ----------
     %(text_backbone)s
-    strength : float or "auto", default="auto"
-        Strength k of the penalty. ``"auto"``: chosen by the log-loss of held-out rows, see Notes.
+    alpha : float or "auto", default="auto"
+        Strength :math:`\alpha` of the penalty. ``"auto"``: chosen by the log-loss of held-out rows,
+        see Notes.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
     %(prompts)s
@@ -53,8 +54,8 @@ class CLAPHead(CrossFitTextHead):
         Scale of the zero-shot logits.
     temperature_ : float
         Temperature of the zero-shot logits: s is ``logit_scale_ / temperature_``.
-    strength_ : float
-        The given or chosen strength k.
+    alpha_ : float
+        The given or chosen strength of the penalty.
     probe_coef_ : ndarray of shape (C, width)
         Weights w of the classes.
     n_iter_ : int
@@ -68,13 +69,13 @@ class CLAPHead(CrossFitTextHead):
 
     Notes
     -----
-    In the paper k is 1, s the scale of the model, and gradient descent takes 300 epochs, which
-    regularises too; its code scales w to unit length. The minimum itself overfits if zero-shot
-    logits are overconfident. So s is calibrated, also for :math:`\lambda`, and ``"auto"`` chooses k
-    from 100, 10, 1, 0.1 and 0.01 by the log-loss of held-out rows, in up to five folds of the
-    training rows. The only row of a class cannot be held out. If that holds for at least half of
-    the classes, as with one row per class, k is 1. A class without a row has the mean
-    :math:`\lambda`.
+    In the paper :math:`\alpha` is 1, s the scale of the model, and gradient descent takes 300
+    epochs, which regularises too; its code scales w to unit length. The minimum itself overfits if
+    zero-shot logits are overconfident. So s is calibrated, also for :math:`\lambda`, and ``"auto"``
+    chooses :math:`\alpha` from 100, 10, 1, 0.1 and 0.01 by the log-loss of held-out rows, in up to
+    five folds of the training rows. The only row of a class cannot be held out. If that holds for
+    at least half of the classes, as with one row per class, :math:`\alpha` is 1. A class without a
+    row has the mean :math:`\lambda`.
 
     References
     ----------
@@ -98,7 +99,7 @@ class CLAPHead(CrossFitTextHead):
 
     _parameter_constraints: dict = {
         **CrossFitTextHead._parameter_constraints,
-        "strength": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -106,14 +107,14 @@ class CLAPHead(CrossFitTextHead):
         self,
         backbone=None,
         *,
-        strength="auto",
+        alpha="auto",
         max_iter=1000,
         templates=None,
         class_names=None,
         cache=None,
     ):
         self.backbone = backbone
-        self.strength = strength
+        self.alpha = alpha
         self.max_iter = max_iter
         self.templates = templates
         self.class_names = class_names
@@ -126,32 +127,32 @@ class CLAPHead(CrossFitTextHead):
         self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
         judges = held_out_rows(folds)
         judged = covers_most(targets[judges], len(self.classes_))
-        automatic = _STRENGTHS if judged else [_DEFAULT_STRENGTH]
-        strengths = automatic if self.strength == "auto" else [float(self.strength)]
+        automatic = _ALPHAS if judged else [_DEFAULT_ALPHA]
+        alphas = automatic if self.alpha == "auto" else [float(self.alpha)]
         folds = folds if judged else []
-        logits = self._held_out(features, targets, weights, folds, strengths)
+        logits = self._held_out(features, targets, weights, folds, alphas)
         of_judges = some_of(weights, judges)
         losses = [log_loss(one[judges], targets[judges], of_judges) for one in logits]
         best = int(np.argmin(losses))
-        self.strength_ = strengths[best]
-        *_, (moved, self.n_iter_) = self._path(features, targets, weights, strengths[: best + 1])
+        self.alpha_ = alphas[best]
+        *_, (moved, self.n_iter_) = self._path(features, targets, weights, alphas[: best + 1])
         if self.n_iter_ >= self.max_iter:
             message = f"CLAPHead did not converge in {self.max_iter} iterations; raise max_iter."
             warn(message, ConvergenceWarning)
         self.probe_coef_ = self.text_features_ + moved
         return logits[best], np.ones(len(text), bool)
 
-    def _held_out(self, features, targets, weights, folds, strengths):
-        """Return held-out logits for each k, (K, n, C); zero-shot logits of other rows."""
-        logits = np.stack([self._probe_logits(features, self.text_features_)] * len(strengths))
+    def _held_out(self, features, targets, weights, folds, alphas):
+        """Return held-out logits for each alpha, (K, n, C); zero-shot logits of other rows."""
+        logits = np.stack([self._probe_logits(features, self.text_features_)] * len(alphas))
         for train, test in folds:
-            path = self._path(features[train], targets[train], some_of(weights, train), strengths)
+            path = self._path(features[train], targets[train], some_of(weights, train), alphas)
             for k, (moved, _) in enumerate(path):
                 logits[k, test] = self._probe_logits(features[test], self.text_features_ + moved)
         return logits
 
-    def _path(self, features, targets, weights, strengths):
-        """Yield the weights less the text features, and the iterations, for each k in turn."""
+    def _path(self, features, targets, weights, alphas):
+        """Yield the weights less the text features, and the iterations, for each alpha in turn."""
         f, text = features.astype(float), self.text_features_.astype(float)
         scale, n_classes = self.logit_scale_ / self.temperature_, len(text)
         weights = np.ones(len(f)) if weights is None else weights
@@ -165,17 +166,17 @@ class CLAPHead(CrossFitTextHead):
         )
         penalty = penalty[:, None] / n_classes
 
-        def loss(moved, k):
+        def loss(moved, alpha):
             moved = moved.reshape(text.shape)
             value, slope = cross_entropy(zero_shot + scale * f @ moved.T, targets, shares)
-            value += k * np.sum(penalty * moved**2)
-            slope = scale * slope.T @ f + 2 * k * penalty * moved
+            value += alpha * np.sum(penalty * moved**2)
+            slope = scale * slope.T @ f + 2 * alpha * penalty * moved
             return value, slope.ravel()
 
         moved = np.zeros(text.size)
-        for k in strengths:
+        for alpha in alphas:
             options = {"maxiter": self.max_iter, "ftol": _TOLERANCE}
-            found = minimize(loss, moved, k, "L-BFGS-B", jac=True, options=options)
+            found = minimize(loss, moved, alpha, "L-BFGS-B", jac=True, options=options)
             moved = found.x
             yield moved.reshape(text.shape).astype(features.dtype), found.nit
 

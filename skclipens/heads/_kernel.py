@@ -45,7 +45,7 @@ from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
 ROWS_PER_COMPONENT = 16  # time and memory grow with it
-# Beta and noise at one shot, where the evidence is weak: on the validation sets, with 5 draws,
+# Beta and alpha at one shot, where the evidence is weak: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
 
@@ -61,9 +61,9 @@ class KernelHead(CrossFitTableHead):
     cosine of the two rows: a product of a kernel for each block. Far from all training rows the
     correction fades, and the prompts decide; without texts, all classes then have the same logit.
 
-    :math:`\beta` and the noise (the ridge) maximise the marginal likelihood of a Gaussian
-    process [2]_, on at most 500 of the rows. If at least half of the classes have a single row,
-    they are 4 and 0.3, and the temperature is as in :class:`ResidualHead`.
+    :math:`\beta` and ``alpha``, the ridge, maximise the marginal likelihood of a Gaussian process
+    [2]_, on at most 500 of the rows. If at least half of the classes have a single row, they are 4
+    and 0.3, and the temperature is as in :class:`ResidualHead`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class KernelHead(CrossFitTableHead):
         backbones, including pooled features; otherwise all columns as one block without texts.
     betas : sequence of float, default=(1.0, 2.0, 4.0, 8.0)
         Candidates for :math:`\beta`.
-    noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
+    alphas : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
         Candidates for the ridge: the variance of the residuals that the kernel does not explain,
         relative to the variance that it explains.
     n_components : int, default=1000
@@ -97,7 +97,7 @@ class KernelHead(CrossFitTableHead):
         their mean. With few rows, they are larger if the backbones disagree.
     beta_ : float
         The chosen :math:`\beta`.
-    noise_ : float
+    alpha_ : float
         The chosen ridge.
     X_fit_ : ndarray of shape (m, n_features)
         Training rows, or the sample of them, with each block of unit length, divided by the root of
@@ -131,7 +131,7 @@ class KernelHead(CrossFitTableHead):
     _parameter_constraints: dict = {
         "blocks": [None, InOrder()],
         "betas": [InOrder()],
-        "noises": [InOrder()],
+        "alphas": [InOrder()],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         **PROMPT_CONSTRAINTS,
         "random_state": ["random_state"],
@@ -142,7 +142,7 @@ class KernelHead(CrossFitTableHead):
         blocks=None,
         *,
         betas=(1.0, 2.0, 4.0, 8.0),
-        noises=(0.03, 0.1, 0.3, 1.0, 3.0),
+        alphas=(0.03, 0.1, 0.3, 1.0, 3.0),
         n_components=1000,
         templates=None,
         class_names=None,
@@ -151,7 +151,7 @@ class KernelHead(CrossFitTableHead):
     ):
         self.blocks = blocks
         self.betas = betas
-        self.noises = noises
+        self.alphas = alphas
         self.n_components = n_components
         self.templates = templates
         self.class_names = class_names
@@ -264,20 +264,20 @@ class KernelHead(CrossFitTableHead):
     def _fit_support(self, features, targets, base, weights, may_choose):
         """Return the fit on the rows of the support, and the positions of its landmarks."""
         regression = Regression(features, targets, base, weights)
-        self.beta_, self.noise_ = _UNJUDGED
+        self.beta_, self.alpha_ = _UNJUDGED
         if may_choose:
             some = drawn_rows(targets, weights, _MAX_ROWS_TO_CHOOSE, self.random_state)
-            self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
+            self.beta_, self.alpha_ = regression.best(some, self.betas, self.alphas)
         landmarks = drawn_rows(targets, weights, self.n_components, self.random_state)
         if len(landmarks) == len(features):
-            return ExactFit(regression, self.beta_, self.noise_), landmarks
-        return NystromFit(regression, landmarks, self.beta_, self.noise_), landmarks
+            return ExactFit(regression, self.beta_, self.alpha_), landmarks
+        return NystromFit(regression, landmarks, self.beta_, self.alpha_), landmarks
 
     def _residuals(self, rows, coef):
         return predict_residuals(rows, self.X_fit_, self.beta_, coef)
 
     def _check_candidates(self):
-        for name in ("betas", "noises"):
+        for name in ("betas", "alphas"):
             values = list(getattr(self, name))
             if not values or not all(isinstance(v, Real) and 0 < v < np.inf for v in values):
                 raise ValueError(

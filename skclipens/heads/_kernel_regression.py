@@ -8,7 +8,7 @@ from .._utils._folds import codes_of
 from .._utils._linalg import ROWS_TO_PREDICT, one_hot, parts_of, plus_ridge
 from ._ridge import residuals_of
 
-_SMALLEST_NOISE = 1e-3  # below it, float32 products are not exact enough
+_SMALLEST_ALPHA = 1e-3  # below it, float32 products are not exact enough
 _ROUNDING = 1e-9  # of the weight of a class
 
 
@@ -53,35 +53,35 @@ class Regression:
         weights = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
         self.scale = np.sqrt(weights)
 
-    def best(self, some, betas, noises):
-        """Return the beta and noise with the largest marginal likelihood of some rows."""
-        if len(betas) == len(noises) == 1:
-            return float(betas[0]), float(noises[0])
+    def best(self, some, betas, alphas):
+        """Return the beta and alpha with the largest marginal likelihood of some rows."""
+        if len(betas) == len(alphas) == 1:
+            return float(betas[0]), float(alphas[0])
         losses = {}
         for beta in betas:
-            K = self.kernel_of(some, some, beta, min(noises)).astype(np.float64)
-            of_noises = self._evidence(some, K, noises)
-            losses |= {(float(beta), float(noise)): loss for noise, loss in of_noises.items()}
+            K = self.kernel_of(some, some, beta, min(alphas)).astype(np.float64)
+            of_alphas = self._evidence(some, K, alphas)
+            losses |= {(float(beta), float(alpha)): loss for alpha, loss in of_alphas.items()}
         return min(losses, key=losses.get)
 
-    def _evidence(self, some, K, noises):
-        """Return negative log evidence up to a constant, by noise, at the best signal variance."""
+    def _evidence(self, some, K, alphas):
+        """Return negative log evidence up to a constant, by alpha, at the best signal variance."""
         scale = self.scale[some]
         residuals, total = scale[:, None] * self.residuals[some], float((scale**2).sum())
         n_classes, losses = residuals.shape[1], {}
         K *= scale[:, None] * scale
-        for noise in noises:
-            factor = cholesky(plus_ridge(K, noise), lower=True, overwrite_a=True)
+        for alpha in alphas:
+            factor = cholesky(plus_ridge(K, alpha), lower=True, overwrite_a=True)
             white = solve_triangular(factor, residuals, lower=True)
             variance = np.sum(white**2) / (total * n_classes)
             # A row of weight w counts as w equal rows.
-            spread = 2 * np.log(np.diag(factor)).sum() + (total - len(scale)) * np.log(noise)
-            losses[noise] = n_classes * (spread + total * np.log(variance))
+            spread = 2 * np.log(np.diag(factor)).sum() + (total - len(scale)) * np.log(alpha)
+            losses[alpha] = n_classes * (spread + total * np.log(variance))
         return losses
 
-    def kernel_of(self, rows, others, beta, noise):
-        """Return the kernel of rows with others, float32 unless the noise is tiny."""
-        dtype = np.float64 if noise < _SMALLEST_NOISE else self.rows.dtype
+    def kernel_of(self, rows, others, beta, alpha):
+        """Return the kernel of rows with others, float32 unless alpha is tiny."""
+        dtype = np.float64 if alpha < _SMALLEST_ALPHA else self.rows.dtype
         left, right = (self.rows[some].astype(dtype, copy=False) for some in (rows, others))
         return kernel(left @ right.T, beta)
 
@@ -92,7 +92,7 @@ class ExactFit:
     Parameters
     ----------
     regression : Regression
-    beta, noise : float
+    beta, alpha : float
 
     Attributes
     ----------
@@ -100,9 +100,9 @@ class ExactFit:
         Coefficients of the kernel with each row.
     """
 
-    def __init__(self, regression, beta, noise):
-        self._all, self._noise = regression, noise
-        self._kernel = regression.kernel_of(slice(None), slice(None), beta, noise)
+    def __init__(self, regression, beta, alpha):
+        self._all, self._alpha = regression, alpha
+        self._kernel = regression.kernel_of(slice(None), slice(None), beta, alpha)
         self.coef, self._factor = self._solve(slice(None), self._kernel)
 
     def without(self, out):
@@ -121,7 +121,7 @@ class ExactFit:
         residuals, targets, (m, n_classes) = self._all.residuals, self._all.targets, self.coef.shape
         weights = self._all.scale**2
         half = dtrtri(self._factor, lower=True)[0]
-        half *= self._all.scale  # a square root of the weighted inverse of kernel plus noise
+        half *= self._all.scale  # a square root of the weighted inverse of kernel plus ridge
         of_class = np.bincount(targets, weights, n_classes)
         to_class = half @ one_hot(targets, n_classes)
         # All rows as if each were a group of its own.
@@ -139,9 +139,9 @@ class ExactFit:
         return found[rows]
 
     def _solve(self, some, K):
-        """Return coefficients of some rows, and a Cholesky factor of kernel plus noise."""
+        """Return coefficients of some rows, and a Cholesky factor of kernel plus ridge."""
         scale = self._all.scale[some]
-        K = plus_ridge(scale[:, None] * K * scale, self._noise)
+        K = plus_ridge(scale[:, None] * K * scale, self._alpha)
         factor = cholesky(K, lower=True, overwrite_a=True)
         scaled = scale[:, None] * self._all.residuals[some]
         return scale[:, None] * cho_solve((factor, True), scaled), factor

@@ -21,7 +21,7 @@ class NystromFit:
     regression : Regression
     landmarks : ndarray of shape (m,), int
         Positions of rows.
-    beta, noise : float
+    beta, alpha : float
 
     Attributes
     ----------
@@ -29,10 +29,10 @@ class NystromFit:
         Coefficients of the kernel with each landmark.
     """
 
-    def __init__(self, regression, landmarks, beta, noise):
-        self._all, self._noise = regression, noise
+    def __init__(self, regression, landmarks, beta, alpha):
+        self._all, self._alpha = regression, alpha
         # A heavy row nearly decides its own prediction, which takes more digits to leave it out.
-        relative = noise / max(1.0, regression.scale.max() ** 2)
+        relative = alpha / max(1.0, regression.scale.max() ** 2)
         of_rows = regression.kernel_of(slice(None), landmarks, beta, relative)
         dtype, of_landmarks = of_rows.dtype, of_rows[landmarks].astype(np.float64)
         self._root = cholesky(plus_ridge(of_landmarks, _JITTER[dtype]), lower=True)
@@ -88,7 +88,7 @@ class NystromFit:
         return self._scaled[:, rows] @ (scale * residuals)
 
     def _cholesky(self, gram):
-        return cholesky(plus_ridge(gram.astype(np.float64), self._noise), lower=True)
+        return cholesky(plus_ridge(gram.astype(np.float64), self._alpha), lower=True)
 
     @staticmethod
     def _solve(factor, products):

@@ -31,15 +31,15 @@ class GatedRouter(BasePriorRouter):
               + \kappa \sum_e g_e(x_i)^2 \right],
 
     where H is cross-entropy, :math:`z_e` the held-out logits of expert e, and :math:`\kappa` is
-    ``strength``. Weights may become negative, since an expert that is reliably wrong is also
+    ``gate_alpha``. Weights may become negative, since an expert that is reliably wrong is also
     informative.
 
     Parameters
     ----------
-    strength : float, default=1.0
+    gate_alpha : float, default=1.0
         Strength :math:`\kappa` of the penalty on the gates. The larger, the nearer the weights are
         to the static ones.
-    prior : float, default=3.0
+    alpha : float, default=3.0
         Strength of the penalty on the static weights; see :class:`StaticRouter`.
 
     Attributes
@@ -88,7 +88,7 @@ class GatedRouter(BasePriorRouter):
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, GatedRouter
     >>> X, y = load_iris(return_X_y=True)
     >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
-    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=GatedRouter(strength=0.1))
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=GatedRouter(gate_alpha=0.1))
     >>> clf.fit(X, y).routing_weights(X[::50]).round(1) + 0  # of sepal and of petal
     array([[0.2, 1.2],
            [0.1, 1.2],
@@ -98,12 +98,12 @@ class GatedRouter(BasePriorRouter):
     _reads_X = True
     _parameter_constraints: dict = {
         **StaticRouter._parameter_constraints,
-        "strength": [Interval(Real, 0, None, closed="left")],
+        "gate_alpha": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, strength=1.0, *, prior=3.0):
-        self.strength = strength
-        self.prior = prior
+    def __init__(self, gate_alpha=1.0, *, alpha=3.0):
+        self.gate_alpha = gate_alpha
+        self.alpha = alpha
 
     def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None, features=None):
         """Fit static weights, then gates that start at zero.
@@ -121,7 +121,7 @@ class GatedRouter(BasePriorRouter):
         """Fit gates, starting from zero or from a router fitted on the same rows."""
         logits, targets, offsets = some
         if start is None:
-            self.static_ = StaticRouter(self.prior)
+            self.static_ = StaticRouter(self.alpha)
             self.static_._fit_to(some, sample_weight, prior_weights)
         else:
             self.static_ = start.static_
@@ -133,7 +133,7 @@ class GatedRouter(BasePriorRouter):
         found = minimize(
             gated_loss,
             np.zeros(shape).ravel() if start is None else start.gates_.ravel(),
-            (features, scaled, targets, static, self.strength, sample_weight),
+            (features, scaled, targets, static, self.gate_alpha, sample_weight),
             jac=True,
             method="L-BFGS-B",
             options=OPTIONS,
@@ -203,7 +203,7 @@ def expert_statistics(logits):
     return np.stack([top[..., 1], top[..., 1] - top[..., 0], entropy, agreement], axis=2)
 
 
-def gated_loss(gates, features, logits, targets, static, strength, sample_weight=None):
+def gated_loss(gates, features, logits, targets, static, gate_alpha, sample_weight=None):
     """Return the objective of :class:`GatedRouter` and its gradient.
 
     Parameters
@@ -215,7 +215,7 @@ def gated_loss(gates, features, logits, targets, static, strength, sample_weight
     targets : ndarray of shape (n,), int
     static : ndarray of shape (n, C)
         Logits combined by static weights, with the offsets of :class:`Plausible`.
-    strength : float
+    gate_alpha : float
     sample_weight : ndarray of shape (n,) or None
 
     Returns
@@ -225,7 +225,7 @@ def gated_loss(gates, features, logits, targets, static, strength, sample_weight
     """
     g = _apply(gates.reshape(features.shape[1:]), features).astype(logits.dtype)
     loss, slope = cross_entropy(static + weighted_sum(g, logits), targets, sample_weight)
-    share = strength / total_weight(targets, sample_weight)
+    share = gate_alpha / total_weight(targets, sample_weight)
     held = g if sample_weight is None else g * sample_weight[:, None]
     along_g = np.einsum("nec,nc->ne", logits, slope) + 2 * share * held
     loss += share * np.sum(held * g, dtype=np.float64)

@@ -25,7 +25,7 @@ class ShrunkRouter(BaseRouter):
     r"""Combine experts by static weights, plus gates if these lower the cross-validated log-loss.
 
     Chooses between a :class:`StaticRouter` and a :class:`GatedRouter` by cross-validation on the
-    held-out logits. The strengths of the gated router are tried in decreasing order, as long as the
+    held-out logits. The penalties of the gates are tried in decreasing order, as long as the
     log-loss falls. Let :math:`d_i` be how much lower the log-loss of row i is with gates than with
     static weights. Gates are used if
 
@@ -33,7 +33,7 @@ class ShrunkRouter(BaseRouter):
 
     which is a gain of more than twice its standard error, and if they do not lower the accuracy. If
     rows of a group have similar gains, its standard error is larger, as of a mean over groups. Of
-    several strengths for which this holds, the smallest that was tried is taken.
+    several penalties for which this holds, the smallest that was tried is taken.
 
     There are five folds. Gates are not tried on fewer than ten rows, nor on fewer than three rows
     per class. In an ensemble, they are tried only if no expert learns from rows, as with zero-shot
@@ -42,9 +42,9 @@ class ShrunkRouter(BaseRouter):
 
     Parameters
     ----------
-    strengths : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
-        Values of ``strength`` of the gated routers.
-    prior : float, default=3.0
+    gate_alphas : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
+        Candidates for ``gate_alpha`` of the gated router.
+    alpha : float, default=3.0
         Strength of the penalty on the static weights; see :class:`StaticRouter`.
     random_state : int, RandomState instance or None, default=None
         Controls the folds. If there are more than 500 rows, it also draws 500 on which the routers
@@ -85,13 +85,13 @@ class ShrunkRouter(BaseRouter):
     _reads_X = True
     _parameter_constraints: dict = {
         **StaticRouter._parameter_constraints,
-        "strengths": [InOrder()],
+        "gate_alphas": [InOrder()],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), *, prior=3.0, random_state=None):
-        self.strengths = strengths
-        self.prior = prior
+    def __init__(self, gate_alphas=(3.0, 1.0, 0.3, 0.1, 0.03), *, alpha=3.0, random_state=None):
+        self.gate_alphas = gate_alphas
+        self.alpha = alpha
         self.random_state = random_state
 
     __metadata_request__fit = {"groups": True}
@@ -125,10 +125,12 @@ class ShrunkRouter(BaseRouter):
         Parameters are those of ``fit``, already checked, with `y` as `targets`. If `without_gates`,
         gates are not tried.
         """
-        for strength in self.strengths:
-            if not isinstance(strength, Real) or not strength >= 0:
-                raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
-        self.chosen_, features = StaticRouter(self.prior), None
+        for gate_alpha in self.gate_alphas:
+            if not isinstance(gate_alpha, Real) or not gate_alpha >= 0:
+                raise ValueError(
+                    f"gate_alphas are numbers that are not negative; got {gate_alpha!r}."
+                )
+        self.chosen_, features = StaticRouter(self.alpha), None
         if not without_gates:
             self.chosen_, features = self._choose(
                 X, logits, targets, sample_weight, prior_weights=prior_weights, groups=groups
@@ -139,7 +141,7 @@ class ShrunkRouter(BaseRouter):
 
     def _choose(self, X, logits, targets, sample_weight, *, prior_weights, groups):
         """Return the chosen router, not fitted, and the features of its gates or None."""
-        static = StaticRouter(self.prior)
+        static = StaticRouter(self.alpha)
         # With two rows per class, held-out logits come from heads fitted on one row per class.
         # These are too unlike the final heads.
         if len(targets) < max(2 * _N_FOLDS, 3 * logits.shape[2]):
@@ -162,18 +164,18 @@ class ShrunkRouter(BaseRouter):
             "n_rows": total_weight(targets, weights),
             "groups": some_of(groups, held_out),
         }
-        chosen = self._choose_strength(static, folds, judges)
+        chosen = self._choose_gate_alpha(static, folds, judges)
         return chosen, features if chosen is not static else None
 
-    def _choose_strength(self, static, folds, judges):
+    def _choose_gate_alpha(self, static, folds, judges):
         """Return a gated router that is clearly better on held-out rows, or else `static`.
 
         `judges` describes these rows, for :func:`is_clear_gain`.
         """
         static_losses, static_right = _judged(static, folds)
         chosen, best = static, 0.0
-        for strength in sorted(self.strengths, reverse=True):
-            router = GatedRouter(strength, prior=self.prior)
+        for gate_alpha in sorted(self.gate_alphas, reverse=True):
+            router = GatedRouter(gate_alpha, alpha=self.alpha)
             losses, right = _judged(router, folds)
             gains = static_losses - losses
             mean = np.average(gains, weights=judges["weights"])

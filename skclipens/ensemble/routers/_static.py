@@ -43,17 +43,17 @@ class StaticRouter(BasePriorRouter):
     The weights of E experts minimise, over N rows with the true classes :math:`y_i`,
 
     .. math:: \frac1N \sum_i H(y_i, \mathrm{softmax}(\sum_e w_e z_e(x_i)))
-              + \frac{\lambda E}{N} \sum_e (w_e - p_e)^2
+              + \frac{\alpha E}{N} \sum_e (w_e - p_e)^2
               \quad \text{with } w_e \ge 0.01 / E,
 
-    where H is cross-entropy, :math:`z_e` the held-out logits of expert e, :math:`\lambda` is
-    ``prior`` and :math:`p_e` is 1 / E. With few rows, the penalty keeps the weights near 1 / E, the
+    where H is cross-entropy, :math:`z_e` the held-out logits of expert e, :math:`\alpha` is
+    ``alpha`` and :math:`p_e` is 1 / E. With few rows, the penalty keeps the weights near 1 / E, the
     logit average. With many rows, an expert that adds nothing gets almost no weight.
 
     Parameters
     ----------
-    prior : float, default=3.0
-        Strength :math:`\lambda` of the penalty. 0 is no penalty.
+    alpha : float, default=3.0
+        Strength :math:`\alpha` of the penalty. 0 is no penalty.
 
     Attributes
     ----------
@@ -89,15 +89,15 @@ class StaticRouter(BasePriorRouter):
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, StaticRouter
     >>> X, y = load_iris(return_X_y=True)
     >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
-    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=StaticRouter(prior=3.0))
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=StaticRouter(alpha=3.0))
     >>> clf.fit(X, y).router_.weights_.round(1)  # of sepal and of petal
     array([0.2, 1.2])
     """
 
-    _parameter_constraints: dict = {"prior": [Interval(Real, 0, None, closed="left")]}
+    _parameter_constraints: dict = {"alpha": [Interval(Real, 0, None, closed="left")]}
 
-    def __init__(self, prior=3.0):
-        self.prior = prior
+    def __init__(self, alpha=3.0):
+        self.alpha = alpha
 
     def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None):
         self._fit_to(plausible_classes(logits, targets), sample_weight, prior_weights)
@@ -110,7 +110,7 @@ class StaticRouter(BasePriorRouter):
         found = minimize(
             static_loss,
             prior_weights,
-            (some, prior_weights, self.prior, sample_weight),
+            (some, prior_weights, self.alpha, sample_weight),
             jac=True,
             method="L-BFGS-B",
             bounds=[(_SMALLEST_WEIGHT / n_experts, None)] * n_experts,
@@ -123,13 +123,13 @@ class StaticRouter(BasePriorRouter):
         return self.weights_
 
 
-def static_loss(weights, some, prior_weights, prior, sample_weight=None):
+def static_loss(weights, some, prior_weights, alpha, sample_weight=None):
     """Return the objective of :class:`StaticRouter` and its gradient."""
     logits, targets, offsets = some
     n_experts = len(weights)
     combined = weighted_sum(weights[None].astype(logits.dtype), logits) + offsets
     loss, slope = cross_entropy(combined, targets, sample_weight)
-    precision = prior * n_experts / total_weight(targets, sample_weight)
+    penalty = alpha * n_experts / total_weight(targets, sample_weight)
     away = weights - prior_weights
-    along_weights = np.einsum("nec,nc->e", logits, slope) + 2 * precision * away
-    return loss + precision * np.sum(away**2), along_weights
+    along_weights = np.einsum("nec,nc->e", logits, slope) + 2 * penalty * away
+    return loss + penalty * np.sum(away**2), along_weights
