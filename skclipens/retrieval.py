@@ -23,7 +23,7 @@ from .backbones import Backbone
 from .backbones._blocks import find_blocks, without_other_columns
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
-from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
+from .embedding._unreadable import fill_unreadable, readable, unreadable_rows, warn_of_unreadable
 from .embedding._weights import WeightsMixin
 from .images import as_image_list
 from .images._texts import refuse_files, refuse_words
@@ -145,17 +145,17 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             If a table seems to be centred or scaled, has rows of zeros, or seems to have the
             images in another order in one block than in the others.
         """
-        table, gaps = self._table(X)
-        if gaps.any():
-            warn_of_gaps(gaps, "cannot be found", as_image_list(X))
-            (table,) = readable([table], gaps)
+        table, unreadable = self._table(X)
+        if unreadable.any():
+            warn_of_unreadable(unreadable, "cannot be found", as_image_list(X))
+            (table,) = readable([table], unreadable)
         self._of_images = not _is_table(X)
         if self._of_images:
             check_column(self, X, reset=True)
         of_table = copy(self) if self._of_images else self
         table = check_rows(of_table, table, reset=True, dtype=_FLOATS)
         self.embedding_names_ = getattr(of_table, "feature_names_in_", None)
-        self._gaps, self.rows_ = gaps, np.flatnonzero(~gaps)
+        self._unreadable, self.rows_ = unreadable, np.flatnonzero(~unreadable)
         self.n_samples_fit_ = len(table)
         names = self.embedding_names_
         blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
@@ -260,14 +260,14 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._validate_params()
-        table, gaps = (self.embeddings_, self._gaps) if X is None else self._queries(X)
+        table, unreadable = (self.embeddings_, self._unreadable) if X is None else self._queries(X)
         queries = [take_columns(table, block.columns) for block in self._blocks]
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
-        if gaps.any():
-            if X is None:  # embeddings_ has no rows for gaps
-                places = np.maximum(np.cumsum(~gaps) - 1, 0)
+        if unreadable.any():
+            if X is None:  # embeddings_ has only readable rows
+                places = np.maximum(np.cumsum(~unreadable) - 1, 0)
                 scores, rows = scores[places], rows[places]
-            scores[gaps], rows[gaps] = np.nan, -1
+            scores[unreadable], rows[unreadable] = np.nan, -1
         return (np.maximum(1 - scores, 0), rows) if return_distance else rows
 
     # Embeddings of images, and of words
@@ -278,15 +278,15 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         return MultiBackboneEmbedder(*([] if self.embedder is None else [self.embedder]))
 
     def _table(self, X):
-        """Return a table of embeddings, with column names for images, and which rows are gaps."""
+        """Return a table of embeddings, with column names for images, and the unreadable rows."""
         if _is_table(X):
             return without_other_columns(X), np.zeros(X.shape[0], bool)
         refuse_loose_rows(X)
         table = self._embedder().set_output(transform="pandas").fit_transform(X)
-        return table, gaps_of(table)
+        return table, unreadable_rows(table)
 
     def _queries(self, X):
-        """Return a table of queries, and which of its rows are gaps."""
+        """Return a table of queries, and which of its rows are unreadable."""
         if not _is_table(X):
             refuse_loose_rows(X)
             refuse_words(X)
@@ -298,10 +298,10 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             self._warn_of_changes()
             if self._of_images:
                 check_column(self, X, reset=False)
-        table, gaps = self._table(X)
-        if gaps.any():
-            warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)
-            table = without_gaps(table, gaps)
+        table, unreadable = self._table(X)
+        if unreadable.any():
+            warn_of_unreadable(unreadable, "find nothing", as_image_list(X), all_may_be=True)
+            table = fill_unreadable(table, unreadable)
         if not _is_table(X) and self.embedding_names_ is None:
             table = table.to_numpy()
         of_table = copy(self)  # as if the embeddings had been passed to fit
@@ -314,7 +314,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         table = self._unit_blocks(checked)
         if _is_table(X):
             warn_of_unlike(self._seen, table)
-        return table, gaps
+        return table, unreadable
 
     def _unit_blocks(self, table):
         """Return a copy of a table in which each block of columns has unit length."""

@@ -196,7 +196,7 @@ def warn_of_categories(X):
 
 
 @contextmanager
-def first_gap_named(X):
+def nonfinite_located(X):
     """Add the position of the first NaN or infinity to scikit-learn's error in this context."""
     try:
         yield

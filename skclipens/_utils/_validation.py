@@ -11,7 +11,7 @@ from ._sklearn import numpy_only
 from ._tables import (
     FLOATS,
     check_range,
-    first_gap_named,
+    nonfinite_located,
     refuse_images,
     refuse_text,
     refuse_unread,
@@ -94,7 +94,7 @@ def check_rows(estimator, X, *, reset=False, dtype=FLOATS, **options):
     _check_numbers_of_columns(estimator, X, reset=reset)
     X, options = without_mask(X), {"dtype": dtype, **options}
     values = _values_of_floats(X)
-    with first_gap_named(X), numpy_only():
+    with nonfinite_located(X), numpy_only():
         if values is None:
             refuse_text(X)
             return validate_data(estimator, X, reset=reset, **options)

@@ -12,7 +12,7 @@ from PIL import Image
 import skclipens
 
 from ..embedding import MultiBackboneEmbedder
-from ..embedding._gaps import gaps_of, warn_of_gaps
+from ..embedding._unreadable import unreadable_rows, warn_of_unreadable
 from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
 from ..images import load_image
 from ..images._protocols import is_url
@@ -254,7 +254,7 @@ def embed(pictures, output, backbones, **options):
         transform="pandas"
     )
     table = embedder.fit_transform(files)
-    warn_of_gaps(gaps_of(table), "have empty rows", files, all_may_be=True)
+    warn_of_unreadable(unreadable_rows(table), "have empty rows", files, all_may_be=True)
     table.insert(0, "path", names_of(files))
     write_table(table, output)
 

@@ -5,7 +5,7 @@ import pandas as pd
 from .._utils._known_labels import label_of_rejected, with_label
 from .._utils._probabilities import require_classes
 from .._utils._warnings import silent
-from ..embedding._gaps import labels_and_proba_among, table_and_gaps, warn_of_gaps
+from ..embedding._unreadable import labels_and_proba_among, table_and_unreadable, warn_of_unreadable
 from ._files import PROBABILITY, REJECTED, names_of
 
 
@@ -19,9 +19,9 @@ def answers(model, files):
     last = model[-1]
     require_classes(last)
     rejected = written_label_of_rejected(last)
-    table, gaps = embedded(model, files)
-    warn_of_gaps(gaps, "have no label", files, all_may_be=True)
-    labels, proba = labels_and_proba_among(gaps, last, table)
+    table, unreadable = embedded(model, files)
+    warn_of_unreadable(unreadable, "have no label", files, all_may_be=True)
+    labels, proba = labels_and_proba_among(unreadable, last, table)
     labels = as_written(labels.astype(object), rejected)
     frame = pd.DataFrame({"path": names_of(files), "label": labels})
     if hasattr(last, "predict_proba"):
@@ -59,7 +59,7 @@ def embedded(model, files):
     Returns
     -------
     table : array or frame of n rows
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
     """
     with silent(r"\d+ of \d+ images cannot be read"):
-        return table_and_gaps(model[:-1] if len(model) > 1 else None, files)
+        return table_and_unreadable(model[:-1] if len(model) > 1 else None, files)

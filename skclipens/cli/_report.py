@@ -18,7 +18,7 @@ from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once, silent, warn
 from ..datasets._local import readable_name
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import readable, warn_of_gaps
+from ..embedding._unreadable import readable, warn_of_unreadable
 from ..images._containers import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
@@ -135,9 +135,9 @@ def ask(model, files, labels, raw_names):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     rejected = written_label_of_rejected(last)
     labels = _as_the_model_writes(labels, last.classes_, rejected, raw_names)
-    table, gaps = embedded(model, files)
-    warn_of_gaps(gaps, "are left out", files)
-    table, files, labels = readable([table, files, labels], gaps)
+    table, unreadable = embedded(model, files)
+    warn_of_unreadable(unreadable, "are left out", files)
+    table, files, labels = readable([table, files, labels], unreadable)
     n_fitted = count_fitted(model, files)
     if n_fitted:
         warn(

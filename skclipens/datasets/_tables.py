@@ -108,11 +108,11 @@ def _as_numbers(column):
     """Return a column as numbers if all of its other cells stand for a missing one."""
     import pandas as pd
 
-    gaps = column.isin(_MISSING)
-    if not gaps.any():
+    missing = column.isin(_MISSING)
+    if not missing.any():
         return column
-    numbers = pd.to_numeric(column.mask(gaps), errors="coerce")
-    return column if (numbers.isna() & ~gaps & column.notna()).any() else numbers
+    numbers = pd.to_numeric(column.mask(missing), errors="coerce")
+    return column if (numbers.isna() & ~missing & column.notna()).any() else numbers
 
 
 def _refuse_line_breaks(column, path):

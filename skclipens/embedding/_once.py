@@ -12,7 +12,7 @@ from .._utils._sklearn import safe_indexing
 from ..images import as_image_list
 from ..images._collections import some_images
 from ._base import BaseEmbedder
-from ._gaps import gaps_of, refuse_splits, warn_of_gaps
+from ._unreadable import refuse_splits, unreadable_rows, warn_of_unreadable
 
 
 def embedded_once(estimator, X, y, rows=None):
@@ -26,7 +26,7 @@ def embedded_once(estimator, X, y, rows=None):
     X : collection of n rows
     y : ndarray of shape (n,)
     rows : ndarray of int, default=None
-        Positions of the rows that are needed; `X` and `gaps` that are returned have only these.
+        Positions of the rows that are needed; The returned `X` and `unreadable` have only these.
         None: all.
 
     Returns
@@ -38,7 +38,7 @@ def embedded_once(estimator, X, y, rows=None):
         The last step, or a pipeline of the other steps; not a copy.
     X : array-like of shape (n, ...)
         The input of `rest`.
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
         Rows of images that cannot be read; a warning names them.
 
     Raises
@@ -54,9 +54,9 @@ def embedded_once(estimator, X, y, rows=None):
     n_ready = len([*takewhile(_needs_no_fit, steps)])
     rows = np.arange(len(y)) if rows is None else rows
     needed = X if len(rows) == len(y) else _rows_of(X, rows, steps)
-    gaps = np.zeros(len(rows), bool)
+    unreadable = np.zeros(len(rows), bool)
     if not n_ready:
-        return None, estimator, needed, gaps
+        return None, estimator, needed, unreadable
     labeled = ~unlabeled_rows(y, signs_are_classes=True)
     if hasattr(estimator, "_before_fit") and len(set(y[labeled].tolist())) > 1:
         known = X if labeled.all() else _rows_of(X, np.flatnonzero(labeled), steps)
@@ -68,13 +68,13 @@ def embedded_once(estimator, X, y, rows=None):
             first[-1].set_output(transform="pandas")
     table = first.fit_transform(needed)
     if any(isinstance(step, BaseEmbedder) for step in steps[:n_ready]):
-        gaps = gaps_of(table)
-    if gaps.any():
+        unreadable = unreadable_rows(table)
+    if unreadable.any():
         of_all = np.zeros(len(y), bool)
-        of_all[rows] = gaps  # messages number all rows
-        warn_of_gaps(of_all, "are left out", as_image_list(X), labels=y)
-        refuse_splits(estimator, gaps)
-    return first, rest, table, gaps
+        of_all[rows] = unreadable  # messages number all rows
+        warn_of_unreadable(of_all, "are left out", as_image_list(X), labels=y)
+        refuse_splits(estimator, unreadable)
+    return first, rest, table, unreadable
 
 
 def _rows_of(X, rows, steps):

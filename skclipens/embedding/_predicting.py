@@ -7,9 +7,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._probabilities import predicts_several, require_classes
 from .._utils._warnings import silent
 from ._base import BaseEmbedder
-from ._gaps import gaps_of, labels_and_proba_among
 from ._parts import PartedTable
 from ._streaming import Folder, content_of
+from ._unreadable import labels_and_proba_among, unreadable_rows
 
 
 def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
@@ -140,7 +140,7 @@ def _predict_part(table, part, classifier, out_folder):
     frame = table.read(part)
     # Names are passed even if fit saw none: blocks may be in another order.
     with table.naming(part), silent("X has feature names"):
-        labels, proba = labels_and_proba_among(gaps_of(frame), classifier, frame)
+        labels, proba = labels_and_proba_among(unreadable_rows(frame), classifier, frame)
     proba = proba.astype(np.float32)
     if out_folder is not None:
         columns = [str(label) for label in classifier.classes_]

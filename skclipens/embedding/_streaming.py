@@ -23,9 +23,9 @@ from .._utils._progress import progress, results_of
 from ..backbones._devices import resolve_precision
 from ..images._pillow_warnings import warn_of
 from ..images._protocols import is_url
-from ._gaps import gaps_of
 from ._keys import block_key
 from ._reading import as_store
+from ._unreadable import unreadable_rows
 
 MANIFEST = "_manifest.json"  # readers of Parquet folders skip names with a leading "_"
 _VERSION = 1
@@ -50,8 +50,8 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     listed, earlier = table.begin(manifest, stamps, resume)
     table.remove(name for name in table.files() if stamps.get(name) != earlier.get(name))
     marks = marks_of({**manifest, "stamps": stamps})
-    parts, with_gaps = _whole_parts(table, chunks, marks, listed)
-    todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_gaps]
+    parts, with_unreadable = _whole_parts(table, chunks, marks, listed)
+    todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_unreadable]
     n_todo = sum(stop - start for _, start, stop in todo)
     options = {"manifest": manifest, "on_error": embedder.on_error, "is_part": len(chunks) > 1}
     options["pillow"] = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
@@ -85,8 +85,8 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
 
 
 def _whole_parts(table, chunks, marks, listed):
-    """Return the fingerprints of undamaged parts by name, and those with gaps; remove others."""
-    whole, with_gaps, present = {}, set(), table.files()
+    """Return fingerprints of undamaged parts, and those with unreadable rows; remove others."""
+    whole, with_unreadable, present = {}, set(), table.files()
     for name, start, stop in chunks:
         if name in present:
             try:
@@ -94,9 +94,9 @@ def _whole_parts(table, chunks, marks, listed):
             except ValueError:
                 table.remove([name])
                 continue
-            if gaps_of(frame).any():
-                with_gaps.add(name)
-    return whole, with_gaps
+            if unreadable_rows(frame).any():
+                with_unreadable.add(name)
+    return whole, with_unreadable
 
 
 def _task_and_manifest(embedder, images, chunk_size):
@@ -125,7 +125,7 @@ def _write_part(
 ):
     """Embed one chunk in any process; return the fingerprint of its file, and warnings by row.
 
-    If the chunk has a file with the fingerprint `earlier`, only its gaps are embedded.
+    If the chunk has a file with the fingerprint `earlier`, only its unreadable rows are embedded.
     """
     import pandas as pd
 
@@ -144,7 +144,7 @@ def _write_part(
     with parallel_config(backend="threading"):
         values, notes = _embed_part(embedder, images, known, is_part)
     if on_error == "raise":
-        for row in np.flatnonzero(gaps_of(values)):
+        for row in np.flatnonzero(unreadable_rows(values)):
             images.check(row)
             raise OSError(
                 f"Row {images.start + row}, {images.names[row]!r}, could be read only when it was "
@@ -166,9 +166,9 @@ def _embed_part(embedder, images, known, is_part):
     """Return the embeddings of a chunk, and warnings by row; `known` is its frame, if any."""
     if known is None:
         return embedder._transform(images, is_part)
-    gaps = gaps_of(known)
-    values, notes = embedder._transform(images.only(gaps), is_part=True)
-    return np.where(gaps[:, None], values, known), notes
+    unreadable = unreadable_rows(known)
+    values, notes = embedder._transform(images.only(unreadable), is_part=True)
+    return np.where(unreadable[:, None], values, known), notes
 
 
 def marks_of(manifest):

@@ -11,8 +11,8 @@ from .._utils._labels import few_rows_per_class
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._threads import one_blas_thread
-from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
+from ..embedding._unreadable import warn_of_unreadable
 from ..heads._classifier import trait_of
 from ..heads._from_files import RowsOfFiles, Wanted
 from ..heads._text_head import encode_ahead
@@ -109,7 +109,7 @@ class FitFromMixin:
             wanted = [next(fit) for fit in fits]
             keep = np.concatenate([one.keep for one in wanted])
             sums, kept = _read(self, rows, wanted, judges=rows.judges, keep=keep)
-            warn_of_gaps(rows.gaps, "are left out", None, labels=labels)
+            warn_of_unreadable(rows.unreadable, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
             warn_of_doubts(self, plan, kept.X, y)
             with few_rows_per_class():

@@ -26,7 +26,7 @@ from .._utils._sample_arguments import (
 from .._utils._tables import check_range
 from .._utils._validation import check_rows
 from .._utils._warnings import warn
-from ..embedding._gaps import gaps_of
+from ..embedding._unreadable import unreadable_rows
 from ..exceptions import ImageError
 from ._cross_fit import own_folds
 
@@ -102,7 +102,7 @@ class RowsOfFiles:
         The given weights, with zero for rows without a label.
     weights : ndarray of shape (n,)
         Weights; after a pass, zero for images that could not be read.
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
         Which images could not be read; known after a pass.
     folds : ndarray of shape (n,), int
         The fold of each row; see :meth:`make_folds`.
@@ -128,7 +128,7 @@ class RowsOfFiles:
         check_labels(y)
         self.classes, self.targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes)
-        self.gaps, self.folds = np.zeros(len(y), bool), np.zeros(len(y), int)
+        self.unreadable, self.folds = np.zeros(len(y), bool), np.zeros(len(y), int)
         self._table, self._is_first_pass = table, True  # only the first pass checks names
 
     def set_weights(self, weights):
@@ -205,10 +205,10 @@ class RowsOfFiles:
         )
         images = np.empty(len(self.weights), object)
         codes = np.zeros(len(images), np.uint64)
-        for start, stop, (of_parts, X_kept, gaps, names, of_names) in tasks:
+        for start, stop, (of_parts, X_kept, unreadable, names, of_names) in tasks:
             images[start:stop], codes[start:stop] = names, of_names
             first, last = np.searchsorted(keep, [start, stop])
-            X[first:last], self.gaps[start:stop] = X_kept, gaps
+            X[first:last], self.unreadable[start:stop] = X_kept, unreadable
             if found is None:
                 found = of_parts
             else:
@@ -218,13 +218,13 @@ class RowsOfFiles:
             self._refuse_other_order(images)
             warn_of_text_order(images, self.targets)
         self._names_matter = False
-        self.weights[self.gaps] = 0
+        self.weights[self.unreadable] = 0
         if self._is_first_pass:
             _warn_of_twice(codes, np.flatnonzero(self.weights))
         self._is_first_pass = False
-        if not self.weights.any() and not self.gaps.all():
+        if not self.weights.any() and not self.unreadable.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
-        kept = np.flatnonzero(~self.gaps[keep])
+        kept = np.flatnonzero(~self.unreadable[keep])
         keep = keep[kept]
         return found, KeptRows(keep, take_rows(X, kept), positions_in(keep, judges))
 
@@ -273,13 +273,13 @@ def _of_any_label(y, labeled):
 
 
 def _read_parts(table, parts, given):
-    """Read parts; return sums, kept rows, which rows are gaps, and image names."""
+    """Read parts; return sums, kept rows, which rows are unreadable, and image names."""
     from pandas.util import hash_array
 
     estimator, sums, asks_for_names, *arrays = given
     # Copies, since threads would add to the same sums.
     sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]
-    X_kept, gaps, names, codes, first = [], [], [], [], parts[0][1]
+    X_kept, unreadable, names, codes, first = [], [], [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)
         targets, weights, folds, kept = (array[own] for array in arrays)
@@ -288,15 +288,15 @@ def _read_parts(table, parts, given):
             frame.index.to_numpy(object) if asks_for_names else np.empty(len(frame), object)
         )
         codes.append(hash_array(frame.index.to_numpy(object), categorize=False))
-        gaps.append(gaps_of(frame))
+        unreadable.append(unreadable_rows(frame))
         X_kept.append(frame.to_numpy()[kept])
-        some = ~gaps[-1] & (weights > 0)
+        some = ~unreadable[-1] & (weights > 0)
         if some.any():
             with table.naming(part):
                 X = check_rows(estimator, frame if some.all() else frame[some])
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
-    arrays = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names, codes))
+    arrays = (np.concatenate(of_parts) for of_parts in (X_kept, unreadable, names, codes))
     return [one.sums for one in sums], *arrays
 
 

@@ -15,8 +15,8 @@ from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import Interval, StrOptions, check_first_partial_fit, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import warn
-from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
+from ..embedding._unreadable import warn_of_unreadable
 from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver, Wanted
@@ -260,7 +260,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         sums = SumsOver(self._empty_sums(len(rows.classes), self.n_features_in_), slice(None))
         judges = rows.judges if judged else []
         (sums,), kept = rows.read(self, [sums], judges, verbose=verbose)
-        warn_of_gaps(rows.gaps, "are left out", None, labels=rows.classes[rows.targets])
+        warn_of_unreadable(rows.unreadable, "are left out", None, labels=rows.classes[rows.targets])
         self._fit_sums(sums, rows, kept.rows, kept.X)
         self._table_settings = table.settings
         return self

@@ -18,7 +18,7 @@ from .._utils._metadata import metadata_for, refuse_weights, rows_of
 from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
-from .._utils._tables import first_gap_named, refuse_images, refuse_text
+from .._utils._tables import nonfinite_located, refuse_images, refuse_text
 from .._utils._warnings import silent
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
@@ -186,7 +186,7 @@ def columns_to_compare(X, estimator):
         If X is not a table of numbers; the message names the first cell that is not a number.
     """
     _refuse_no_numbers(X, estimator)
-    with first_gap_named(X):
+    with nonfinite_located(X):
         n_features = _as_array(X).shape[1]
     given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
     found = columns_of_backbones(given, n_features, column_names(X))

@@ -13,8 +13,8 @@ from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import warn
-from ..embedding._gaps import readable
 from ..embedding._once import embedded_once
+from ..embedding._unreadable import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, rows_to_compare
 
 # The posterior is computed for these shares of random labels and logarithms of temperatures: the
@@ -140,9 +140,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     index = index_of(X, y)
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)
-    _, classifier, X, gaps = embedded_once(estimator, X, y)
-    cv = folds_of_some(cv, ~gaps, None, y, groups) if gaps.any() else cv
-    classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], gaps)
+    _, classifier, X, unreadable = embedded_once(estimator, X, y)
+    cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
+    classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], unreadable)
     with judges_at_most(_MOST_ROWS):
         logits, is_judged = held_out_logits(
             classifier, X, labels, groups=groups, cv=cv, random_state=random_state
@@ -150,7 +150,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     if isinstance(cv, Integral):  # a user's own splits may leave rows out
         _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
-    known = ~gaps
+    known = ~unreadable
     known[known] = is_judged
     if not known.any():
         why = "too few classes have a second row"

@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 from .._utils._copies import groups_of_copies
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from ..backbones._blocks import without_other_columns
-from ..embedding._gaps import gaps_of, readable
+from ..embedding._unreadable import readable, unreadable_rows
 from ._held_out import columns_to_compare, unit_table
 
 
@@ -65,10 +65,10 @@ def group_near_duplicates(X):
     (array([0, 1, 2, 3, 4, 5]), array([0, 1, 2, 3, 4, 5]))
     """
     X = without_other_columns(X)  # which may be of texts, or have values where a picture has none
-    gaps = gaps_of(X)
-    if gaps.size and gaps.all():
-        return np.arange(len(gaps))
-    (table,) = readable([X], gaps)
+    unreadable = unreadable_rows(X)
+    if unreadable.size and unreadable.all():
+        return np.arange(len(unreadable))
+    (table,) = readable([X], unreadable)
     rows = unit_table(table, columns_to_compare(table, None))
     # All rows of a single column have the same direction.
     same = groups_of_copies(rows, np.zeros(len(rows), int), fewest=2)
@@ -77,8 +77,8 @@ def group_near_duplicates(X):
     pairs = np.vstack([np.arange(len(rows)), same])
     if len(first) >= FEWEST_ROWS:
         pairs = np.hstack([pairs, first[_pairs(rows[first])]])
-    pairs = np.flatnonzero(~gaps)[pairs]
-    links = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=2 * (len(gaps),))
+    pairs = np.flatnonzero(~unreadable)[pairs]
+    links = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=2 * (len(unreadable),))
     return connected_components(links, directed=False)[1].astype(int)
 
 

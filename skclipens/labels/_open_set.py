@@ -19,15 +19,15 @@ from .._utils._sample_arguments import check_weights, scaled_shares
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ..embedding._gaps import (
-    answers_beside_gaps,
+from ..embedding._once import embedded_once
+from ..embedding._unreadable import (
+    answers_for_all,
     filled,
     readable,
-    table_and_gaps,
-    warn_of_gaps,
-    what_gaps_get,
+    table_and_unreadable,
+    warn_of_unreadable,
+    what_unreadable_get,
 )
-from ..embedding._once import embedded_once
 from ..heads._classifier import LabeledScoreMixin
 from ..images import as_image_list
 from ._held_out import (
@@ -182,9 +182,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         weights = scaled_shares(check_weights(sample_weight, len(y)))
         self._check_labels(y)
         check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
-        self.embedder_, classifier, table, gaps = embedded_once(self.estimator, X, y)
-        cv = folds_of_some(self.cv, ~gaps, None, y, groups) if gaps.any() else self.cv
-        table, y, weights, groups = readable([table, y, weights, groups], gaps)
+        self.embedder_, classifier, table, unreadable = embedded_once(self.estimator, X, y)
+        cv = folds_of_some(self.cv, ~unreadable, None, y, groups) if unreadable.any() else self.cv
+        table, y, weights, groups = readable([table, y, weights, groups], unreadable)
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)
         self.estimator_ = clone(classifier)
@@ -327,26 +327,28 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     def _to_score(self, X, y, sample_weight):
         if self.embedder_ is None:
             return super()._to_score(X, y, sample_weight)
-        table, gaps = table_and_gaps(self.embedder_, X)
-        if gaps.any():
-            warn_of_gaps(gaps, "do not count", as_image_list(X))
+        table, unreadable = table_and_unreadable(self.embedder_, X)
+        if unreadable.any():
+            warn_of_unreadable(unreadable, "do not count", as_image_list(X))
         of_table = copy(self)
         of_table.embedder_ = None
-        return of_table, *readable([table, y, sample_weight], gaps)
+        return of_table, *readable([table, y, sample_weight], unreadable)
 
     def _answer(self, method, X, of_table):
-        """Return what a function gives for the table of X; no label, or NaN, for its gaps."""
+        """Return what a function gives for the table of X; no label, or NaN, if unreadable."""
         if self.embedder_ is None:
             return of_table(X)
-        table, gaps = table_and_gaps(self.embedder_, X)
-        if not gaps.any():
+        table, unreadable = table_and_unreadable(self.embedder_, X)
+        if not unreadable.any():
             return of_table(table)
         label = getattr(self.embedder_, "unreadable_label", None)
-        warn_of_gaps(gaps, what_gaps_get(method, label), as_image_list(X), all_may_be=True)
-        answers = answers_beside_gaps(of_table, table, gaps)
+        warn_of_unreadable(
+            unreadable, what_unreadable_get(method, label), as_image_list(X), all_may_be=True
+        )
+        answers = answers_for_all(of_table, table, unreadable)
         if method == "predict":
-            return with_label(answers, gaps, label)
-        return filled(answers, gaps, np.nan)
+            return with_label(answers, unreadable, label)
+        return filled(answers, unreadable, np.nan)
 
     def _labels_of(self, table):
         labels = self.estimator_.predict(table)

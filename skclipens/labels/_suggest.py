@@ -9,8 +9,8 @@ from sklearn.utils import check_random_state
 from .._utils._labels import labels_of, unlabeled_rows
 from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate_params
 from .._utils._warnings import each_warning_once
-from ..embedding._gaps import without_gaps
 from ..embedding._once import embedded_once
+from ..embedding._unreadable import fill_unreadable
 from ._held_out import checked_labels, columns_to_compare, nearest_cosines, unit_table
 
 # How fast the similarity of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
@@ -104,12 +104,12 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     if len(rest) > max_rows:
         drawn = check_random_state(random_state).choice(len(rest), max_rows, replace=False)
         rows = np.union1d(np.flatnonzero(labeled), rest[drawn])
-    _, classifier, X, gaps = embedded_once(estimator, X, y, rows)
+    _, classifier, X, unreadable = embedded_once(estimator, X, y, rows)
     y, labeled = y[rows], labeled[rows]
-    rest, labeled = np.flatnonzero(~labeled & ~gaps), labeled & ~gaps
+    rest, labeled = np.flatnonzero(~labeled & ~unreadable), labeled & ~unreadable
     if not len(rest):
         return rest
-    table = without_gaps(X, gaps) if gaps.any() else X
+    table = fill_unreadable(X, unreadable) if unreadable.any() else X
     unit = unit_table(table, columns_to_compare(table, classifier))
     doubt = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:

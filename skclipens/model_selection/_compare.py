@@ -24,8 +24,8 @@ from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..backbones._blocks import column_names, columns_of_backbones, embeddings_beside_others
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import are_splits, readable
 from ..embedding._once import embedded_once
+from ..embedding._unreadable import are_splits, readable
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
@@ -190,11 +190,11 @@ def _table_of(estimator, X, y, groups, cv):
             "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
             f"{type(ensemble).__name__}."
         )
-    _, rest, table, gaps = embedded_once(estimator, X, y)
+    _, rest, table, unreadable = embedded_once(estimator, X, y)
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
-    if gaps.any() and are_splits(cv):
-        cv = folds_of_some(cv, ~gaps, None, y, None)
-    return before, ensemble, *readable([table, y, groups], gaps), cv
+    if unreadable.any() and are_splits(cv):
+        cv = folds_of_some(cv, ~unreadable, None, y, None)
+    return before, ensemble, *readable([table, y, groups], unreadable), cv
 
 
 def _embedding_once(before, folder):

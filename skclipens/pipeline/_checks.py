@@ -43,7 +43,7 @@ def check_before_images(pipeline, X, y, params):
         warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
-    if pipeline._after_gaps() is not None and is_classifier(pipeline):
+    if pipeline._after_embedder() is not None and is_classifier(pipeline):
         pipeline._check_unreadable_label(_classes_in(y))
 
 

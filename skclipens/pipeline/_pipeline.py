@@ -225,8 +225,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit_transform(X, y, **params)
-        embedded, gaps, _ = self._fit_readable(after, X, y, params)
-        return self[after:]._answer_with_gaps("transform", embedded, gaps, {})
+        embedded, unreadable, _ = self._fit_readable(after, X, y, params)
+        return self[after:]._answer_with_unreadable("transform", embedded, unreadable, {})
 
     @_available("fit_predict")
     @all_steps_or_none
@@ -254,9 +254,9 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit_predict(X, y, **params)
-        _, gaps, answers = self._fit_readable(after, X, y, params, "fit_predict")
-        rows = np.cumsum(~gaps) - 1
-        return self._with_gaps("predict", answers[np.maximum(rows, 0)], gaps)
+        _, unreadable, answers = self._fit_readable(after, X, y, params, "fit_predict")
+        rows = np.cumsum(~unreadable) - 1
+        return self._mark_unreadable("predict", answers[np.maximum(rows, 0)], unreadable)
 
     predict = _on_images("predict", "Predict labels or values.", "(n,)")
     predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")
@@ -374,8 +374,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
     def _before_fit(self, X, y, params, **metadata):
         """Check everything that needs no image.
 
-        Returns the position of the step after an embedder that leaves gaps, or None; and parameters
-        of ``Pipeline.fit``, which include the given metadata for the last step.
+        Returns the position of the step after an embedder with on_error="nan", or None; and the
+        parameters of ``Pipeline.fit``, which include the given metadata for the last step.
         """
         name, last = self.steps[-1]
         prefix = "" if routing_enabled() else f"{name}__"
@@ -387,7 +387,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
             raise TypeError(f"{name} is given twice, as {name} and as {twice}. Leave one out.")
         params = {**given, **params}
         check_before_images(self, X, y, params)
-        return self._after_gaps(), params
+        return self._after_embedder(), params
 
     def _transformers(self):
         return [step for _, step in self.steps[:-1] if step not in (None, "passthrough")]

@@ -8,15 +8,15 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._sample_arguments import shares_again
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import (
-    answers_beside_gaps,
+from ..embedding._unreadable import (
+    answers_for_all,
     filled,
-    gaps_of,
     readable,
     refuse_splits,
-    table_and_gaps,
-    warn_of_gaps,
-    what_gaps_get,
+    table_and_unreadable,
+    unreadable_rows,
+    warn_of_unreadable,
+    what_unreadable_get,
 )
 from ._checks import images_of
 
@@ -24,8 +24,8 @@ from ._checks import images_of
 class ReadableMixin:
     """Mixin for a pipeline that leaves out unreadable images if ``on_error="nan"``."""
 
-    def _after_gaps(self):
-        """Return the position of the step after an embedder that leaves gaps, or None."""
+    def _after_embedder(self):
+        """Return the position of the step after an embedder with on_error="nan", or None."""
         for position, (_, step) in enumerate(self.steps[:-1], start=1):
             if isinstance(step, BaseEmbedder) and step.on_error == "nan":
                 return position
@@ -34,18 +34,18 @@ class ReadableMixin:
     def _fit_readable(self, after, X, y, params, method="fit"):
         """Fit on the rows that can be read.
 
-        Returns the whole table, which rows are gaps, and the result of `method` for the others.
+        Returns the whole table, the unreadable rows, and the result of `method` for the others.
         """
         before, rest = self[:after], self[after:]
         names = [name for name, _ in before.steps]  # with metadata routing, no name is a prefix
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
-        gaps = gaps_of(embedded)
+        unreadable = unreadable_rows(embedded)
         labels = None if is_regressor(self) else y
-        warn_of_gaps(gaps, "are left out", images_of(self, X), labels=labels)
-        refuse_splits(rest, gaps)
+        warn_of_unreadable(unreadable, "are left out", images_of(self, X), labels=labels)
+        refuse_splits(rest, unreadable)
         params = {name: value for name, value in params.items() if name not in to_before}
-        rows, y, *values = readable([embedded, y, *params.values()], gaps)
+        rows, y, *values = readable([embedded, y, *params.values()], unreadable)
         values = [
             shares_again(some, all_) if name.endswith("sample_weight") else some
             for some, (name, all_) in zip(values, params.items(), strict=True)
@@ -53,7 +53,7 @@ class ReadableMixin:
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
         self._check_unreadable_label(getattr(self.steps[-1][1], "classes_", None))
-        return embedded, gaps, answers
+        return embedded, unreadable, answers
 
     def _check_unreadable_label(self, classes):
         """Raise ValueError if the label is one of the classes, or of another type."""
@@ -66,25 +66,27 @@ class ReadableMixin:
     def _answer(self, method, X, params):
         """Return the result of a method of the last step for images."""
         check_is_fitted(self)
-        after = self._after_gaps()
+        after = self._after_embedder()
         if after is None:
             return self._answer_all(method, X, params)
         if method == "predict":  # the parameter may have been set after `fit`
             self._check_unreadable_label(getattr(self._final_estimator, "classes_", None))
-        embedded, gaps = table_and_gaps(self[:after], X)
-        what = "get NaN" if is_regressor(self) else what_gaps_get(method, self.unreadable_label)
-        warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
-        return self[after:]._answer_with_gaps(method, embedded, gaps, params)
+        embedded, unreadable = table_and_unreadable(self[:after], X)
+        what = (
+            "get NaN" if is_regressor(self) else what_unreadable_get(method, self.unreadable_label)
+        )
+        warn_of_unreadable(unreadable, what, images_of(self, X), all_may_be=True)
+        return self[after:]._answer_with_unreadable(method, embedded, unreadable, params)
 
     def _score(self, X, y, sample_weight, params):
         """Return the score of the last step on the images that can be read."""
-        after = self._after_gaps()
+        after = self._after_embedder()
         if after is None:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
-        embedded, gaps = table_and_gaps(self[:after], X)
-        warn_of_gaps(gaps, "do not count", images_of(self, X))
-        embedded, y, sample_weight = readable([embedded, y, sample_weight], gaps)
+        embedded, unreadable = table_and_unreadable(self[:after], X)
+        warn_of_unreadable(unreadable, "do not count", images_of(self, X))
+        embedded, y, sample_weight = readable([embedded, y, sample_weight], unreadable)
         return self[after:].score(embedded, y, sample_weight, **params)
 
     def _answer_all(self, method, X, params):
@@ -94,16 +96,16 @@ class ReadableMixin:
             X = step.transform(X)
         return getattr(self._final_estimator, method)(X, **params)
 
-    def _answer_with_gaps(self, method, embedded, gaps, params):
-        answers = answers_beside_gaps(
-            lambda table: self._answer_all(method, table, params), embedded, gaps
+    def _answer_with_unreadable(self, method, embedded, unreadable, params):
+        answers = answers_for_all(
+            lambda table: self._answer_all(method, table, params), embedded, unreadable
         )
-        return self._with_gaps(method, answers, gaps)
+        return self._mark_unreadable(method, answers, unreadable)
 
-    def _with_gaps(self, method, answers, gaps):
-        """Return results in which gaps get ``unreadable_label`` as label, otherwise NaN."""
-        if not gaps.any():
+    def _mark_unreadable(self, method, answers, unreadable):
+        """Return results with ``unreadable_label`` or NaN in unreadable rows."""
+        if not unreadable.any():
             return answers
         if method == "predict" and not is_regressor(self):
-            return with_label(answers, gaps, self.unreadable_label)
-        return filled(answers, gaps, np.nan)
+            return with_label(answers, unreadable, self.unreadable_label)
+        return filled(answers, unreadable, np.nan)

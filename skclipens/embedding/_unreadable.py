@@ -1,4 +1,4 @@
-"""Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
+"""Unreadable images: the rows of NaN that an embedder leaves for them."""
 
 import numpy as np
 
@@ -21,16 +21,16 @@ _NAN_AMONG_SCORES = (
 _NO_LABEL = "get None, which metrics refuse (set unreadable_label, or use score)"
 
 
-def gaps_of(table):
-    """Return which rows of an array or frame are gaps; none if it is no table of floats."""
+def unreadable_rows(table):
+    """Return which rows of an array or frame are NaN; none if it is no table of floats."""
     table = np.asarray(table)
     if table.ndim != 2 or table.dtype.kind != "f":
         return np.zeros(table.shape[:1], bool)
     return np.isnan(table).all(axis=1)
 
 
-def table_and_gaps(transformers, X):
-    """Return the input of the last step of a pipeline, and which of its rows are gaps.
+def table_and_unreadable(transformers, X):
+    """Return the input of the last step of a pipeline, and which of its rows are unreadable.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def table_and_gaps(transformers, X):
     Returns
     -------
     table : array or frame of n rows
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
     """
     table = X if transformers is None else transformers.transform(X)
-    return table, gaps_of(table)
+    return table, unreadable_rows(table)
 
 
 def table_of(transformers, X):
@@ -55,22 +55,22 @@ def table_of(transformers, X):
     ValueError
         If an image cannot be read and was embedded as a row of NaN.
     """
-    table, gaps = table_and_gaps(transformers, X)
-    rows = np.flatnonzero(gaps).tolist()
+    table, unreadable = table_and_unreadable(transformers, X)
+    rows = np.flatnonzero(unreadable).tolist()
     if rows:
         images = as_image_list(X) if hasattr(transformers[0], "embed_text") else None
         raise ValueError(
-            f"{len(rows)} of {len(gaps)} images cannot be read; the first is "
+            f"{len(rows)} of {len(unreadable)} images cannot be read; the first is "
             f"{row_named(rows[0], images)}. Leave them out of X and y."
         )
     return table
 
 
-def readable(values, gaps):
-    """Return the values, without gaps in those that have one entry per row."""
-    if not gaps.any():
+def readable(values, unreadable):
+    """Return the values, without unreadable rows in those that have one entry per row."""
+    if not unreadable.any():
         return values
-    rows, n = np.flatnonzero(~gaps), len(gaps)
+    rows, n = np.flatnonzero(~unreadable), len(unreadable)
     have_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
     return [
         safe_indexing(value, rows) if has_rows else value
@@ -78,30 +78,30 @@ def readable(values, gaps):
     ]
 
 
-def without_gaps(table, gaps):
-    """Return a copy with gaps replaced by a readable row, or by ones if there is none.
+def fill_unreadable(table, unreadable):
+    """Return a copy with unreadable rows replaced by a readable row, or by ones if there is none.
 
     A row has no influence on the predictions of others.
     """
-    if gaps.all():
-        return filled(table, gaps, 1)
-    rows = np.where(gaps, np.argmin(gaps), np.arange(len(gaps)))
+    if unreadable.all():
+        return filled(table, unreadable, 1)
+    rows = np.where(unreadable, np.argmin(unreadable), np.arange(len(unreadable)))
     found = safe_indexing(table, rows)
     if hasattr(found, "set_axis"):
         found = found.set_axis(table.index)
     return found
 
 
-def answers_beside_gaps(answer, table, gaps):
-    """Return the results of a function for a table with gaps; those of gaps mean nothing."""
-    if not gaps.any():
+def answers_for_all(answer, table, unreadable):
+    """Return the results of a function for a table; those of unreadable rows mean nothing."""
+    if not unreadable.any():
         return answer(table)
-    with without_doubts(*_DOUBTS_OF_ONES if gaps.all() else ()):
-        return answer(without_gaps(table, gaps))
+    with without_doubts(*_DOUBTS_OF_ONES if unreadable.all() else ()):
+        return answer(fill_unreadable(table, unreadable))
 
 
-def what_gaps_get(method, label=None):
-    """Return what a classifier answers for images that cannot be read, for :func:`warn_of_gaps`.
+def what_unreadable_get(method, label=None):
+    """Return what a classifier answers for unreadable images, for :func:`warn_of_unreadable`.
 
     Parameters
     ----------
@@ -126,12 +126,12 @@ def filled(table, rows, value):
     return table
 
 
-def labels_and_proba_among(gaps, classifier, table):
-    """Return labels, None in gaps, and probabilities, NaN in gaps or if there are none.
+def labels_and_proba_among(unreadable, classifier, table):
+    """Return labels, None if unreadable, and probabilities, NaN if unreadable or there are none.
 
     Parameters
     ----------
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
     classifier : classifier
         Fitted.
     table : array or frame of n rows
@@ -139,21 +139,21 @@ def labels_and_proba_among(gaps, classifier, table):
     Returns
     -------
     labels : ndarray of shape (n,)
-        Of dtype object if there is a gap.
+        Of dtype object if a row is unreadable.
     proba : ndarray of shape (n, C)
     """
-    labels = np.full(len(gaps), None, object)
-    proba = np.full((len(gaps), len(classifier.classes_)), np.nan)
-    if gaps.all():
+    labels = np.full(len(unreadable), None, object)
+    proba = np.full((len(unreadable), len(classifier.classes_)), np.nan)
+    if unreadable.all():
         return labels, proba
-    (known,) = readable([table], gaps)
+    (known,) = readable([table], unreadable)
     of_known, likely = labels_and_proba(classifier, known)
-    labels[~gaps] = of_known
-    proba[~gaps] = np.nan if likely is None else likely
-    return labels if gaps.any() else of_known, proba
+    labels[~unreadable] = of_known
+    proba[~unreadable] = np.nan if likely is None else likely
+    return labels if unreadable.any() else of_known, proba
 
 
-def refuse_splits(pipeline, gaps):
+def refuse_splits(pipeline, unreadable):
     """Raise ValueError if a ``cv`` of the steps is a list of splits and images are left out.
 
     The positions in these splits would be those of other images.
@@ -161,14 +161,15 @@ def refuse_splits(pipeline, gaps):
     Parameters
     ----------
     pipeline : Pipeline
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
         Images that cannot be read.
     """
-    for name, cv in pipeline.get_params().items() if gaps.any() else ():
+    n, n_unreadable = len(unreadable), np.count_nonzero(unreadable)
+    for name, cv in pipeline.get_params().items() if n_unreadable else ():
         is_cv = name.endswith("__cv") and not isinstance(cv, str)
         if is_cv and are_splits(cv):
             raise ValueError(
-                f"{name} holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images "
+                f"{name} holds splits of all {n} rows, but {n_unreadable} images "
                 "cannot be read and are left out. Give a splitter, such as StratifiedKFold(5), or "
                 "leave these images out of X and y, and their rows out of these splits."
             )
@@ -179,12 +180,12 @@ def are_splits(cv):
     return hasattr(cv, "test_fold") or (np.iterable(cv) and not hasattr(cv, "split"))
 
 
-def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
+def warn_of_unreadable(unreadable, what, images, all_may_be=False, labels=None):
     """Warn of images that cannot be read, and of classes that have no other image.
 
     Parameters
     ----------
-    gaps : ndarray of shape (n,), bool
+    unreadable : ndarray of shape (n,), bool
     what : str
         What happens to them, for the message.
     images : sequence of n images or None
@@ -197,16 +198,17 @@ def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
     ImageError
         If none can be read.
     """
-    rows = np.flatnonzero(gaps).tolist()
+    rows = np.flatnonzero(unreadable).tolist()
     if not rows:
         return
     named = listed(rows, write=lambda row: row_named(row, images)) + _reason(rows, images)
-    if len(rows) == len(gaps) and not all_may_be:
-        raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
-    lost = _classes_lost(gaps, labels)
+    if len(rows) == len(unreadable) and not all_may_be:
+        raise ImageError(f"None of the {len(unreadable)} images can be read: {named}.")
+    lost = _classes_lost(unreadable, labels)
     more = f" No other image shows {listed(lost)}, of which nothing is learned." if lost else ""
     warn(
-        f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.{more}", UserWarning
+        f"{len(rows)} of {len(unreadable)} images cannot be read and {what}: {named}.{more}",
+        UserWarning,
     )
 
 
@@ -221,9 +223,9 @@ def _reason(rows, images):
     return ""
 
 
-def _classes_lost(gaps, labels):
-    if labels is None or np.shape(labels) != gaps.shape:  # an image has several labels
+def _classes_lost(unreadable, labels):
+    if labels is None or np.shape(labels) != unreadable.shape:  # an image has several labels
         return []
     labels = column_of_labels(labels)
     labeled = ~unlabeled_rows(labels, signs_are_classes=True)
-    return np.setdiff1d(labels[gaps & labeled], labels[~gaps & labeled]).tolist()
+    return np.setdiff1d(labels[unreadable & labeled], labels[~unreadable & labeled]).tolist()
