@@ -137,7 +137,7 @@ def run_draw(X, y, class_names, draw, train, test):
         # Logits of experts that are not judged are added to the router's.
         rest = clf.decision_function(X[test]) - clf.router_.given.mean(axis=1)
         seen, fitted = clf.router_.given, clf.router_.fitted_on
-        scales = {"calibrated": 1, "raw": clf.temperatures_[clf.judged_, None].astype(X.dtype)}
+        scales = {"calibrated": 1, "raw": clf.temperatures_[clf.validated_, None].astype(X.dtype)}
         for scale, factor in scales.items():
             parts = X[test], seen * factor, rest, targets
             support = fitted[0], fitted[1] * factor, fitted[2]

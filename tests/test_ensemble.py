@@ -41,10 +41,10 @@ from skclipens._utils._threads import one_blas_thread
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter, UniformRouter
 from skclipens.heads._temperature import (
-    UNJUDGED_SPREAD,
+    UNVALIDATED_SPREAD,
     fit_temperature,
     relative_log_loss,
-    unjudged_spread,
+    unvalidated_spread,
 )
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -158,7 +158,7 @@ def test_folds_may_be_positions_lists_or_masks(X, y):
     lists = [tuple(rows.tolist() for rows in split) for split in splits]
     for cv in (splits, masks, lists):
         assert_array_equal(make(cv=cv).fit(X, y).predict_proba(X), expected)
-    assert not make(cv=[]).fit(X, y).judged_.any()
+    assert not make(cv=[]).fit(X, y).validated_.any()
 
 
 @pytest.mark.parametrize(
@@ -244,38 +244,38 @@ def test_few_classes_with_a_second_row_do_not_judge_learned_heads(X, y):
     second = np.setdiff1d(np.arange(len(y)), rows)[:1]
     rows = np.concatenate([rows, second])
     clf = make(head=["zero-shot", "linear"]).fit(X[rows], y[rows])
-    assert_array_equal(clf.judged_, [name.endswith("zero-shot") for name in clf.expert_names_])
+    assert_array_equal(clf.validated_, [name.endswith("zero-shot") for name in clf.expert_names_])
     most = np.concatenate([np.flatnonzero(y == c)[:2] for c in np.unique(y)[1:]])
     most = np.concatenate([most, np.flatnonzero(y == np.unique(y)[0])[:1]])
-    assert make(head=["zero-shot", "linear"]).fit(X[most], y[most]).judged_.all()
+    assert make(head=["zero-shot", "linear"]).fit(X[most], y[most]).validated_.all()
 
 
 def test_one_row_per_class_does_not_route_heads_that_nothing_can_judge(X, y):
     one = one_per_class(y)
     pool = make(head=["zero-shot", "linear", "linear-all"]).fit(X[one], y[one])
-    assert pool.judged_.sum() == len(BACKBONES)
-    assert not np.allclose(pool.temperatures_[pool.judged_], 1)
-    assert_allclose(pool.routing_weights(X[one])[:, ~pool.judged_], 1 / 4)
+    assert pool.validated_.sum() == len(BACKBONES)
+    assert not np.allclose(pool.temperatures_[pool.validated_], 1)
+    assert_allclose(pool.routing_weights(X[one])[:, ~pool.validated_], 1 / 4)
     linear = make(head=["linear", "linear-all"]).fit(X[one], y[one])
-    assert not linear.judged_.any()
+    assert not linear.validated_.any()
     assert isinstance(linear.router_, UniformRouter)
     assert_allclose(linear.routing_weights(X), 1 / 4)
     # None outshouts the others only because of the scale of its logits.
     logits = np.log(linear.expert_proba(X[one]))
-    assert_allclose(logits.std(axis=2).mean(axis=0), UNJUDGED_SPREAD, rtol=1e-3)
+    assert_allclose(logits.std(axis=2).mean(axis=0), UNVALIDATED_SPREAD, rtol=1e-3)
 
 
 @pytest.mark.parametrize("n_classes", [3, 30])
 def test_the_fewer_rows_say_what_prompts_know_the_more_is_left_to_others(n_classes):
     targets, logits = np.arange(n_classes), 3.0 * np.eye(n_classes)
     copies = [(np.tile(logits, (n, 1)), np.tile(targets, n)) for n in (1, 2, 5, 1000)]
-    spreads = [unjudged_spread(*some) for some in copies]
-    assert (np.diff(spreads) < 0).all() and spreads[0] <= UNJUDGED_SPREAD
+    spreads = [unvalidated_spread(*some) for some in copies]
+    assert (np.diff(spreads) < 0).all() and spreads[0] <= UNVALIDATED_SPREAD
     assert_allclose(
-        spreads[-1], UNJUDGED_SPREAD * relative_log_loss(logits, targets) ** 2, rtol=0.02
+        spreads[-1], UNVALIDATED_SPREAD * relative_log_loss(logits, targets) ** 2, rtol=0.02
     )
-    assert_allclose(unjudged_spread(logits, targets, np.full(n_classes, 5.0)), spreads[2])
-    assert unjudged_spread(logits[:0], targets[:0]) == UNJUDGED_SPREAD
+    assert_allclose(unvalidated_spread(logits, targets, np.full(n_classes, 5.0)), spreads[2])
+    assert unvalidated_spread(logits[:0], targets[:0]) == UNVALIDATED_SPREAD
 
 
 @pytest.mark.parametrize("router", ["static", "nlc"])
@@ -362,7 +362,7 @@ def test_rows_of_classes_that_a_frozen_head_does_not_know_do_not_judge_it(fitted
     rows = [*range(36, 72), 0, 1, 2, 3]
     clf = make(head=[*frozen(fitted_heads), "linear-all"]).fit(X[rows], strange)
     assert set(clf.classes_) == {*y, "unicorn", "zebra"}
-    assert clf.judged_.all()
+    assert clf.validated_.all()
     first = list(clf.expert_names_).index("0")
     logits = clf.experts_[first].logits(X[36:], clf.classes_)
     expected = fit_temperature(logits, np.searchsorted(clf.classes_, y[36:]))

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
-from skclipens._utils._folds import judges_at_most
+from skclipens._utils._folds import limit_validation_rows
 from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead, ZeroShotHead
 from skclipens.heads._kernel_regression import ExactFit, Regression
@@ -356,7 +356,7 @@ def test_rows_that_judge_need_not_be_among_those_that_teach():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(900, 8)), np.arange(900) % 3
     for seed in range(9):  # of 64 rows that teach, some or none are among the ten that judge
-        with judges_at_most(10):
+        with limit_validation_rows(10):
             logits, known = KernelHead(n_components=4, random_state=seed).cross_fit(X, y)
         assert known.sum() == 10 and np.isfinite(logits).all()
 

@@ -44,7 +44,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     make_backbone_pipeline,
 )
-from skclipens._utils._folds import judges_at_most
+from skclipens._utils._folds import limit_validation_rows
 from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.heads import (
@@ -306,7 +306,7 @@ def test_labels_are_judged_in_the_folds_that_a_user_gives(head, how, emoji):
 def test_issues_are_found_among_more_rows_than_judge_a_fit(emoji, tmp_path):
     _, X, y = emoji
     clf = make(head=["linear", "kernel-all"], memory=str(tmp_path))
-    with judges_at_most(60):
+    with limit_validation_rows(60):
         clf.fit(X, y)
         assert clf.cross_fit(X, y)[1].sum() == 60
         assert find_label_issues(clf, X, y)["label_quality"].notna().all()
@@ -758,8 +758,8 @@ def test_experts_that_no_row_can_judge_do_not_count(emoji):
     names = {label: f"qwe{i}" for i, label in enumerate(np.unique(y))}  # unknown to the models
     clf = OpenSetClassifier(make(class_names=names), reject_rate=0.3).fit(X[:7], y[:7])
     ensemble = clf.estimator_
-    assert not ensemble.judged_.all()
-    logits = ensemble.transform(X).reshape(84, -1, 7)[:, ensemble.judged_]
+    assert not ensemble.validated_.all()
+    logits = ensemble.transform(X).reshape(84, -1, 7)[:, ensemble.validated_]
     largest = ensemble.router_.combine(X.to_numpy(), logits).max(axis=1)
     assert_allclose(clf.score_samples(X), (largest - clf.location_[0]) / clf.scale_[0], rtol=1e-3)
 

@@ -64,7 +64,7 @@ def test_experts_that_no_row_can_judge(emoji):
     X, y, _ = emoji
     one = np.unique(y, return_index=True)[1]
     clf = AdaptiveBackboneEnsemble(PAIR, random_state=0).fit(X[one], y[one])
-    assert not clf.judged_.all() and clf._merged is not None
+    assert not clf.validated_.all() and clf._merged is not None
     assert_allclose(clf._logits_of(X), by_experts(clf, X), atol=1e-4)
 
 

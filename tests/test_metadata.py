@@ -200,7 +200,7 @@ def test_splits_of_all_rows_are_those_of_the_rows_with_weight(iris):
         clf.fit(X, y, sample_weight=weights, groups=np.arange(60) % 9)
         asked = set().union(*(asked for _, asked in Recorder.seen))
         assert asked == set(X[kept, 0])
-        assert clf.judged_.all()
+        assert clf.validated_.all()
 
 
 def test_frozen_heads_are_calibrated_by_weights_that_they_need_not_take(iris):
@@ -217,7 +217,7 @@ def test_one_row_of_weight_per_class_judges_no_head(iris):
     X, y = iris
     weights = np.zeros(60)
     weights[np.unique(y, return_index=True)[1]] = 2
-    assert not make().fit(X, y, sample_weight=weights).judged_.any()
+    assert not make().fit(X, y, sample_weight=weights).validated_.any()
 
 
 def test_more_weight_for_a_class_makes_it_likelier(iris):
@@ -459,7 +459,7 @@ def test_more_folds_than_groups_are_as_many_as_groups(iris):
     groups = np.arange(60) % 2
     few, many = (make(cv=cv).fit(X, y, groups=groups) for cv in (2, 5))
     assert_array_equal(few.predict_proba(X), many.predict_proba(X))
-    assert not make().fit(X, y, groups=np.zeros(60)).judged_.any()
+    assert not make().fit(X, y, groups=np.zeros(60)).validated_.any()
 
 
 def test_one_group_for_each_row_or_a_clear_error(iris):
@@ -588,7 +588,7 @@ def test_cross_validation_hands_both_on_with_routing(iris):
             error_score="raise",
         )
         search.fit(X, y, **metadata(y))
-        assert search.best_estimator_[-1].judged_.all()
+        assert search.best_estimator_[-1].validated_.all()
 
 
 def test_routing_asks_for_what_is_given(iris):
@@ -711,7 +711,7 @@ def test_a_splitter_of_ones_own_gets_the_groups(iris):
             clf = make(cv=GroupKFold(3))
             if routing:
                 clf.set_fit_request(groups=True)
-            assert clf.fit(X, y, groups=metadata(y)["groups"]).judged_.all()
+            assert clf.fit(X, y, groups=metadata(y)["groups"]).validated_.all()
             with pytest.raises(ValueError, match="'groups' parameter should not be None"):
                 clf.fit(X, y)
 

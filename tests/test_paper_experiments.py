@@ -250,7 +250,7 @@ def test_one_shot_constants_are_those_of_the_fit_alone(pictures, work):
     with _systems.one_shot(_systems.FORMER_ONE_SHOT):
         former = _systems.make(_systems.DEFAULT, _systems.FORMER, BACKBONES).fit(X, y)
     assert [dict(vars(module)) for module in (_linear, _temperature)] == before
-    judged = [expert.name for expert, known in zip(former.experts_, former.judged_) if known]
+    judged = [expert.name for expert, known in zip(former.experts_, former.validated_) if known]
     assert judged == [f"{name}:residual" for name in BACKBONES]
     spread = former.transform(X).reshape(len(X), 3, -1)[:, 2].std(axis=1).mean()
     assert spread == pytest.approx(0.3, rel=1e-3)  # whatever the others know

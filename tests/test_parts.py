@@ -40,7 +40,7 @@ from skclipens import (
     ResidualHead,
     make_backbone_pipeline,
 )
-from skclipens._utils._folds import judges_at_most
+from skclipens._utils._folds import limit_validation_rows
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.heads import _shrinkage
@@ -221,14 +221,14 @@ def test_some_rows_are_read_in_the_order_that_is_asked_for(folder, table):
             read_embeddings(folder, rows=wrong)
 
 
-@pytest.mark.parametrize("max_judges", [5_000, 100])
+@pytest.mark.parametrize("max_rows", [5_000, 100])
 @pytest.mark.parametrize("shrinkage", ["auto", 0.1, 1e-6])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_fit_over_files_is_the_fit_in_memory(folder, table, max_judges, shrinkage, weighted):
+def test_a_fit_over_files_is_the_fit_in_memory(folder, table, max_rows, shrinkage, weighted):
     X, y = table
     weights = np.random.default_rng(0).random(len(X)) if weighted else None
     head = LinearDiscriminantHead(shrinkage=shrinkage)
-    with judges_at_most(max_judges):
+    with limit_validation_rows(max_rows):
         found = clone(head).fit_from(folder, y, sample_weight=weights)
         assert_same(found, clone(head).fit(X, y, sample_weight=weights))
     assert_array_equal(found.feature_names_in_, X.columns)
@@ -371,7 +371,7 @@ def test_labels_over_files_are_those_that_the_classifier_predicts(folder, table,
 def assert_same_ensemble(found, expected, X):
     assert_array_equal(found.expert_names_, expected.expert_names_)
     assert_array_equal(found.classes_, expected.classes_)
-    assert_array_equal(found.judged_, expected.judged_)
+    assert_array_equal(found.validated_, expected.validated_)
     assert_array_equal(found.feature_names_in_, X.columns)
     assert_allclose(found.temperatures_, expected.temperatures_, rtol=1e-2)
     proba, of_experts = expected.predict_proba(X), expected.expert_proba(X)
@@ -380,7 +380,7 @@ def assert_same_ensemble(found, expected, X):
 
 
 @pytest.mark.parametrize(
-    "max_judges, parameters",
+    "max_rows, parameters",
     [
         (5_000, {}),
         (100, {}),
@@ -391,10 +391,10 @@ def assert_same_ensemble(found, expected, X):
         (5_000, {"class_weight": "balanced"}),
     ],
 )
-def test_an_ensemble_over_files_is_the_one_in_memory(folder, table, max_judges, parameters):
+def test_an_ensemble_over_files_is_the_one_in_memory(folder, table, max_rows, parameters):
     X, y = table
     clf = AdaptiveBackboneEnsemble(random_state=0, **parameters)
-    with judges_at_most(max_judges):
+    with limit_validation_rows(max_rows):
         found, expected = clone(clf).fit_from(folder, y), clone(clf).fit(X, y)
     assert_same_ensemble(found, expected, X)
     assert_array_equal(predict_embeddings(found, folder)["label"], expected.predict(X))

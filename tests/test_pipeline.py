@@ -119,7 +119,7 @@ def test_the_zoo_learns_from_one_picture_of_each_class(paths, y):
     p = clf.predict_proba(images)
     assert p.shape == (28, N_CLASSES)
     assert_array_equal(clf.predict(images), np.unique(y)[p.argmax(axis=1)])
-    assert list(clf.expert_names_[~clf.judged_]) == ["all:linear-all"]
+    assert list(clf.expert_names_[~clf.validated_]) == ["all:linear-all"]
 
 
 def test_is_the_embedder_followed_by_the_ensemble(fitted, cache, paths, y):
@@ -345,7 +345,7 @@ def test_the_ensemble_is_seen_through_the_pipeline(fitted, paths):
     X, ensemble = fitted[:-1].transform(paths), fitted[-1]
     for method in ("routing_weights", "expert_proba", "transform", "predict_log_proba"):
         assert_array_equal(getattr(fitted, method)(paths), getattr(ensemble, method)(X))
-    for name in ("expert_names_", "judged_", "temperatures_", "experts_", "router_"):
+    for name in ("expert_names_", "validated_", "temperatures_", "experts_", "router_"):
         assert getattr(fitted, name) is getattr(ensemble, name)
     assert_array_equal(fitted.get_feature_names_out(), ensemble.get_feature_names_out())
 

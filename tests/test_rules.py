@@ -386,11 +386,11 @@ def test_one_shot_of_heads_of_which_some_can_be_judged(rule, split):
     p = clf.predict_proba(X_test)
     assert_allclose(p.sum(axis=1), 1, rtol=1e-4)
     if rule in FIXED:  # nothing to judge: the plain rule over all of them
-        assert clf.judged_.all()
+        assert clf.validated_.all()
         assert_allclose(p, DEFINITIONS[rule](logits_of(clf, X_test)), rtol=1e-3, atol=1e-6)
     else:
-        assert clf.judged_.sum() == 3
-        assert_allclose(clf.routing_weights(X_test)[:, ~clf.judged_], 1 / 3)
+        assert clf.validated_.sum() == 3
+        assert_allclose(clf.routing_weights(X_test)[:, ~clf.validated_], 1 / 3)
 
 
 # What all rules share

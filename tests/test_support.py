@@ -150,7 +150,7 @@ def test_experts_that_no_row_can_judge(digits, emoji):
     one = np.unique(y, return_index=True)[1]
     clf = make().fit(X[one], y[one])
     alike = make(out_of_distribution="ignore").fit(X[one], y[one])
-    assert not clf.judged_.all()
+    assert not clf.validated_.all()
     assert_allclose(clf.decision_function(emoji), expected_of(clf, alike, emoji), atol=1e-4)
 
 

@@ -28,10 +28,10 @@ def _without(*heads):
 
 def _corrections(factor):
     """Return one-shot constants that divide corrections of prompts by a multiple."""
-    ends, slope = _temperature.UNJUDGED_TEMPERATURES, _temperature.UNJUDGED_SLOPE
+    ends, slope = _temperature.UNVALIDATED_TEMPERATURES, _temperature.UNVALIDATED_SLOPE
     return {
-        "UNJUDGED_TEMPERATURES": tuple(factor * end for end in ends),
-        "UNJUDGED_SLOPE": factor * slope,
+        "UNVALIDATED_TEMPERATURES": tuple(factor * end for end in ends),
+        "UNVALIDATED_SLOPE": factor * slope,
     }
 
 
@@ -40,8 +40,8 @@ def _kernels(**options):
     return {"kernel": clone(kernel).set_params(**options)}
 
 
-_NEAREST = {"UNJUDGED_C": None}
-_LESS_APART = {"UNJUDGED_SPREAD": 0.6, "UNJUDGED_POWER": 8}
+_NEAREST = {"UNVALIDATED_C": None}
+_LESS_APART = {"UNVALIDATED_SPREAD": 0.6, "UNVALIDATED_POWER": 8}
 _CODES = {"labels": "codes"}
 # Parameters of the ensemble, constants for its fit, what "kernel" stands for, features if these are
 # not all, and whether labels are numbers without names.
@@ -87,10 +87,12 @@ VARIANTS = {
     | {"head": ["linear", "linear-all"]},
     "prompts: temperatures by labels alone, as it was": {"one_shot": {"PRIOR_RATE": 0.0}},
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
-    "one shot: less apart, as it was": {"one_shot": {"UNJUDGED_POWER": 4}},
-    "one shot: farther apart": {"one_shot": {"UNJUDGED_POWER": 1}},
-    "one shot: log-loss of fitted rows as it is, as it was": {"one_shot": {"UNJUDGED_FITTED": 0}},
-    "one shot: log-loss of five fitted parameters": {"one_shot": {"UNJUDGED_FITTED": 5}},
+    "one shot: less apart, as it was": {"one_shot": {"UNVALIDATED_POWER": 4}},
+    "one shot: farther apart": {"one_shot": {"UNVALIDATED_POWER": 1}},
+    "one shot: log-loss of fitted rows as it is, as it was": {
+        "one_shot": {"UNVALIDATED_FITTED": 0}
+    },
+    "one shot: log-loss of five fitted parameters": {"one_shot": {"UNVALIDATED_FITTED": 5}},
     "one shot: much less apart, as it was before": {"one_shot": _LESS_APART},
     "one shot: with kernels of each backbone": {"head": list(_POOL)},
     "one shot: the nearest row in place of logistic regression": {"one_shot": _NEAREST},

@@ -16,11 +16,11 @@ POOLED_PROBE = "linear, pooled features"
 _LINEAR = LinearDiscriminantHead(shrinkage=1.0, cv=5)
 FORMER_POOL = ["residual", ("all:linear-all", _LINEAR, slice(None))]
 FORMER_ONE_SHOT = {
-    "UNJUDGED_TEMPERATURES": (0.5, 0.5),
-    "UNJUDGED_SPREAD": 0.3,
-    "UNJUDGED_POWER": 0,
-    "UNJUDGED_FITTED": 0,
-    "UNJUDGED_C": None,
+    "UNVALIDATED_TEMPERATURES": (0.5, 0.5),
+    "UNVALIDATED_SPREAD": 0.3,
+    "UNVALIDATED_POWER": 0,
+    "UNVALIDATED_FITTED": 0,
+    "UNVALIDATED_C": None,
 }
 HEADS = (
     *("zero-shot", "linear", POOLED_PROBE, "tip-adapter", "residual"),
@@ -98,7 +98,7 @@ def one_shot(constants):
     """Return a context with other constants of heads that no row can judge, if any."""
     with ExitStack() as stack:
         for name, value in constants.items():
-            module = _linear if name == "UNJUDGED_C" else _temperature
+            module = _linear if name == "UNVALIDATED_C" else _temperature
             stack.enter_context(patch.object(module, name, value))
         yield
 

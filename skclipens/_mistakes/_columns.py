@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._folds import codes_of, judging_rows
+from .._utils._folds import codes_of, stratified_rows
 from .._utils._linalg import SOME_ROWS, subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
@@ -175,7 +175,7 @@ def warn_of_labels_in_columns(blocks, X, y, names):
         If a column, or several together, have a distinct value for each class, in too many rows to
         be chance. Names them.
     """
-    some = judging_rows(y, SOME_ROWS)
+    some = stratified_rows(y, SOME_ROWS)
     X, targets = X[some], codes_of(y[some])
     n_rows = np.bincount(targets)
     # Depends on how frequent classes are: a flag of a rare event may match a class by chance.

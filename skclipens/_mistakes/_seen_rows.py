@@ -65,7 +65,7 @@ def see_rows(seen, X):
 
 
 def warn_of_near_duplicates(seen, learned):
-    """Warn if many rows of ``fit`` are near-duplicates of others that they may judge.
+    """Warn if many rows of ``fit`` are near-duplicates of others that they may validate.
 
     Parameters
     ----------

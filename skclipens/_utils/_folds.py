@@ -20,7 +20,7 @@ from ._sklearn import HasMethods, Interval, RealNotInt
 from ._warnings import silent, warn
 
 # More rows would change temperatures and weights by less than their error.
-_most_judges = ContextVar("largest number of rows that judge heads", default=5_000)
+_max_validation_rows = ContextVar("largest number of validation rows", default=5_000)
 _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
 FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
@@ -80,7 +80,7 @@ def few_shot_folds(
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
     folds = with_copies_on_one_side(_split(splitter_of(cv), y, groups, X), copies)
     folds = drop_unseen_classes(folds, y)
-    _warn_of_few_judged(folds, y, groups)
+    _warn_of_few_held_out(folds, y, groups)
     return folds
 
 
@@ -102,12 +102,12 @@ def with_copies_on_one_side(folds, copies):
     return moved
 
 
-def _warn_of_few_judged(folds, y, groups):
+def _warn_of_few_held_out(folds, y, groups):
     """Warn if folds hold out rows of too few classes, for example if each fold is one class."""
-    n_classes, judged = len(np.unique(y)), y[held_out_rows(folds)]
-    if covers_most(y[has_peer(y, groups)], n_classes) and not covers_most(judged, n_classes):
+    n_classes, held_out = len(np.unique(y)), y[held_out_rows(folds)]
+    if covers_most(y[has_peer(y, groups)], n_classes) and not covers_most(held_out, n_classes):
         warn(
-            f"The folds of cv hold out rows of {len(np.unique(judged))} of {n_classes} classes "
+            f"The folds of cv hold out rows of {len(np.unique(held_out))} of {n_classes} classes "
             "that their training rows have, too few to judge what was learned. If rows are sorted "
             "by class, set shuffle=True of the splitter, or use StratifiedKFold."
         )
@@ -195,28 +195,34 @@ def is_one_shot(y):
     return not covers_most(index[sizes[index] > 1], len(sizes))
 
 
-def most_judges():
-    """Return the largest number of rows that judge heads."""
-    return _most_judges.get()
+def max_validation_rows():
+    """Return the largest number of validation rows."""
+    return _max_validation_rows.get()
 
 
 @contextmanager
-def judges_at_most(n_rows):
-    """Let up to `n_rows` rows judge heads in this context."""
-    token = _most_judges.set(n_rows)
+def limit_validation_rows(n_rows):
+    """Use up to `n_rows` validation rows in this context."""
+    token = _max_validation_rows.set(n_rows)
     try:
         yield
     finally:
-        _most_judges.reset(token)
+        _max_validation_rows.reset(token)
 
 
-def judging_rows(y, most=None):
-    """Return sorted positions of the rows to judge by: all, or a subset if there are too many.
+def validation_rows(y):
+    """Return sorted positions of the rows whose held-out logits choose settings.
 
-    A subset is spread evenly, and classes keep their frequencies. `y` has labels, or positions of
-    classes in their order. `most` is 5,000 by default, or what :func:`judges_at_most` says.
+    These are all, or 5,000 or what :func:`limit_validation_rows` says, as a stratified sample.
     """
-    most = most or most_judges()
+    return stratified_rows(y, max_validation_rows())
+
+
+def stratified_rows(y, most):
+    """Return sorted positions of at most `most` rows, evenly spaced within each class.
+
+    Classes keep their frequencies. `y` has labels, or positions of classes in their order.
+    """
     if len(y) <= most:
         return np.arange(len(y))
     some = (np.arange(most) * len(y)) // most

@@ -77,15 +77,15 @@ class Rows(NamedTuple):
     def with_weight_or_first(self):
         """Return the rows with a weight above zero, and the first row of each class without any.
 
-        The latter represent no input row, so they judge nothing.
+        The latter represent no input row, so they validate nothing.
         """
         has_weight = self.has_weight
         if has_weight.all():
             return self
         some, first = has_weight.copy(), np.unique(self.y, return_index=True)[1]
         some[first[~np.isin(self.y[first], self.y[has_weight])]] = True
-        judges = np.where(has_weight, self.place, -1)
-        return self._replace(place=judges).keep(some)
+        place = np.where(has_weight, self.place, -1)
+        return self._replace(place=place).keep(some)
 
     def merge_copies(self, fewest=WIDE):
         """Return rows without copies, each with the total weight of its copies.

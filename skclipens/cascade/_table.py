@@ -235,8 +235,8 @@ class CascadeEnsemble(BaseCascade):
 
     def _choose_thresholds(self, stages, y, metadata, folds, bar):
         calls = ((*stage, y, metadata, *fold) for fold in folds for stage in stages)
-        judged = list(in_parallel(_fit_and_judge, calls, n_jobs=self.n_jobs, bar=bar))
-        by_fold = [judged[i : i + len(stages)] for i in range(0, len(judged), len(stages))]
+        found = list(in_parallel(_fit_and_predict, calls, n_jobs=self.n_jobs, bar=bar))
+        by_fold = [found[i : i + len(stages)] for i in range(0, len(found), len(stages))]
         confidence, correct = np.concatenate([np.stack(fold, axis=2) for fold in by_fold], axis=1)
         weights = some_of(metadata["sample_weight"], held_out_rows(folds))
         self.curve_ = sweep(confidence, correct, self.block_costs_, weights)
@@ -324,13 +324,13 @@ def _fit(estimator, X, others_follow, y, metadata):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
-def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
+def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
     with without_doubts("mean weight"):  # the fits on all rows warn of it
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     labels, proba = labels_and_proba(estimator, X[test])
-    _refuse_nan(proba, test, "a stage that is judged by held-out rows")
+    _refuse_nan(proba, test, "a stage that is validated on held-out rows")
     return np.stack([proba.max(axis=1), labels == y[test]])
 
 

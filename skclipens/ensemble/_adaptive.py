@@ -18,9 +18,9 @@ from ._before_fit import check_before_fit
 from ._composition import HeadCompositionMixin
 from ._cross_fit import EnsembleCrossFitMixin
 from ._from_files import FitFromMixin
-from ._held_out import fit_and_judge, fit_experts
+from ._held_out import fit_and_hold_out, fit_experts
 from ._memory import kept_by
-from ._plan import make_plan, needs_judges, warn_of_doubts
+from ._plan import make_plan, needs_held_out, warn_of_doubts
 from ._predicting import BaseExpertClassifier
 from ._routing import combine_experts
 from ._rows import rows_to_learn
@@ -82,8 +82,8 @@ class AdaptiveBackboneEnsemble(
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, with a linear head on each block of
           no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
-          at least half of the classes have one row, no row can judge a head on one backbone, so it
-          is ``["zero-shot", "kernel-all", "linear-all"]``.
+          at least half of the classes have one row, no row can validate a head on one backbone, so
+          it is ``["zero-shot", "kernel-all", "linear-all"]``.
     router : str or router, default="shrunk"
         How the experts are combined.
 
@@ -116,7 +116,7 @@ class AdaptiveBackboneEnsemble(
           of a row are in the same part of a fold as the first of them.
 
         Zero-shot and frozen heads learn nothing from rows and need no folds. If at most half of the
-        classes have two rows or more, heads that do not start from prompts cannot be judged on
+        classes have two rows or more, heads that do not start from prompts cannot be validated on
         held-out rows: they share a weight, which is larger if the others classify the rows badly.
         Nothing is held out if ``calibrate`` is false and the router learns nothing.
     calibrate : bool, default=True
@@ -170,17 +170,16 @@ class AdaptiveBackboneEnsemble(
     expert_names_ : ndarray of shape (E,)
         Names of the experts: the name of the block, followed by that of the head if there are
         several kinds.
-    judged_ : ndarray of shape (E,), bool
-        Which experts could be judged by held-out rows and get a weight from the router; see
-        ``cv``. All are False if no expert could be judged, as with linear heads and one row per
-        class. All are True if nothing needs held-out rows, as with ``router="uniform"`` and
-        ``calibrate=False``.
+    validated_ : ndarray of shape (E,), bool
+        Which experts were validated on held-out rows and get a weight from the router; see ``cv``.
+        All are False if no expert could be, as with linear heads and one row per class. All are
+        True if nothing needs held-out rows, as with ``router="uniform"`` and ``calibrate=False``.
     temperatures_ : ndarray of shape (E,)
         Temperatures, by which the logits are divided. 1 with ``calibrate=False``, except for
-        experts that could not be judged, whose temperature gives their logits a fixed spread.
+        experts that were not validated, whose temperature gives their logits a fixed spread.
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
-        if no expert could be judged.
+        if no expert could be validated.
     unlabeled_ : UnlabeledCorrection or None
         The correction of the logits z by unlabelled rows, as a named tuple: corrected logits are
         (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)
@@ -323,11 +322,11 @@ class AdaptiveBackboneEnsemble(
         """
         if y is None:
             return fit_by_names(self, X, sample_weight=sample_weight, groups=groups)
-        self._learn(X, y, sample_weight, groups, judge=False)
+        self._learn(X, y, sample_weight, groups, hold_out=False)
         return self
 
-    def _learn(self, X, y, sample_weight, groups, *, folds=None, judge):
-        """Fit. Hold out rows only if something needs them or ``judge`` is true.
+    def _learn(self, X, y, sample_weight, groups, *, folds=None, hold_out):
+        """Fit. Hold out rows only if something needs them or `hold_out` is true.
 
         Returns
         -------
@@ -345,29 +344,29 @@ class AdaptiveBackboneEnsemble(
             without_doubts("mean weight"),  # heads get parts and merged copies
             unasked,
         ):
-            judged, held_out = self._fit(*learned, rows.cv, judge)
-            warn_of_moved_labels(*judged.of_given(rows, self.classes_))
+            predictions, held_out = self._fit(*learned, rows.cv, hold_out)
+            warn_of_moved_labels(*predictions.of_given(rows, self.classes_))
             if any(expert.learns for expert in self.experts_):
                 self._seen_rows = see_rows(self._seen, rows.X)
                 if held_out is not None:
                     warn_of_near_duplicates(self._seen_rows, rows)
             if self.unlabeled == "use":
-                relative_loss = judged.relative_loss
-                self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)
+                given = *learned, *unlabeled, predictions.relative_loss
+                self.unlabeled_ = learn_from_unlabeled(self, *given)
         return rows, held_out
 
-    def _fit(self, X, y, metadata, cv, judge=False):
+    def _fit(self, X, y, metadata, cv, hold_out=False):
         """Fit on labelled rows; return ``HeldOutPredictions`` and ``HeldOut``."""
         names = getattr(self, "feature_names_in_", None)
         plan = make_plan(self, self.n_features_in_, names, y, metadata)
         warn_of_doubts(self, plan, X, y)
         memory = check_memory(self.memory)
-        if not (judge or needs_judges(self, plan.router)):
+        if not (hold_out or needs_held_out(self, plan.router)):
             fit_once = kept_by(memory, fit_experts, ["verbose"])
             fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)
             held_out = None
         else:
-            fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
+            fit_once = kept_by(memory, fit_and_hold_out, ["n_jobs", "verbose"])
             fitted, held_out = fit_once(
                 plan.experts,
                 X,

@@ -19,7 +19,7 @@ from ..backbones._prompts import check_templates
 from ..heads._class_names import names_of_classes
 from ..heads._text_head import BaseTextHead
 from ._heads import named_heads
-from ._plan import make_plan, make_router, needs_judges
+from ._plan import make_plan, make_router, needs_held_out
 from ._rows import with_class_weights
 from ._without_labels import labelled_by_names
 
@@ -57,7 +57,7 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
             names_of_classes(np.unique(y), head.class_names)
             check_templates(head.templates)
     learns = any(expert.learns for expert in experts)
-    if not needs_judges(ensemble, router) or not learns:
+    if not needs_held_out(ensemble, router) or not learns:
         return
     if isinstance(ensemble.cv, float):
         few_shot_folds(y, ensemble.cv, groups=metadata["groups"], random_state=0)

@@ -7,7 +7,7 @@ from .._utils._linalg import some_of
 from .._utils._sklearn import fit_context
 from .._utils._threads import one_blas_thread
 from .._utils._warnings import silent
-from ._plan import Plan, make_router, needs_judges
+from ._plan import Plan, make_router, needs_held_out
 from ._routing import calibrate_and_route
 
 _N_FOLDS = 5  # for temperatures and router; the heads are cross-fitted already
@@ -43,7 +43,7 @@ class EnsembleCrossFitMixin:
             Held-out logits, and zeros for rows that have none; without the correction by unlabelled
             rows.
         known : ndarray of shape (n,), bool
-            Which rows were held out from all experts that could be judged. Not held out are: rows
+            Which rows were held out from all validated experts. Not held out are: rows
             without a label or a weight; the only row of a class, if all heads learn from rows; and
             rows that ``cv`` does not hold out, for instance if it is a fraction. At most 5,000
             rows are held out.
@@ -62,7 +62,7 @@ class EnsembleCrossFitMixin:
         If no row can be held out from temperatures and router, as with one row per class, these
         were fitted on the same rows. With zero-shot heads they are only a few numbers.
         """
-        learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, judge=True)
+        learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, hold_out=True)
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
         known = np.zeros(len(learned.y), bool)
         with one_blas_thread():
@@ -71,7 +71,7 @@ class EnsembleCrossFitMixin:
         return learned.of_given(logits), learned.of_given(known)
 
     def _held_out_logits(self, learned, held_out):
-        """Return the rows that were held out from all judged experts, and their logits.
+        """Return the rows that were held out from all validated experts, and their logits.
 
         Returns
         -------
@@ -81,7 +81,7 @@ class EnsembleCrossFitMixin:
         """
         X, y, metadata = learned.X, learned.y, learned.metadata
         folds = []
-        if needs_judges(self, self.router_):
+        if needs_held_out(self, self.router_):
             of_held_out = held_out.rows
             groups = some_of(metadata["groups"], of_held_out)
             options = {"groups": groups, "random_state": self.random_state}

@@ -18,7 +18,7 @@ from ..heads._from_files import RowsOfFiles, Wanted
 from ..heads._text_head import encode_ahead
 from ._heads import HEADS
 from ._held_out import HeldOut
-from ._plan import make_plan, needs_judges, warn_of_doubts
+from ._plan import make_plan, needs_held_out, warn_of_doubts
 from ._routing import combine_experts
 from ._rows import labeled_rows, with_class_weights
 
@@ -108,18 +108,18 @@ class FitFromMixin:
         with one_blas_thread():
             wanted = [next(fit) for fit in fits]
             keep = np.concatenate([one.keep for one in wanted])
-            sums, kept = _read(self, rows, wanted, judges=rows.judges, keep=keep)
+            sums, kept = _read(self, rows, wanted, validation=rows.validation, keep=keep)
             warn_of_unreadable(rows.unreadable, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
             warn_of_doubts(self, plan, kept.X, y)
             with few_rows_per_class():
                 fitted, held_out = self._finish(fits, sums, kept, rows)
-            if not needs_judges(self, plan.router):
+            if not needs_held_out(self, plan.router):
                 held_out = None
             plan = plan._replace(experts=fitted)
-            judged = combine_experts(self, plan, held_out, kept.X, y, metadata)
+            found = combine_experts(self, plan, held_out, kept.X, y, metadata)
             predicted = np.full(table.n_rows, -1)
-            predicted[kept.rows[judged.rows]] = judged.predicted
+            predicted[kept.rows[found.rows]] = found.predicted
             warn_of_moved_labels(rows.labeled_targets, predicted)
         self._table_settings = table.settings
         return self
@@ -133,7 +133,7 @@ class FitFromMixin:
             for e, of_fit in zip(again, sums, strict=True):
                 found[e] = fits[e].send((of_fit, kept))
         experts, logits, known = zip(*found, strict=True)
-        return list(experts), HeldOut(kept.judges, np.stack(logits, 1), np.stack(known, 1))
+        return list(experts), HeldOut(kept.validation, np.stack(logits, 1), np.stack(known, 1))
 
     def _refuse_what_needs_all_rows(self):
         if not isinstance(self.cv, Integral):
@@ -148,8 +148,8 @@ class FitFromMixin:
 def _fit_expert_over(expert, rows, classes):
     """Fit an expert, as a generator like ``_fit_over`` of a head.
 
-    In place of returning a result, it yields the fitted expert, its logits of the rows that judge,
-    and which of these can judge it.
+    In place of returning a result, it yields the fitted expert, its logits of the validation rows,
+    and which of these can validate it.
     """
     if expert.learns:
         head = clone(expert.head)
@@ -159,9 +159,9 @@ def _fit_expert_over(expert, rows, classes):
     else:
         _, kept = yield Wanted()
         fitted = expert.fit(*rows.of_each_class(), {})
-        labels = rows.classes[rows.targets[kept.rows[kept.judges]]]
+        labels = rows.classes[rows.targets[kept.rows[kept.validation]]]
         known = np.isin(labels, fitted.head.classes_)
-        yield fitted, fitted.logits(kept.X[kept.judges], classes), known
+        yield fitted, fitted.logits(kept.X[kept.validation], classes), known
 
 
 def _read(ensemble, rows, wanted, **which):

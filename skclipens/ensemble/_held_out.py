@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 
-from .._utils._folds import covers_most, few_shot_folds, judging_rows
+from .._utils._folds import covers_most, few_shot_folds, validation_rows
 from .._utils._linalg import positions_in, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
@@ -29,15 +29,15 @@ class HeldOut(NamedTuple):
     logits : ndarray of shape (n, E, C), dtype of X
         Only valid where ``known``.
     known : ndarray of shape (n, E), bool
-        Whether a row can judge an expert: the expert has not learned from it, and knows its class.
+        Whether a row can validate an expert, which has not learned from it and knows its class.
     """
 
     rows: np.ndarray
     logits: np.ndarray
     known: np.ndarray
 
-    def judged(self, y, n_classes):
-        """Find the experts that rows of more than half of the classes can judge.
+    def validated(self, y, n_classes):
+        """Find the experts that rows of more than half of the classes can validate.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class HeldOut(NamedTuple):
         -------
         experts : ndarray of shape (E,), bool
         rows : ndarray of int
-            Positions in ``rows`` of those that can judge all these experts; empty without experts.
+            Positions in ``rows`` of those that validate all these experts; empty without experts.
         """
         experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.known.T])
         rows = np.flatnonzero(self.known[:, experts].all(axis=1) & experts.any())
@@ -71,7 +71,7 @@ def fit_experts(experts, X, y, metadata, *, origins=None, verbose=False):
         return [_counted(bar, expert.fit(X, y, metadata)) for expert in experts]
 
 
-def fit_and_judge(
+def fit_and_hold_out(
     experts,
     X,
     y,
@@ -129,10 +129,10 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
 
     Heads that learn nothing from rows, or that have ``cross_fit``, are fitted once.
     """
-    rows = judging_rows(y)
+    rows = validation_rows(y)
     place = np.full(len(y), -1)
     place[rows] = np.arange(len(rows))
-    jobs = _refits(experts, folds, is_judge=place >= 0)
+    jobs = _refits(experts, folds, is_validation=place >= 0)
     required = folds.splits if folds.required and any(expert.learns for expert in experts) else None
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
@@ -141,9 +141,9 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
         fit = partial(
             _fit_one, X=X, y=y, classes=classes, folds=required, metadata=metadata, rows=rows
         )
-        for e, (expert, judge, of_judge) in _fit_all(fit, experts, n_jobs):
+        for e, (expert, known_rows, of_known) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
-            logits[judge, e], known[judge, e] = of_judge, True
+            logits[known_rows, e], known[known_rows, e] = of_known, True
         calls = (
             (*_narrow(experts[e], X), y, classes, train, test, metadata) for e, train, test in jobs
         )
@@ -153,12 +153,14 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
     return fitted, HeldOut(rows, logits, known)
 
 
-def _refits(experts, folds, is_judge):
-    """Return the fits on folds as (expert, train, test), with test rows that judge."""
+def _refits(experts, folds, is_validation):
+    """Return the fits on folds as (expert, train, test), with the validation rows in test."""
     to_refit = [
         e for e, one in enumerate(experts) if one.learns and not hasattr(one.head, "cross_fit")
     ]
-    parts = [(train, test[is_judge[test]]) for train, test in (folds.splits if to_refit else ())]
+    parts = [
+        (train, test[is_validation[test]]) for train, test in (folds.splits if to_refit else ())
+    ]
     return [(e, *part) for e in to_refit for part in parts if len(part[1])]
 
 
@@ -184,16 +186,16 @@ def _fit_all(fit, experts, n_jobs):
 
 
 def _fit_one(expert, X, y, classes, folds, metadata, rows):
-    """Return the fitted expert, the rows that can judge it without a refit, and their logits."""
+    """Return the fitted expert, the rows that validate it without a refit, and their logits."""
     if expert.learns and hasattr(expert.head, "cross_fit"):
         fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
-        judge = np.flatnonzero(known[rows])
-        return fitted, judge, fitted.for_classes(take_rows(logits, rows[judge]), classes)
+        places = np.flatnonzero(known[rows])
+        return fitted, places, fitted.for_classes(take_rows(logits, rows[places]), classes)
     fitted = expert.fit(X, y, metadata)
     if expert.learns:
         return fitted, [], 0
-    judge = positions_in(y[rows], fitted.head.classes_)
-    return fitted, judge, fitted.logits(take_rows(X, rows[judge]), classes)
+    places = positions_in(y[rows], fitted.head.classes_)
+    return fitted, places, fitted.logits(take_rows(X, rows[places]), classes)
 
 
 def _narrow(expert, X):

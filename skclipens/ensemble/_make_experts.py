@@ -32,7 +32,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
         Whether ``"auto"`` may use heads that start from names.
     one_shot : bool
         Whether most classes have one row. Of the heads that learn, ``"auto"`` then only uses those
-        that read all blocks, since no row can judge the others.
+        that read all blocks, since no row can validate the others.
     **defaults : dict
         Values for parameters of heads that are None: ``class_names``, ``templates``, ``cache``,
         ``random_state``.
@@ -111,7 +111,7 @@ def _auto(blocks, named_classes, one_shot):
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, of_all = blocks, []
     kernels = KERNEL, of_each_backbone(embedded)
-    if one_shot:  # no row can judge heads on single backbones or blocks
+    if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
         others = [] if of_all else others
     all_columns = [joined(of_all)] if of_all else []

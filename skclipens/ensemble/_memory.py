@@ -4,7 +4,7 @@ import inspect
 import traceback
 from functools import wraps
 
-from .._utils._folds import most_judges
+from .._utils._folds import max_validation_rows
 from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..embedding._weights import weights_digest
@@ -20,8 +20,8 @@ def kept_by(memory, function, ignore):
     memory : object with the joblib.Memory interface
     function : callable
         Its first argument is a list of experts. Its parameter ``origins`` makes the key depend on
-        the weights of backbones, on the source of the user's own classes, and on the number of rows
-        that judge, which may change while the parameters stay the same.
+        the weights of backbones, on the source of the user's own classes, and on the number of
+        validation rows, which may change while the parameters stay the same.
     ignore : list of str
         Parameters that do not change results.
 
@@ -34,7 +34,7 @@ def kept_by(memory, function, ignore):
     @wraps(function)
     def call(experts, *args, **options):
         if getattr(memory, "location", memory) is not None:
-            options["origins"] = _digests(experts), _sources(experts), most_judges()
+            options["origins"] = _digests(experts), _sources(experts), max_validation_rows()
         try:
             return kept(experts, *args, **options)
         except OSError as error:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._mistakes._models import warn_of_blocks
 from .._mistakes._names import warn_of_names
-from .._utils._folds import judging_rows
+from .._utils._folds import stratified_rows
 from .._utils._linalg import SOME_ROWS, subsample, unit_rows
 from ..heads._text_head import BaseTextHead, embeddings_of
 
@@ -17,7 +17,7 @@ def warn_of_mismatch(experts, classes, feature_names, X, y):
     """
     with_texts = [one for one in experts if isinstance(one.head, BaseTextHead)]
     readers = list({expert.block.name: expert for expert in with_texts}.values())
-    some = subsample(np.arange(len(X))) if y is None else judging_rows(y, SOME_ROWS)
+    some = subsample(np.arange(len(X))) if y is None else stratified_rows(y, SOME_ROWS)
     X = X[some]
     rows = {reader.block.name: unit_rows(reader.columns_of(X)) for reader in readers}
     blocks = [

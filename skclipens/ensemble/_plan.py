@@ -74,7 +74,7 @@ def make_router(ensemble):
     return router
 
 
-def needs_judges(ensemble, router):
+def needs_held_out(ensemble, router):
     """Return whether anything is fitted on held-out logits."""
     return ensemble.calibrate or not is_fixed(router)
 
@@ -106,7 +106,7 @@ def warn_of_doubts(ensemble, plan, X, y):
         _warn_of_nameless(blocks, y)
     if has_auto and ensemble.blocks is None:
         warn_of_unnamed_columns(blocks, names)
-    if needs_judges(ensemble, plan.router) or any(expert.learns for expert in plan.experts):
+    if needs_held_out(ensemble, plan.router) or any(expert.learns for expert in plan.experts):
         warn_of_columns(*_what_is_read(plan.experts), X, y, names)
         warn_of_labels_in_columns(blocks, X, y, names)
 

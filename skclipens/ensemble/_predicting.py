@@ -41,7 +41,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """
         self.experts_, self.classes_ = experts, classes
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-        self.judged_, self.temperatures_, self.router_ = combination
+        self.validated_, self.temperatures_, self.router_ = combination
         self._support, self.unlabeled_ = support, None
         self._seen, self._seen_columns = seen, seen_columns
         for name in _OF_ROWS:
@@ -50,7 +50,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     @property
     def _combination(self):
-        return Combination(self.judged_, self.temperatures_, self.router_)
+        return Combination(self.validated_, self.temperatures_, self.router_)
 
     def _as_held_out(self):
         """Return the ensemble of the routed experts, whose held-out logits are combined."""
@@ -59,7 +59,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
             return self
         part = copy(self)
         part.experts_ = [expert for expert, used in zip(self.experts_, routed, strict=True) if used]
-        part.judged_, part.temperatures_ = self.judged_[routed], self.temperatures_[routed]
+        part.validated_, part.temperatures_ = self.validated_[routed], self.temperatures_[routed]
         part._merged = merge_experts(part)
         return part
 

@@ -15,7 +15,7 @@ from ..heads._temperature import (
     fit_temperature,
     fixed_temperature,
     relative_log_loss,
-    unjudged_spread,
+    unvalidated_spread,
 )
 from ._experts import distinct_blocks
 from ._mismatch import warn_of_mismatch
@@ -29,20 +29,20 @@ class Combination(NamedTuple):
 
     Attributes
     ----------
-    judged : ndarray of shape (E,), bool
-        Which experts could be judged.
+    validated : ndarray of shape (E,), bool
+        Which experts have enough validation rows.
     temperatures : ndarray of shape (E,)
     router : router
     """
 
-    judged: np.ndarray
+    validated: np.ndarray
     temperatures: np.ndarray
     router: object
 
     @property
     def routed(self):
         """Which experts the router combines; the mean of the others is added to its logits."""
-        return self.judged if self.judged.any() else ~self.judged
+        return self.validated if self.validated.any() else ~self.validated
 
     def weights_of_all(self, of_routed):
         """Return the weights of all experts from those of the routed ones, (..., E), float64."""
@@ -120,11 +120,11 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
     warn_of_mismatch(experts, classes, names, X, y)
     if held_out is None:
         combination = Combination(np.ones(len(experts), bool), np.ones(len(experts)), router)
-        judged = NOTHING_HELD_OUT
+        predictions = NOTHING_HELD_OUT
     else:
-        combination, judged = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
-        if combination.judged.all() and not judged.says_something:
-            warn_of_guessing(judged.relative_loss, len(held_out.rows), len(classes))
+        combination, predictions = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
+        if combination.validated.all() and not predictions.says_something:
+            warn_of_guessing(predictions.relative_loss, len(held_out.rows), len(classes))
     support, has_weights = None, hasattr(combination.router, "weights")
     # Blending with prompts needs logits that are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and has_weights:
@@ -132,7 +132,7 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
     blocks = distinct_blocks(experts)
     seen = {"seen": see_blocks(blocks, X), "seen_columns": see_columns(blocks, X)}
     ensemble._take(experts, classes, combination, support=support, **seen)
-    return judged
+    return predictions
 
 
 def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
@@ -141,39 +141,39 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     Parameters are those of :func:`combine_experts`.
     """
     experts, classes, _ = plan
-    judged, judges = held_out.judged(y[held_out.rows], len(classes))
-    logits, rows = take_rows(held_out.logits, judges), held_out.rows[judges]
-    logits = logits if judged.all() else logits[:, judged]
-    X_judge, targets = take_rows(X, rows), np.searchsorted(classes, y[rows])
+    validated, places = held_out.validated(y[held_out.rows], len(classes))
+    logits, rows = take_rows(held_out.logits, places), held_out.rows[places]
+    logits = logits if validated.all() else logits[:, validated]
+    X_validation, targets = take_rows(X, rows), np.searchsorted(classes, y[rows])
     metadata = rows_of(metadata, rows)
     weights, temperatures = metadata["sample_weight"], np.ones(len(experts))
     if ensemble.calibrate:
-        expected = _expected_inverses(experts, judged, logits, weights)
-        temperatures[judged] = [
+        expected = _expected_inverses(experts, validated, logits, weights)
+        temperatures[validated] = [
             fit_temperature(of_expert, targets, sample_weight=weights, expected=of_prior)
             for of_expert, of_prior in zip(logits.swapaxes(0, 1), expected, strict=True)
         ]
-    logits = calibrated(logits, temperatures[judged])
-    router = _fitted_router(ensemble, plan, judged, X_judge, logits, targets, metadata)
-    combined = combine(router, X_judge, logits) if len(rows) else logits.sum(axis=1)
-    spread = unjudged_spread(combined, targets, weights)
-    for e in np.flatnonzero(~judged):
+    logits = calibrated(logits, temperatures[validated])
+    router = _fitted_router(ensemble, plan, validated, X_validation, logits, targets, metadata)
+    combined = combine(router, X_validation, logits) if len(rows) else logits.sum(axis=1)
+    spread = unvalidated_spread(combined, targets, weights)
+    for e in np.flatnonzero(~validated):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = says_something(relative_loss, combined, targets)
     predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
-    return Combination(judged, temperatures, router), predictions
+    return Combination(validated, temperatures, router), predictions
 
 
-def _expected_inverses(experts, judged, logits, weights):
-    """Return the expected inverse temperature of each judged expert, or None for no prior.
+def _expected_inverses(experts, validated, logits, weights):
+    """Return the expected inverse temperature of each validated expert, or None for no prior.
 
     If there are heads that learn and zero-shot heads of several backbones, the agreement of the
     backbones sets that of the zero-shot heads. Heads that correct prompts have calibrated them
     already, so theirs is 1.
     """
     beside_learners = any(expert.learns for expert in experts)
-    experts = [experts[e] for e in np.flatnonzero(judged)]
+    experts = [experts[e] for e in np.flatnonzero(validated)]
     prompts = [e for e, expert in enumerate(experts) if expert.is_prompts]
     of_prompts = None
     if beside_learners:
@@ -185,7 +185,7 @@ def _expected_inverses(experts, judged, logits, weights):
     return [of_prompts if e in prompts else of_other for e, of_other in enumerate(expected)]
 
 
-def _fitted_router(ensemble, plan, judged, X, logits, targets, metadata):
+def _fitted_router(ensemble, plan, validated, X, logits, targets, metadata):
     """Return the router, fitted if it learns; a UniformRouter if there are no rows to fit on."""
     router = plan.router
     if is_fixed(router):
@@ -193,7 +193,7 @@ def _fitted_router(ensemble, plan, judged, X, logits, targets, metadata):
     if not len(X):
         return UniformRouter()
     given = metadata_for(router, what_weighs(ensemble), **metadata)
-    experts = [plan.experts[e] for e in np.flatnonzero(judged)]
+    experts = [plan.experts[e] for e in np.flatnonzero(validated)]
     if has_fit_parameter(router, "learned"):
         given["learned"] = np.array([expert.learns for expert in experts])
     if has_fit_parameter(router, "prior_weights"):

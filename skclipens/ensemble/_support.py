@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import codes_of, judging_rows
+from .._utils._folds import codes_of, stratified_rows
 from .._utils._linalg import SOME_ROWS, mean_cosines, one_hot, unit_blocks, unit_rows
 from ._experts import distinct_blocks
 
@@ -57,7 +57,7 @@ def find_support(experts, X, y, classes, sample_weight=None):
     are_both = any(one.is_prompts for one in experts) and any(one.learns for one in experts)
     if not blocks or not are_both or len(X) < _FEWEST:
         return None
-    some = judging_rows(y, SOME_ROWS)
+    some = stratified_rows(y, SOME_ROWS)
     rows, targets = unit_blocks(X[some], blocks), codes_of(y[some])
     if not targets.any():
         return None

@@ -24,7 +24,7 @@ from .routers._base import is_clear_gain
 N_ROUNDS = 3
 SHRINKAGE = 1.0
 SPREADS = (0.1, 0.3, 1.0, 3.0)  # candidates for the spread of the mixture's logits
-# The spread if no row can judge it: the first number times relative log-loss ** the second.
+# The spread without validation rows: the first number times relative log-loss ** the second.
 UNLABELED_SPREAD, UNLABELED_POWER = 1.0, 8
 N_FOLDS = 3
 FARTHEST = 1.2  # largest distance of unlabelled rows from labelled ones; see `distance`
@@ -169,8 +169,8 @@ def fit_mixture(rows, logits, known, spread):
 def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_loss):
     """Fit the correction by unlabelled rows to a fitted ensemble; None if it is not used.
 
-    Labelled rows can only judge rows like them. So there is no correction if the mean of the
-    unlabelled rows is far from theirs, as when they show something else (photographs beside
+    Labelled rows can only validate it for rows like them. So there is no correction if the mean of
+    the unlabelled rows is far from theirs, as when they show something else (photographs beside
     sketches) or few of the classes. Otherwise it is used if it lowers the log-loss of held-out
     labelled rows by more than twice the standard error of the difference, and does not lower their
     accuracy. Both logits are calibrated on these rows first, so that an overconfident correction
@@ -207,13 +207,13 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
     rows = WhitenedRows(table, np.concatenate([of_labeled, weights]))
     if rows.distance(len(X)) > FARTHEST:
         return None
-    spread, *judged = _choose(ensemble, rows, table, y, metadata)
+    spread, *chosen = _choose(ensemble, rows, table, y, metadata)
     if spread is None:
         spread = UNLABELED_SPREAD * relative_loss**UNLABELED_POWER
     if not spread:
         return None
     mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
-    return UnlabeledCorrection(*rows.in_columns(*mixture), spread, *judged, len(unlabeled))
+    return UnlabeledCorrection(*rows.in_columns(*mixture), spread, *chosen, len(unlabeled))
 
 
 def _as_seen(ensemble, table, labeled, y):

@@ -125,14 +125,14 @@ class CLAPHead(CrossFitTextHead):
             folds = own_folds(targets, groups)
         text = self._text_logits(features)
         self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
-        judges = held_out_rows(folds)
-        judged = covers_most(targets[judges], len(self.classes_))
-        automatic = _ALPHAS if judged else [_DEFAULT_ALPHA]
+        validation = held_out_rows(folds)
+        can_choose = covers_most(targets[validation], len(self.classes_))
+        automatic = _ALPHAS if can_choose else [_DEFAULT_ALPHA]
         alphas = automatic if self.alpha == "auto" else [float(self.alpha)]
-        folds = folds if judged else []
+        folds = folds if can_choose else []
         logits = self._held_out(features, targets, weights, folds, alphas)
-        of_judges = some_of(weights, judges)
-        losses = [log_loss(one[judges], targets[judges], of_judges) for one in logits]
+        given = targets[validation], some_of(weights, validation)
+        losses = [log_loss(one[validation], *given) for one in logits]
         best = int(np.argmin(losses))
         self.alpha_ = alphas[best]
         *_, (moved, self.n_iter_) = self._path(features, targets, weights, alphas[: best + 1])

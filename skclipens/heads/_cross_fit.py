@@ -99,11 +99,11 @@ class CrossFitMixin:
             were chosen on all rows. If a row cannot be held out: its zero-shot logits if the head
             adds a correction to these, otherwise undefined values. 0 for rows of weight 0.
         known : ndarray of shape (n,), bool
-            Rows whose logits can judge the head. For heads that add a correction to zero-shot
+            Rows whose logits can validate the head. For heads that add a correction to zero-shot
             logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not
             depend on them. Otherwise: rows that were held out from a head that knows their class.
-            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by at most 5,000
-            rows, the latter by none if it is a logistic regression.
+            For a :class:`KernelHead` and a :class:`LinearDiscriminantHead` at most 5,000 rows, for
+            the latter none if it is a logistic regression.
 
         Raises
         ------

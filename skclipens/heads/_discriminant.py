@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs, qr
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import has_peer, held_out_rows, is_one_shot, judging_rows
+from .._utils._folds import has_peer, held_out_rows, is_one_shot, validation_rows
 from .._utils._labels import few_rows_per_class
 from .._utils._linalg import (
     mean_row,
@@ -41,9 +41,9 @@ class BaseDiscriminant:
 
     A subclass sets the attributes below, and those that the methods read: ``_gram``, the scatter
     within classes; ``_centre``, the mean of all rows; ``_means`` of classes, less ``_centre`` and
-    times ``_scales``; ``_counts``; ``_log_prior``; and, for leave-one-out logits, ``judges``, the
-    positions of the rows that judge, ``_residuals_of_judges``, and ``_targets`` and ``_weights`` of
-    all rows.
+    times ``_scales``; ``_counts``; ``_log_prior``; and, for leave-one-out logits,
+    ``validation``, the positions of the validation rows, ``_validation_residuals``, and
+    ``_targets`` and ``_weights`` of all rows.
 
     Attributes
     ----------
@@ -187,12 +187,12 @@ class BaseDiscriminant:
 
     @cached_property
     def _basis(self):
-        """Eigenvalues of the scatter, and judges and means in the basis of its eigenvectors."""
+        """Eigenvalues of the scatter, and residuals and means in the basis of its eigenvectors."""
         values, vectors = eigh(self._gram, driver="evd")
-        return values, self._residuals_of_judges @ vectors, self._means @ vectors
+        return values, self._validation_residuals @ vectors, self._means @ vectors
 
     def left_out(self, ridge, places):
-        r"""Return leave-one-out logits of some judges at this ridge.
+        r"""Return leave-one-out logits of some validation rows at this ridge.
 
         Leaving out a row changes A by a matrix of rank one, and the mean of one class. So P follows
         by the Sherman-Morrison formula from the eigenvectors of A, which are the same for all
@@ -207,7 +207,7 @@ class BaseDiscriminant:
         ----------
         ridge : float
         places : ndarray of shape (n,), int
-            Positions among the judges. Each of these rows has a peer.
+            Positions among the validation rows. Each has another row in its class.
 
         Returns
         -------
@@ -216,15 +216,15 @@ class BaseDiscriminant:
         """
         logits = np.empty((len(places), len(self._means)), self._means.dtype)
         # Sorted by class, so that each batch has few classes.
-        order = np.argsort(self._targets[self.judges[places]], kind="stable")
+        order = np.argsort(self._targets[self.validation[places]], kind="stable")
         for batch in row_batches(*logits.shape):
             logits[order[batch]] = self._of_left_out(places[order[batch]], ridge)
         return logits
 
     def _of_left_out(self, places, ridge):
-        """Return leave-one-out logits of a batch of judges."""
+        """Return leave-one-out logits of a batch of validation rows."""
         values, R, M = self._basis
-        rows, R = self.judges[places], take_rows(R, places)
+        rows, R = self.validation[places], take_rows(R, places)
         targets, w = self._targets[rows], self._weights[rows]
         own = np.arange(len(rows)), targets
         count = self._counts[targets].astype(R.dtype)
@@ -308,18 +308,18 @@ class Discriminant(BaseDiscriminant):
         return Discriminant(*given, self._log_prior, self.rescaling)
 
     @cached_property
-    def judges(self):
-        """Positions of the rows that judge; see :func:`~skclipens._utils._folds.judging_rows`."""
-        return judging_rows(self._targets)
+    def validation(self):
+        """Positions of the rows of :func:`~skclipens._utils._folds.validation_rows`."""
+        return validation_rows(self._targets)
 
     @property
-    def rows_of_judges(self):
-        """Rows of the table that judge."""
-        return take_rows(self._X, self.judges)
+    def X_validation(self):
+        """The validation rows."""
+        return take_rows(self._X, self.validation)
 
     @property
-    def _residuals_of_judges(self):
-        return self._residuals[self.judges]
+    def _validation_residuals(self):
+        return self._residuals[self.validation]
 
     @property
     def _is_wide(self):
@@ -347,7 +347,7 @@ class Discriminant(BaseDiscriminant):
         some[: np.count_nonzero(self._counts)] = False  # zero up to rounding: residuals sum to zero
         values, vectors = values[some], vectors[:, some]
         lengths = np.sqrt(values)
-        return values, (vectors * lengths)[self.judges], self._means @ R.T @ (vectors / lengths)
+        return values, (vectors * lengths)[self.validation], self._means @ R.T @ (vectors / lengths)
 
 
 class HeldOutDiscriminants:
@@ -369,21 +369,21 @@ class HeldOutDiscriminants:
     def __init__(self, discriminant, folds):
         self.discriminant = discriminant
         self._parts = None
-        judges = np.zeros(len(discriminant.has_peer), bool)
-        judges[discriminant.judges] = True
+        validation = np.zeros(len(discriminant.has_peer), bool)
+        validation[discriminant.validation] = True
         known = discriminant.has_peer
         if folds is not None:
-            held_out = [(train, test[judges[test]]) for train, test in folds]
+            held_out = [(train, test[validation[test]]) for train, test in folds]
             self._parts = [(discriminant.subset(train), test) for train, test in held_out]
-            known = np.zeros(len(judges), bool)
+            known = np.zeros(len(validation), bool)
             known[held_out_rows(held_out)] = True
-        self.rows = np.flatnonzero(known & judges)
+        self.rows = np.flatnonzero(known & validation)
 
     def logits(self, ridge_of, some=slice(None)):
         """Return held-out logits of ``rows``, or some; `ridge_of` maps discriminants to ridges."""
         rows, whole = self.rows[some], self.discriminant
         if self._parts is None:
-            places = np.searchsorted(whole.judges, rows)
+            places = np.searchsorted(whole.validation, rows)
             return whole.lowest_where_unseen(whole.left_out(ridge_of(whole), places))
         logits = np.empty((len(rows), len(whole._means)), whole._X.dtype)
         for part, test in self._parts:

@@ -2,7 +2,7 @@
 
 A head that can be fitted in this way has a generator ``_fit_over(rows, columns)``. It yields a
 :class:`Wanted`, which describes a pass, and is sent the sums and :class:`KeptRows`. It may yield a
-second one. It returns its logits of the rows that judge, and which of these can judge it.
+second one. It returns its logits of the validation rows, and which of these can validate it.
 """
 
 from copy import deepcopy
@@ -12,7 +12,7 @@ import numpy as np
 
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._mistakes._rows import warn_of_weights
-from .._utils._folds import judging_rows
+from .._utils._folds import validation_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
 from .._utils._rows import warn_of_lost
@@ -55,7 +55,7 @@ class Wanted(NamedTuple):
     ----------
     sums : list of SumsOver
     keep : ndarray of int
-        In the first pass, positions of rows to keep in addition to those that judge.
+        In the first pass, positions of rows to keep in addition to the validation rows.
     """
 
     sums: list = ()
@@ -70,13 +70,13 @@ class KeptRows(NamedTuple):
     rows : ndarray of shape (n_kept,), int
         Positions among all rows, in ascending order.
     X : ndarray of shape (n_kept, n_features)
-    judges : ndarray of int
-        Positions of the rows that judge, among the kept rows.
+    validation : ndarray of int
+        Positions of the validation rows, among the kept rows.
     """
 
     rows: np.ndarray
     X: np.ndarray
-    judges: np.ndarray
+    validation: np.ndarray
 
     def places(self, rows):
         """Return positions among the kept rows; rows that were not kept are left out."""
@@ -139,10 +139,10 @@ class RowsOfFiles:
         self.targets = np.searchsorted(seen, self.targets).clip(max=len(seen) - 1)
 
     @property
-    def judges(self):
-        """Positions of the rows that judge, among those that have a weight."""
+    def validation(self):
+        """Positions of the validation rows, among those that have a weight."""
         weighted = np.flatnonzero(self.weights)
-        return weighted[judging_rows(self.targets[weighted])]
+        return weighted[validation_rows(self.targets[weighted])]
 
     @property
     def labeled_targets(self):
@@ -163,7 +163,7 @@ class RowsOfFiles:
             self.folds[np.delete(weighted, train)] = fold
         return [weighted[test] for _, test in folds]
 
-    def read(self, estimator, sums, judges=(), keep=(), verbose=False):
+    def read(self, estimator, sums, validation=(), keep=(), verbose=False):
         """Read all parts once.
 
         Parameters
@@ -171,7 +171,7 @@ class RowsOfFiles:
         estimator : estimator
             Has the column names of the table, and is named in errors.
         sums : list of SumsOver
-        judges, keep : array-like of int
+        validation, keep : array-like of int
             Positions of rows whose values are returned.
         verbose : bool or int
 
@@ -195,7 +195,7 @@ class RowsOfFiles:
             If the mean of the weights is far from 1.
         """
         warn_of_weights(self.weights)
-        keep, found = np.union1d(judges, keep).astype(int), None
+        keep, found = np.union1d(validation, keep).astype(int), None
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
@@ -226,7 +226,7 @@ class RowsOfFiles:
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.unreadable[keep])
         keep = keep[kept]
-        return found, KeptRows(keep, take_rows(X, kept), positions_in(keep, judges))
+        return found, KeptRows(keep, take_rows(X, kept), positions_in(keep, validation))
 
     def _refuse_other_order(self, images):
         import pandas as pd

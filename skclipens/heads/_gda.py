@@ -13,9 +13,9 @@ from ._cross_fit import CrossFitTextHead, own_folds
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
 
-# Spread of logits that sets alpha if no row can judge it, as with one row per class. Of 0.1, 0.3,
+# Spread of logits that sets alpha without validation rows, as with one row per class. Of 0.1, 0.3,
 # 0.5, 1, 2 and 4 the most accurate at one shot on the validation sets, with 5 draws.
-_UNJUDGED_SPREAD = 0.5
+_UNVALIDATED_SPREAD = 0.5
 
 
 @fill_doc
@@ -131,7 +131,7 @@ class GDAHead(CrossFitTextHead):
         else:
             seen = self._discriminant_logits(features)
             self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
-            self.alpha_ = 1 / fixed_temperature(seen, _UNJUDGED_SPREAD)
+            self.alpha_ = 1 / fixed_temperature(seen, _UNVALIDATED_SPREAD)
             if self.alpha != "auto":
                 self.alpha_ = float(self.alpha)
         return text / self.temperature_ + self.alpha_ * logits, np.ones(len(text), bool)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
-from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
+from .._utils._folds import codes_of, covers_most, has_peer, validation_rows
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import (
     positions_in,
@@ -47,7 +47,7 @@ _MAX_ROWS_TO_CHOOSE = 500
 ROWS_PER_COMPONENT = 16  # time and memory grow with it
 # Beta and alpha at one shot, where the evidence is weak: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
-_UNJUDGED = 4.0, 0.3
+_UNVALIDATED = 4.0, 0.3
 
 
 @fill_doc
@@ -182,7 +182,7 @@ class KernelHead(CrossFitTableHead):
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._support(targets, weights)
-        return self._fit_on(X, targets, weights, folds, groups, support, judging_rows(targets))
+        return self._fit_on(X, targets, weights, folds, groups, support, validation_rows(targets))
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
@@ -193,33 +193,33 @@ class KernelHead(CrossFitTableHead):
         self._fit_text_heads(take_columns(X, columns), y)
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None
-        logits, known = self._fit_on(*given, kept.places(support), kept.judges)
-        return logits[kept.judges], known[kept.judges]
+        logits, known = self._fit_on(*given, kept.places(support), kept.validation)
+        return logits[kept.validation], known[kept.validation]
 
-    def _fit_on(self, X, targets, weights, folds, groups, support, judges):
-        """Fit on the support; return logits and known as ``cross_fit``, valid for judges only."""
-        used = np.union1d(support, judges)
+    def _fit_on(self, X, targets, weights, folds, groups, support, validation):
+        """Fit on the support; return what ``cross_fit`` does, for validation rows only."""
+        used = np.union1d(support, validation)
         some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
         targets, weights, groups = some
         if folds is not None:
             folds = [[positions_in(used, rows) for rows in fold] for fold in folds]
-        places = np.searchsorted(used, support), np.searchsorted(used, judges)
+        places = np.searchsorted(used, support), np.searchsorted(used, validation)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
         given = take_rows(X, used), targets, weights, folds, groups
         logits[used], known[used] = self._fit_on_used(*given, *places)
         return logits, known
 
-    def _fit_on_used(self, X, targets, weights, folds, groups, support, judges):
-        """Fit on the support; each of the n rows is in the support, a judge, or both.
+    def _fit_on_used(self, X, targets, weights, folds, groups, support, validation):
+        """Fit on the support; each of the n rows is in the support, for validation, or both.
 
-        Positions in `folds`, `support` and `judges` are among these rows.
+        Positions in `folds`, `support` and `validation` are among these rows.
 
         Returns
         -------
         logits : ndarray of shape (n, C), dtype of X
             Logits of the prompts, plus the held-out correction if a row is held out.
         known : ndarray of shape (n,), bool
-            Which rows can judge.
+            Which rows can validate the head.
         """
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
@@ -232,39 +232,39 @@ class KernelHead(CrossFitTableHead):
         )
         self.X_fit_ = features[support[landmarks]]
         if folds is None:
-            given = features, targets, weights, groups, support, judges
-            held_out, known, judges = self._leave_out(fit, *given)
+            given = features, targets, weights, groups, support, validation
+            held_out, known, validation = self._leave_out(fit, *given)
         else:
             held_out, known = np.zeros_like(base), np.zeros(len(X), bool)
             for train, test in folds:
                 coef = fit.without(np.flatnonzero(~np.isin(support, train)))
                 held_out[test], known[test] = self._residuals(features[test], coef), True
-        rows = judges[known[judges]]
+        rows = validation[known[validation]]
         scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
         base[rows] += held_out[rows] / X.dtype.type(scale)
         self.dual_coef_ = (fit.coef / scale).astype(X.dtype)
         known = np.zeros(len(X), bool)
-        known[judges if self.text_heads_ else rows] = True
+        known[validation if self.text_heads_ else rows] = True
         return base, known
 
-    def _leave_out(self, fit, features, targets, weights, groups, support, judges):
-        """Return held-out predictions, the rows that have one, and the judges among all."""
-        rest = np.setdiff1d(judges, support)
+    def _leave_out(self, fit, features, targets, weights, groups, support, validation):
+        """Return held-out predictions, the rows that have one, and the validation rows."""
+        rest = np.setdiff1d(validation, support)
         is_seen = np.isin(groups[rest], groups[support])  # the support has some of the row's group
-        judges, rest = np.setdiff1d(judges, rest[is_seen]), rest[~is_seen]
+        validation, rest = np.setdiff1d(validation, rest[is_seen]), rest[~is_seen]
         held_out = np.zeros((len(features), len(self.classes_)), features.dtype)
-        places = np.flatnonzero(np.isin(support, judges))
+        places = np.flatnonzero(np.isin(support, validation))
         if len(places):
             held_out[support[places]] = fit.leave_out(groups[support], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
         known = has_peer(targets, groups, weights)
         known[support] = has_peer(targets[support], groups[support], some_of(weights, support))
-        return held_out, known, judges
+        return held_out, known, validation
 
     def _fit_support(self, features, targets, base, weights, may_choose):
         """Return the fit on the rows of the support, and the positions of its landmarks."""
         regression = Regression(features, targets, base, weights)
-        self.beta_, self.alpha_ = _UNJUDGED
+        self.beta_, self.alpha_ = _UNVALIDATED
         if may_choose:
             some = drawn_rows(targets, weights, _MAX_ROWS_TO_CHOOSE, self.random_state)
             self.beta_, self.alpha_ = regression.best(some, self.betas, self.alphas)

@@ -27,7 +27,7 @@ from ._sums import SummedDiscriminant, Sums
 
 # C of the logistic regression that replaces a discriminant of one row per class; None keeps the
 # discriminant. Chosen in the same way as the constants of `_temperature`.
-UNJUDGED_C = 10.0
+UNVALIDATED_C = 10.0
 
 
 @fill_doc
@@ -211,7 +211,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         and in a :func:`joblib.parallel_config` context in several. On a Dask cluster, if a worker
         dies, another does its task. The result is that of :meth:`fit` on all rows, up to rounding.
         For ``shrinkage="auto"``, at most 5,000 rows that choose it are kept. Copies of a row are
-        not detected and judge each other, so the result differs if there are any.
+        not detected and validate each other, so the result differs if there are any.
 
         Parameters
         ----------
@@ -251,15 +251,15 @@ class LinearDiscriminantHead(CrossFitTableHead):
         skclipens.embedding.predict_embeddings : Classify the rows of such a table.
         """
         table = PartedTable(folder, backbones)
-        judged = self.shrinkage == "auto"
-        if judged and self.cv is not None:
+        chooses = self.shrinkage == "auto"
+        if chooses and self.cv is not None:
             raise ValueError("cv needs all rows in memory: leave it None, or give a shrinkage.")
         rows = RowsOfFiles(table, y, sample_weight)
         self.n_features_in_ = len(table.columns)
         self.feature_names_in_ = np.array(table.columns, dtype=object)
         sums = SumsOver(self._empty_sums(len(rows.classes), self.n_features_in_), slice(None))
-        judges = rows.judges if judged else []
-        (sums,), kept = rows.read(self, [sums], judges, verbose=verbose)
+        validation = rows.validation if chooses else []
+        (sums,), kept = rows.read(self, [sums], validation, verbose=verbose)
         warn_of_unreadable(rows.unreadable, "are left out", None, labels=rows.classes[rows.targets])
         self._fit_sums(sums, rows, kept.rows, kept.X)
         self._table_settings = table.settings
@@ -269,18 +269,18 @@ class LinearDiscriminantHead(CrossFitTableHead):
         """See :mod:`skclipens.heads._from_files`."""
         sums = SumsOver(self._empty_sums(len(rows.classes), len(columns)), columns)
         (sums,), kept = yield Wanted([sums])
-        self.n_features_in_, judges = len(columns), kept.rows[kept.judges]
-        X = kept.X[np.ix_(kept.judges, columns)]
-        held_out, of_known = self._fit_sums(sums, rows, judges, X)
-        known = np.isin(judges, held_out.rows)
-        logits = np.zeros((len(judges), len(self.classes_)), of_known.dtype)
+        self.n_features_in_, validation = len(columns), kept.rows[kept.validation]
+        X = kept.X[np.ix_(kept.validation, columns)]
+        held_out, of_known = self._fit_sums(sums, rows, validation, X)
+        known = np.isin(validation, held_out.rows)
+        logits = np.zeros((len(validation), len(self.classes_)), of_known.dtype)
         logits[known] = of_known
         return logits, known & (not self._is_of_means(held_out.discriminant))
 
-    def _fit_sums(self, sums, rows, judges, X_judges):
+    def _fit_sums(self, sums, rows, validation, X):
         """Fit on the sums over rows; return HeldOutDiscriminants and their logits."""
         self.classes_ = rows.classes
-        make = partial(SummedDiscriminant, sums, rows.targets, rows.weights, judges, X_judges)
+        make = partial(SummedDiscriminant, sums, rows.targets, rows.weights, validation, X)
         held_out, logits = self._choose(make, None, rows.targets, rows.weights)
         self._solve(held_out.discriminant, np.float32)
         return held_out, logits
@@ -319,14 +319,14 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _solve(self, discriminant, dtype):
         ridge, of_means = discriminant.ridge(self.shrinkage_), self._is_of_means(discriminant)
-        solved = discriminant.of_means(UNJUDGED_C) if of_means else discriminant.linear(ridge)
+        solved = discriminant.of_means(UNVALIDATED_C) if of_means else discriminant.linear(ridge)
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
         self.block_variance_ = discriminant.rescaling.variance
         self._drop("_sums", "_rescaled", "_table_settings")
 
     def _is_of_means(self, discriminant):
         """Return whether a logistic regression replaces it, whose held-out logits are not known."""
-        return UNJUDGED_C and self.shrinkage == "auto" and discriminant.is_one_shot
+        return UNVALIDATED_C and self.shrinkage == "auto" and discriminant.is_one_shot
 
     def _fit(self, X, targets, weights, folds, groups):
         if self.shrinkage == "auto":
@@ -346,7 +346,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return logits, known & (not self._is_of_means(held_out.discriminant))
 
     def _fewest(self, X):
-        # Rows that judge less shrinkage must have no copies.
+        # Rows that validate less shrinkage must have no copies.
         return 1 if self.shrinkage == "auto" and is_tall(X) else super()._fewest(X)
 
     @property

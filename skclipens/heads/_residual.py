@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import judging_rows
+from .._utils._folds import validation_rows
 from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
@@ -98,10 +98,10 @@ class ResidualHead(CrossFitTextHead):
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
             folds = own_folds(targets, groups)
-        judges = judging_rows(targets)
-        text = self._calibrated_text(features, targets, weights, judges)
+        validation = validation_rows(targets)
+        text = self._calibrated_text(features, targets, weights, validation)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
-        held_out = ridge.held_out(folds, judges)
+        held_out = ridge.held_out(folds, validation)
         self._correct(text, *ridge.fit(), *held_out, targets, weights)
         return text, np.ones(len(text), bool)
 
@@ -112,7 +112,7 @@ class ResidualHead(CrossFitTextHead):
         self._fit_text(take_columns(X, columns), y)
         features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
-        text = self._calibrated_text(features, targets, weights, kept.judges)
+        text = self._calibrated_text(features, targets, weights, kept.validation)
         dtype = np.float64 if needs_float64(self.alpha) else features.dtype  # also of the products
         centre, tests = (
             features.mean(axis=0).astype(dtype),
@@ -122,29 +122,28 @@ class ResidualHead(CrossFitTextHead):
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
         sums, _ = yield Wanted(sums)
         ridge = SummedRidge([one.sums for one in sums], centre, features, self.alpha)
-        held_out = ridge.held_out(tests, kept.judges)
+        held_out = ridge.held_out(tests, kept.validation)
         self._correct(text, *ridge.fit(), *held_out, targets, weights)
-        return text[kept.judges], np.ones(len(kept.judges), bool)
+        return text[kept.validation], np.ones(len(kept.validation), bool)
 
-    def _calibrated_text(self, features, targets, weights, judges):
+    def _calibrated_text(self, features, targets, weights, validation):
         """Fit the temperature of the prompts; return calibrated zero-shot logits of all rows."""
         text = self._text_logits(features)
-        of_judges = some_of(weights, judges)
-        self.temperature_ = fit_temperature(
-            take_rows(text, judges), targets[judges], sample_weight=of_judges
-        )
+        weights = some_of(weights, validation)
+        of_rows = take_rows(text, validation), targets[validation]
+        self.temperature_ = fit_temperature(*of_rows, sample_weight=weights)
         text /= text.dtype.type(self.temperature_)
         return text
 
     def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
         """Set the correction, scaled by its held-out predictions; add these to the logits."""
-        scale, judges = correction_temperature(held_out, rows, text, targets, weights)
+        scale, validation = correction_temperature(held_out, rows, text, targets, weights)
         self.residual_coef_, self.residual_intercept_ = (
             (one / scale).astype(text.dtype) for one in (coef, intercept)
         )
         self._coef = self._prompt_coef() + self.residual_coef_
-        if len(judges):
-            text[judges] += held_out / text.dtype.type(scale)
+        if len(validation):
+            text[validation] += held_out / text.dtype.type(scale)
 
     def _prompt_coef(self):
         return self.text_features_ * (self.logit_scale_ / self.temperature_)

@@ -80,15 +80,15 @@ class BaseRidge:
     known rows less ``_centre``; ``_sums`` over all rows; and ``_alpha``.
     """
 
-    def _predict_parts(self, parts, judges):
-        """Return held-out predictions for judges, and the positions of these.
+    def _predict_parts(self, parts, validation):
+        """Return held-out predictions for validation rows, and the positions of these.
 
         `parts` are pairs of the sums over the rows to leave out, and the positions of test rows.
         """
         predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
         known = np.zeros(len(predicted), bool)
         for part, test in parts:
-            rows = test[np.isin(test, judges)]
+            rows = test[np.isin(test, validation)]
             coef, intercept = self._sums.without(part).solve(self._alpha)
             predicted[rows], known[rows] = self._X[rows] @ coef + intercept, True
         rows = np.flatnonzero(known)
@@ -126,11 +126,11 @@ class Ridge(BaseRidge):
     def _sums_of(self, rows):
         return RidgeSums.of(self._X[rows], self._Y[rows], self._weights[rows])
 
-    def held_out(self, folds, judges):
-        """Return held-out predictions for judges, and the positions of these."""
+    def held_out(self, folds, validation):
+        """Return held-out predictions for validation rows, and the positions of these."""
         everyone = np.arange(len(self._X))
         parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
-        return self._predict_parts(parts, judges)
+        return self._predict_parts(parts, validation)
 
     def fit(self):
         """Return coefficients, (C, d), and intercepts, (C,), fitted on all rows."""
@@ -159,12 +159,12 @@ class SummedRidge(BaseRidge):
             self._sums.merge(part)
         self._X = X - centre
 
-    def held_out(self, tests, judges):
-        """Return held-out predictions for judges, and the positions of these.
+    def held_out(self, tests, validation):
+        """Return held-out predictions for validation rows, and the positions of these.
 
         `tests` has, for each fold, the positions of the known rows that it holds out.
         """
-        return self._predict_parts(zip(self._parts, tests, strict=True), judges)
+        return self._predict_parts(zip(self._parts, tests, strict=True), validation)
 
 
 class ResidualSums:

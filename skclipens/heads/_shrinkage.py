@@ -5,7 +5,7 @@ from operator import methodcaller
 import numpy as np
 
 from .._utils._copies import WIDE
-from .._utils._folds import covers_most, judging_rows
+from .._utils._folds import covers_most, stratified_rows
 from .._utils._linalg import some_of, subsample
 from ._temperature import calibrated_loss
 
@@ -43,7 +43,7 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
     held_out = held_out_at(variances[0])
     if not covers_most(targets[held_out.rows], n_classes):
         return DEFAULT_SHRINKAGE, held_out, logits_at(held_out, DEFAULT_SHRINKAGE)
-    some = judging_rows(targets[held_out.rows], _ENOUGH)
+    some = stratified_rows(targets[held_out.rows], _ENOUGH)
     targets, weights = targets[held_out.rows[some]], some_of(weights, held_out.rows[some])
     less = _LESS if _may_shrink_less(held_out.discriminant) else ()
     found = []  # settings that may still be the best
@@ -62,8 +62,9 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
 
         _descend(loss_of, _MORE, less)
     _, shrinkage, held_out, logits = found[0]
-    judged_all = len(some) == len(held_out.rows)
-    return shrinkage, held_out, logits if judged_all else logits_at(held_out, shrinkage)
+    if len(some) < len(held_out.rows):
+        logits = logits_at(held_out, shrinkage)
+    return shrinkage, held_out, logits
 
 
 def logits_at(held_out, shrinkage, some=slice(None)):
@@ -74,7 +75,7 @@ def logits_at(held_out, shrinkage, some=slice(None)):
 def _may_shrink_less(discriminant):
     """Return whether rows outnumber columns; if these are few, distinct rows five times."""
     if discriminant.n_features < WIDE:
-        return is_tall(discriminant.rows_of_judges)
+        return is_tall(discriminant.X_validation)
     return discriminant.n_rows > discriminant.n_features
 
 

@@ -85,22 +85,22 @@ class Sums:
 
 
 class SummedDiscriminant(BaseDiscriminant):
-    """A discriminant from sums, with leave-one-out logits of the rows that judge.
+    """A discriminant from sums, with leave-one-out logits of the validation rows.
 
     Parameters
     ----------
     sums : Sums
     targets : ndarray of shape (n,) or None
-        Positions of the classes of all rows. This and what follows are None if no row judges.
+        Positions of the classes of all rows. This and what follows are None without validation.
     weights : ndarray of shape (n,) or None
-    judges : ndarray of int or None
-        Positions of the rows that judge.
-    X_judges : ndarray of shape (n_judges, d) or None
+    validation : ndarray of int or None
+        Positions of the validation rows.
+    X_validation : ndarray of shape (n_validation, d) or None
     rescaling : Rescaling
     """
 
     def __init__(
-        self, sums, targets=None, weights=None, judges=None, X_judges=None, rescaling=None
+        self, sums, targets=None, weights=None, validation=None, X_validation=None, rescaling=None
     ):
         self.n_features = sums.of_classes.shape[1]
         self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
@@ -118,8 +118,8 @@ class SummedDiscriminant(BaseDiscriminant):
         between = (self._means.T * self._counts) @ self._means
         self._gram = np.subtract(scatter, between, out=between)
         self._log_prior = self._log_priors(None)
-        if judges is not None:
+        if validation is not None:
             self._targets = targets
-            self._weights, self.judges, self.rows_of_judges = weights, judges, X_judges
-            R = (X_judges - self._centre) * self._scales - self._means[targets[judges]]
-            self._residuals_of_judges = R * np.sqrt(self._weights[judges])[:, None]
+            self._weights, self.validation, self.X_validation = weights, validation, X_validation
+            R = (X_validation - self._centre) * self._scales - self._means[targets[validation]]
+            self._validation_residuals = R * np.sqrt(self._weights[validation])[:, None]

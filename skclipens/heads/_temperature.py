@@ -1,4 +1,4 @@
-"""Temperature scaling of logits, with fixed values if no row can judge them."""
+"""Temperature scaling of logits, with fixed values without validation rows."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from .._utils._folds import covers_most
 from .._utils._linalg import row_batches, some_of, take_rows, total_weight
 from ._losses import VALUES_IN_CACHE, log_loss, log_proba_of, row_sums, scaled_logits
 
-# Used if no row can judge, as with one row per class; chosen on the validation sets with 5 to 20
+# Used without validation rows, as with one row per class; chosen on validation sets with 5 to 20
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
 # - Spread of the logits of a head: the first times relative log-loss ** the second.
 # - Range of the temperature of a correction of prompts, and its slope in 1 - relative log-loss.
 # - Number of parameters that count as fitted on the rows of this log-loss: a temperature, and the
 #   weights.
-UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 2
-UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
-UNJUDGED_FITTED = 2
+UNVALIDATED_SPREAD, UNVALIDATED_POWER = 1.0, 2
+UNVALIDATED_TEMPERATURES, UNVALIDATED_SLOPE = (0.2, 0.75), 3.0
+UNVALIDATED_FITTED = 2
 
 # Largest rate and shape of the gamma prior of an inverse temperature: the rate pulls it down, by
 # the same at any temperature, and the shape pulls its logarithm up; chosen on the validation sets.
@@ -203,30 +203,30 @@ def correction_temperature(correction, rows, logits, targets, sample_weight=None
     -------
     temperature : float
     rows : ndarray of int
-        The rows that judged; empty if `rows` cover at most half of the classes.
+        The validation rows; empty if `rows` cover at most half of the classes.
     """
     if not covers_most(targets[rows], logits.shape[1]):
-        return _unjudged_temperature(logits, targets, sample_weight), rows[:0]
+        return _unvalidated_temperature(logits, targets, sample_weight), rows[:0]
     options = {"sample_weight": some_of(sample_weight, rows), "offset": take_rows(logits, rows)}
     return fit_temperature(correction, targets[rows], **options), rows
 
 
-def _unjudged_temperature(logits, targets, sample_weight):
+def _unvalidated_temperature(logits, targets, sample_weight):
     """Return a fixed temperature: the larger the log-loss of the logits, the smaller it is."""
-    low, high = UNJUDGED_TEMPERATURES
-    known = 1 - relative_log_loss(logits, targets, sample_weight, UNJUDGED_FITTED)
-    return min(low + UNJUDGED_SLOPE * known, high)
+    low, high = UNVALIDATED_TEMPERATURES
+    known = 1 - relative_log_loss(logits, targets, sample_weight, UNVALIDATED_FITTED)
+    return min(low + UNVALIDATED_SLOPE * known, high)
 
 
-def unjudged_spread(logits, targets, sample_weight=None):
-    """Return the spread for logits of experts that no row can judge.
+def unvalidated_spread(logits, targets, sample_weight=None):
+    """Return the spread for logits of experts without validation rows.
 
     It grows with the log-loss of `logits`, the combined logits of the other experts.
     """
     relative_loss = 1.0
     if len(targets):
-        relative_loss = relative_log_loss(logits, targets, sample_weight, UNJUDGED_FITTED)
-    return UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
+        relative_loss = relative_log_loss(logits, targets, sample_weight, UNVALIDATED_FITTED)
+    return UNVALIDATED_SPREAD * relative_loss**UNVALIDATED_POWER
 
 
 def fixed_temperature(logits, spread):

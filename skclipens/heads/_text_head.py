@@ -12,7 +12,7 @@ from .._mistakes._models import Embeddings, first_name, warn_of_blocks
 from .._mistakes._names import warn_of_names
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._column_names import names_of_columns
-from .._utils._folds import judging_rows
+from .._utils._folds import stratified_rows
 from .._utils._linalg import SOME_ROWS, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._messages import listed
@@ -132,7 +132,7 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     if not is_alone() or len(heads[0].classes_) > _MOST_CLASSES:
         return
     _warn_of_two_of_many(heads[0].classes_, heads[0].class_names)
-    some = judging_rows(targets, SOME_ROWS)
+    some = stratified_rows(targets, SOME_ROWS)
     rows = [one[some] for one in rows]
     of_heads = zip(heads, rows, columns, strict=True)
     warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])

@@ -197,8 +197,8 @@ class TipAdapterHead(CrossFitTextHead):
 
     def _choose(self, targets, hidden, weights):
         """Return alpha and beta, as given or with the smallest log-loss of held-out rows."""
-        judges = np.flatnonzero(hidden.known)
-        searched = covers_most(targets[judges], len(self.classes_))
+        validation = np.flatnonzero(hidden.known)
+        searched = covers_most(targets[validation], len(self.classes_))
         text = self._text_logits(self.keys_)
         temperature = fit_temperature(text, targets, sample_weight=weights)
         relative = _ALPHAS if searched else [_DEFAULT_ALPHA]
@@ -207,8 +207,8 @@ class TipAdapterHead(CrossFitTextHead):
         if len(alphas) == len(betas) == 1:
             return alphas[0], betas[0]
         losses = np.zeros((len(betas), len(alphas)))
-        for batch in self._batches(len(judges)):
-            rows = judges[batch]
+        for batch in self._batches(len(validation)):
+            rows = validation[batch]
             batch_weights = some_of(weights, rows)
             text = self._text_logits(self.keys_[rows]) / temperature
             affinity = self._affinity(self.keys_[rows], hidden(rows))

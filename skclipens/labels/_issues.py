@@ -7,7 +7,7 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_pictures
-from .._utils._folds import CV_CONSTRAINTS, folds_of_some, has_peer, judges_at_most
+from .._utils._folds import CV_CONSTRAINTS, folds_of_some, has_peer, limit_validation_rows
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
@@ -143,7 +143,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     _, classifier, X, unreadable = embedded_once(estimator, X, y)
     cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
     classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], unreadable)
-    with judges_at_most(_MOST_ROWS):
+    with limit_validation_rows(_MOST_ROWS):
         logits, is_judged = held_out_logits(
             classifier, X, labels, groups=groups, cv=cv, random_state=random_state
         )

@@ -147,7 +147,7 @@ def compare_with_baselines(
         splits, copies = _splits(cv, X, y, groups, before, ensemble)
         calls = ((before, ensemble, baselines, X, y, groups, *split) for split in splits)
         with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
-            found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
+            found = list(in_parallel(_score, calls, n_jobs=n_jobs, bar=bar))
     units = copies if groups is None else groups
     return _summary(found, splits, np.arange(len(y)) if units is None else by_appearance(units))
 
@@ -282,7 +282,7 @@ def _check_n_folds(n_folds, y):
         )
 
 
-def _judge(before, ensemble, baselines, X, y, groups, train, test):
+def _score(before, ensemble, baselines, X, y, groups, train, test):
     """Return which test rows each classifier predicts correctly."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
     y_train, y_test = safe_indexing(y, train), np.asarray(safe_indexing(y, test))

@@ -68,7 +68,7 @@ def check_head(head):
     A head is a classifier: ``fit(X, y)`` sets ``classes_``, and ``decision_function`` or
     ``predict_proba`` gives one score per class. It may have ``cross_fit(X, y, folds=None)``, which
     fits it and returns held-out logits of shape (n, C), and a mask of shape (n,) of the rows by
-    which the head can be judged.
+    which the head can be validated.
 
     Parameters
     ----------
@@ -353,7 +353,7 @@ def _check_cross_fit(head):
         _demand(is_pair, head, "return logits and a mask of rows from cross_fit")
         logits, known = found
         _demand(np.shape(logits) == (40, 4), head, "give one logit per row and class in cross_fit")
-        _demand(np.asarray(known).dtype == bool, head, "say by a mask which rows can judge it")
+        _demand(np.asarray(known).dtype == bool, head, "say by a mask which rows are held out")
         _demand(np.isfinite(np.asarray(logits)[known]).all(), head, "give finite held-out logits")
         _demand(np.isfinite(_scores(fitted, X)).all(), head, "be fitted after cross_fit")
 

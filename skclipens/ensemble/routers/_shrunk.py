@@ -159,30 +159,30 @@ class ShrunkRouter(BaseRouter):
             return static, None
         folds = [_Fold(*part, *table, weights, prior_weights) for part in parts]
         held_out = held_out_rows(parts)
-        judges = {
+        described = {
             "weights": some_of(weights, held_out),
             "n_rows": total_weight(targets, weights),
             "groups": some_of(groups, held_out),
         }
-        chosen = self._choose_gate_alpha(static, folds, judges)
+        chosen = self._choose_gate_alpha(static, folds, described)
         return chosen, features if chosen is not static else None
 
-    def _choose_gate_alpha(self, static, folds, judges):
+    def _choose_gate_alpha(self, static, folds, described):
         """Return a gated router that is clearly better on held-out rows, or else `static`.
 
-        `judges` describes these rows, for :func:`is_clear_gain`.
+        `described` has the weights, number and groups of these rows, for :func:`is_clear_gain`.
         """
-        static_losses, static_right = _judged(static, folds)
+        static_losses, static_right = _score(static, folds)
         chosen, best = static, 0.0
         for gate_alpha in sorted(self.gate_alphas, reverse=True):
             router = GatedRouter(gate_alpha, alpha=self.alpha)
-            losses, right = _judged(router, folds)
+            losses, right = _score(router, folds)
             gains = static_losses - losses
-            mean = np.average(gains, weights=judges["weights"])
+            mean = np.average(gains, weights=described["weights"])
             if mean <= best:
                 break  # smaller penalties would do still worse
             best = mean
-            if is_clear_gain(gains, right - static_right, **judges):
+            if is_clear_gain(gains, right - static_right, **described):
                 chosen = router
         return chosen
 
@@ -196,14 +196,14 @@ class ShrunkRouter(BaseRouter):
         return self.chosen_._weights(X, logits)
 
 
-def _judged(router, folds):
+def _score(router, folds):
     """Return the log-loss of each held-out row, and whether it is right, 0 or 1."""
-    losses, right = zip(*(fold.judge(router) for fold in folds), strict=True)
+    losses, right = zip(*(fold.score(router) for fold in folds), strict=True)
     return np.concatenate(losses), np.concatenate(right).astype(float)
 
 
 class _Fold:
-    """Training rows of routers, and held-out rows to judge them by."""
+    """Training rows of routers, and held-out rows to compare them on."""
 
     def __init__(self, train, test, features, logits, plausible, targets, weights, prior_weights):
         self.features = features[train], features[test]
@@ -212,7 +212,7 @@ class _Fold:
         self.held_out = logits[test].astype(np.float64), targets[test]
         self.last = None
 
-    def judge(self, router):
+    def score(self, router):
         """Return the log-loss of each held-out row, and whether it is right.
 
         Gates start from those of the previous router.

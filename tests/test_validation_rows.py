@@ -1,4 +1,4 @@
-"""Tests of rows that judge heads, of threads that fit them, and of memory that predicting takes."""
+"""Tests of validation rows, of threads that fit them, and of memory that predicting takes."""
 
 import tracemalloc
 
@@ -38,22 +38,22 @@ def data():
 
 
 @pytest.fixture
-def few_judges():
-    with _folds.judges_at_most(CAP):
+def few_validation_rows():
+    with _folds.limit_validation_rows(CAP):
         yield
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=300))
-def test_judges_are_of_all_classes_as_often_as_these_are_there(labels):
+def test_validation_rows_are_of_all_classes_as_often_as_these_are_there(labels):
     y = np.array(labels)
-    with _folds.judges_at_most(CAP):
-        judges = _folds.judging_rows(y)
-        names = _folds.judging_rows(np.array([f"class {c}" for c in labels]))
-    assert_array_equal(judges, names)
-    assert len(judges) == min(len(y), CAP)
-    assert (np.diff(judges) > 0).all()
-    expected = np.bincount(y) * len(judges) / len(y)
-    assert np.abs(np.bincount(y[judges], minlength=len(expected)) - expected).max() <= 1
+    with _folds.limit_validation_rows(CAP):
+        rows = _folds.validation_rows(y)
+        names = _folds.validation_rows(np.array([f"class {c}" for c in labels]))
+    assert_array_equal(rows, names)
+    assert len(rows) == min(len(y), CAP)
+    assert (np.diff(rows) > 0).all()
+    expected = np.bincount(y) * len(rows) / len(y)
+    assert np.abs(np.bincount(y[rows], minlength=len(expected)) - expected).max() <= 1
 
 
 def test_of_many_rows_some_judge_as_they_would_among_all(data):
@@ -61,33 +61,33 @@ def test_of_many_rows_some_judge_as_they_would_among_all(data):
     head = LinearDiscriminantHead(shrinkage=3.0)
     every, known = head.cross_fit(X, y)
     assert known.all()
-    with _folds.judges_at_most(CAP):
+    with _folds.limit_validation_rows(CAP):
         some, known = head.cross_fit(X, y)
-        assert_array_equal(np.flatnonzero(known), _folds.judging_rows(y))
+        assert_array_equal(np.flatnonzero(known), _folds.validation_rows(y))
     assert_allclose(some[known], every[known], rtol=1e-4, atol=1e-4)
 
 
-def test_kernels_hear_the_support_and_the_judges_alone(data, few_judges):
+def test_kernels_hear_the_support_and_the_judges_alone(data, few_validation_rows):
     X, y = data
     head = KernelHead(n_components=20, random_state=0)
     _, known = head.cross_fit(X, y)
     assert len(head.X_fit_) == 20
-    judges = _folds.judging_rows(y)
-    assert_array_equal(np.flatnonzero(known), judges)
+    rows = _folds.validation_rows(y)
+    assert_array_equal(np.flatnonzero(known), rows)
     halves = np.arange(0, len(y), 2), np.arange(1, len(y), 2)
     _, known = head.cross_fit(X, y, folds=[halves, halves[::-1]])
-    assert_array_equal(np.flatnonzero(known), judges)
+    assert_array_equal(np.flatnonzero(known), rows)
 
 
 @pytest.mark.parametrize("head", ["auto", ["linear", LinearDiscriminantHead(cv=3)]])
-def test_an_ensemble_of_many_rows_is_routed_by_some(data, head, few_judges):
+def test_an_ensemble_of_many_rows_is_routed_by_some(data, head, few_validation_rows):
     X, y = data
     clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, router=Telling(), random_state=0)
     assert clf.fit(X, y).score(X, y) > 0.8
     assert clf.router_.seen_ == (CAP, len(clf.experts_), 7)
 
 
-def test_rows_that_are_equal_in_one_block_judge_like_others(data, few_judges):
+def test_rows_that_are_equal_in_one_block_judge_like_others(data, few_validation_rows):
     X, y = data
     half = X.shape[1] // 2
     _, first, code = np.unique(y, return_index=True, return_inverse=True)
