@@ -57,7 +57,7 @@ from skclipens.heads import (
 )
 from skclipens.labels import OpenSetClassifier, _issues, find_label_issues, suggest
 from skclipens.labels._issues import _by_noise
-from skclipens.labels._suggest import _herd
+from skclipens.labels._suggest import _greedy_cover
 from skclipens.model_selection import compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
@@ -578,7 +578,7 @@ def test_each_next_row_adds_most_to_what_is_covered(seed):
     rows = rng.normal(size=(12, 3))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     weights = rng.random(12)
-    chosen = _herd(rows[3:], rows[:3], weights[3:], 4)
+    chosen = _greedy_cover(rows[3:], rows[:3], weights[3:], 4)
     likeness = np.exp(10 * (rows @ rows.T - 1))
 
     def covered(some):

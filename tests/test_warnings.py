@@ -21,7 +21,7 @@ from skclipens import (
     LinearProbeHead,
     SuspectedMistakeWarning,
 )
-from skclipens._utils._warnings import silent, warn, without_doubts
+from skclipens._utils._warnings import silent, warn, without_warnings
 from skclipens.model_selection import FewShotSplit
 
 
@@ -76,16 +76,16 @@ def test_threads_in_a_copy_of_the_context_hide_the_same(shown):
 
 
 def test_doubts_are_hidden_whatever_their_words_also_in_workers(shown):
-    with without_doubts("a", "b"), without_doubts():
+    with without_warnings("a", "b"), without_warnings():
         for doubt in ("a", "b", "ab", None):
-            warn(f"{doubt} in other words", doubt=doubt)
+            warn(f"{doubt} in other words", key=doubt)
         handed_on = pickle.loads(pickle.dumps(warnings.filters))
     assert texts(shown) == ["ab in other words", "None in other words"]
-    warn("a", doubt="a")
+    warn("a", key="a")
     with warnings.catch_warnings(record=True) as of_worker:
         warnings.filters[:] = handed_on
-        warn("a", doubt="a")
-        warn("c", doubt="c")
+        warn("a", key="a")
+        warn("c", key="c")
     assert texts(of_worker) == ["c"]
     assert texts(shown)[2:] == ["a"]
 

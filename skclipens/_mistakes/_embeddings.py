@@ -64,7 +64,7 @@ def _warn_of_zeros(block, X, rows, as_given):
         warn(
             f"Rows of {block.name!r}{first} are all zeros, which no model gives. Leave out rows "
             "whose image was not embedded.",
-            doubt="rows of zeros",
+            key="rows of zeros",
         )
     return bool(len(rows))
 
@@ -83,7 +83,7 @@ def _warn_of_lengths(block, X):
             f"{n_unit / len(rows):.0%} of the rows of {block.name!r} have length one; the median "
             f"length of the others is {of_others:.3g}. Embed all rows with the same models and "
             "settings, normalize among them.",
-            doubt="rows of two lengths",
+            key="rows of two lengths",
         )
     return is_mixed
 
@@ -122,7 +122,7 @@ def warn_of_row_order(seen, X):
             f"The rows of {listed(apart)} seem to be of {what}: what one model finds "
             "alike, another one does not. Embed the same pictures in the same order "
             "with all models, without a loader that shuffles, or join tables by their index.",
-            doubt="rows of different pictures",
+            key="rows of different pictures",
         )
 
 

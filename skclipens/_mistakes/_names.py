@@ -59,7 +59,7 @@ def warn_of_names(heads, rows, targets):
         row = int(np.argmax(n_rows * (best != every)))
         _, names, _ = heads[0]._prompts(classes, class_names, heads[0].templates)
         said = _said(class_names, classes.tolist()[row], names[row], names[best[row]])
-        warn(why + said, doubt="order of names")
+        warn(why + said, key="order of names")
 
 
 def _order_by_prompts(logits, targets, n_rows):

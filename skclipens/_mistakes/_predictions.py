@@ -48,7 +48,7 @@ def warn_of_exchanged(y, predicted, advice):
         f"Of {len(own)} classes, {given:.0%} of the rows are classified correctly, and "
         f"{possible:.0%} would be if these labels were exchanged: most rows of {label!r} are "
         f"predicted to be {answer!r}. {advice}",
-        doubt="labels exchanged",
+        key="labels exchanged",
     )
     return True
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._utils._copies import groups_of_copies, same_pictures
-from .._utils._folds import has_peer
+from .._utils._folds import can_be_held_out
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
@@ -25,7 +25,7 @@ def warn_of_weights(weights):
             f"The mean of the weights is {mean:.3g}. A weight counts as that many "
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
             "ratios are meant, divide them by their mean.",
-            doubt="mean weight",
+            key="mean weight",
         )
 
 
@@ -62,7 +62,7 @@ def warn_of_contradictions(X, y, rows, columns):
             f"Rows {rows[one]} and {rows[another]} of X {same}, but have the labels "
             f"{labels[0]!r} and {labels[1]!r}.{more} A picture has one label: leave the wrong one "
             "out, or check that labels and rows are in the same order.",
-            doubt="contradictory labels",
+            key="contradictory labels",
         )
 
 
@@ -89,7 +89,7 @@ def warn_of_groups(X, y, groups, rows):
     """
     if groups is None or len(np.unique(y)) == len(y):
         return
-    if not has_peer(y, groups).any():
+    if not can_be_held_out(y, groups).any():
         warn(
             "All rows of each class are in one group, so no row can be held out to judge a head "
             "that learned from the others. A group is what belongs together within a class, such "
@@ -148,5 +148,5 @@ def warn_of_guessing(relative_loss, n_rows, n_classes):
             f"X does not predict y: on {n_rows} held-out rows, predictions are no better than "
             "guessing. Check that labels and rows are in the same order, and that these columns "
             "can tell the classes apart.",
-            doubt="guessing",
+            key="guessing",
         )

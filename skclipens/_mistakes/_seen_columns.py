@@ -113,7 +113,7 @@ def warn_of_units(seen, X, names):
             f"is {middle[first]:.3g} now, and in fit it had values from {seen.lowest[first]:.3g} "
             f"to {seen.highest[first]:.3g}. Give it in the same unit, and scaled as for fit; leave "
             "out what grows, such as a time.",
-            doubt="another unit than in fit",
+            key="another unit than in fit",
         )
 
 
@@ -148,7 +148,7 @@ def _warn_of_own_scale(seen, X, names):
             f"Values of column {_called(seen.columns[centred[found]], names)} were centred on the "
             "rows of fit, and now on these rows. Call transform of what scales them, and not "
             "fit_transform, on rows to predict: it was fitted already.",
-            doubt="scaled by the rows to predict",
+            key="scaled by the rows to predict",
         )
 
 

@@ -193,14 +193,14 @@ def warn_of_unlike(seen, X):
             f"The embeddings of {listed(block.name for block in longer)} have another length than "
             f"in fit: of {name!r} {length:.3g}, where it was {longer[0].length:.3g}. Embed with "
             "the same settings, normalize among them, and scale columns as in fit.",
-            doubt="another length than in fit",
+            key="another length than in fit",
         )
     if elsewhere := [block.name for block, what in other if what == "direction"]:
         warn(
             f"The embeddings of {listed(elsewhere)} are unlike those of fit. If "
             "another model made them, or their columns are in another order, results are wrong: "
             "embed as for fit. If only the images are of another kind, check some results.",
-            doubt="unlike those of fit",
+            key="unlike those of fit",
         )
 
 

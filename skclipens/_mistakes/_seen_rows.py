@@ -137,7 +137,7 @@ def warn_of_seen_rows(seen, X, is_right):
         warn(
             f"{is_seen.sum()} of the {len(rows)} rows are rows of fit, or copies of their pictures"
             f": {_accuracies(is_right, is_seen)}. Score rows that fit has not seen.",
-            doubt="rows of fit",
+            key="rows of fit",
         )
         return
     rows, is_right = subsample(rows[~is_seen]), subsample(is_right[~is_seen])
@@ -147,7 +147,7 @@ def warn_of_seen_rows(seen, X, is_right):
             f"{is_near.mean():.0%} of the rows are near-duplicates of rows of fit, {_EXAMPLES}: "
             f"{_accuracies(is_right, is_near)}. Keep near-duplicates on one side of a split: "
             "skclipens.labels.group_near_duplicates(X) makes groups of them.",
-            doubt="rows of fit",
+            key="rows of fit",
         )
 
 

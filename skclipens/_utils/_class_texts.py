@@ -39,12 +39,12 @@ def warn_of_classes(y, *, none_missing=None):
         return
     first = first_rows(y.tolist())
     expects = none_missing is not None
-    doubted = [label for label in first if _stands_for_none(label, first, expects)]
-    if doubted:
-        named = " and ".join(map(repr, doubted))
-        made = set(doubted) <= set(TEXTS_OF_MISSING)
+    suspects = [label for label in first if _stands_for_none(label, first, expects)]
+    if suspects:
+        named = " and ".join(map(repr, suspects))
+        made = set(suspects) <= set(TEXTS_OF_MISSING)
         why = "This is what astype(str) makes of" if made else _MAY
-        _warn_of_none(named, first[doubted[0]], why, "None", none_missing)
+        _warn_of_none(named, first[suspects[0]], why, "None", none_missing)
     warn_of_writings(first, "y")
 
 
@@ -53,7 +53,7 @@ def _warn_of_none(named, row, why, instead, none_missing):
     warn(
         f"{expected}y has the class {named}, first in row {row}. {why} a missing label. If these "
         f"rows have no label, write {instead} there.",
-        doubt="missing label",
+        key="missing label",
     )
 
 
@@ -71,16 +71,16 @@ def _warn_of_a_number(y, none_missing):
     if len(classes) < 3:
         return
     if classes[-1] in _LARGEST and _is_count(classes[:-1]) and classes[-2] < classes[-1] - 1:
-        doubted, instead = classes[-1], "-1, as a signed integer,"
+        suspect, instead = classes[-1], "-1, as a signed integer,"
     elif (
         classes[0] < -1
         and _is_count(classes[1:])
         and (classes[1] == 0 or -classes[0] not in classes)
     ):
-        doubted, instead = classes[0], "-1"
+        suspect, instead = classes[0], "-1"
     else:
         return
-    row = int(np.argmax(y == doubted))
+    row = int(np.argmax(y == suspect))
     _warn_of_none(str(int(y[row])), row, _MAY, instead, none_missing)
 
 
@@ -136,7 +136,7 @@ def warn_of_writings(first, name):
         f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
         f"first in row {first[other]}, which differ only in {differ}.{more} If they are one class, "
         "write them alike: rows of one count as wrong for the other.",
-        doubt=f"spelling of {name}",
+        key=f"spelling of {name}",
     )
 
 

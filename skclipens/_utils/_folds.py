@@ -105,7 +105,9 @@ def with_copies_on_one_side(folds, copies):
 def _warn_of_few_held_out(folds, y, groups):
     """Warn if folds hold out rows of too few classes, for example if each fold is one class."""
     n_classes, held_out = len(np.unique(y)), y[held_out_rows(folds)]
-    if covers_most(y[has_peer(y, groups)], n_classes) and not covers_most(held_out, n_classes):
+    if covers_most(y[can_be_held_out(y, groups)], n_classes) and not covers_most(
+        held_out, n_classes
+    ):
         warn(
             f"The folds of cv hold out rows of {len(np.unique(held_out))} of {n_classes} classes "
             "that their training rows have, too few to judge what was learned. If rows are sorted "
@@ -126,7 +128,7 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
     splitter = kind(n_folds, shuffle=shuffle, random_state=random_state if shuffle else None)
     if groups is not None:  # so that folds do not depend on the names
         y, groups = by_appearance(y), by_appearance(groups)
-    rows = np.flatnonzero(has_peer(y)) if every_class else np.arange(len(y))
+    rows = np.flatnonzero(can_be_held_out(y)) if every_class else np.arange(len(y))
     folds = _split(splitter, y[rows], some_of(groups, rows))
     folds = drop_unseen_classes(folds if groups is not None else _taught(folds, y[rows]), y[rows])
     return [(rows[train], rows[test]) for train, test in folds]
@@ -137,7 +139,7 @@ def _taught(folds, y):
 
     They cannot be held out. Without them, a fold may train on a single class.
     """
-    lone = np.flatnonzero(~has_peer(y))
+    lone = np.flatnonzero(~can_be_held_out(y))
     return [(np.union1d(train, lone), np.setdiff1d(test, lone)) for train, test in folds]
 
 
@@ -168,7 +170,7 @@ def by_appearance(labels):
     return np.argsort(np.argsort(first))[place]
 
 
-def has_peer(y, groups=None, weights=None):
+def can_be_held_out(y, groups=None, weights=None):
     """Return which weighted rows have another weighted row of their class, in another group."""
     has_weight = np.ones(len(y), bool) if weights is None else weights > 0
     return has_weight & (groups_of_class(y, groups, has_weight) > 1)

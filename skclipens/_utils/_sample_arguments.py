@@ -166,7 +166,7 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         warn(
             f"{both.format(name=name)} have {what}. Rows belong together by their position. If "
             f"they do by their index, {advice}",
-            doubt=f"order of {name}",
+            key=f"order of {name}",
         )
 
 

@@ -17,7 +17,7 @@ _said = ContextVar("what was said in the call of each_warning_once that is runni
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools"}
 
 
-def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
+def warn(message, category=SuspectedMistakeWarning, *, key=None):
     """Warn at the line of the last caller outside of this package, scikit-learn and joblib.
 
     Parameters
@@ -25,30 +25,30 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
     message : str or Warning
     category : type
         Used if the message is a str.
-    doubt : str or None
-        Key by which :func:`each_warning_once` finds repetitions, and :func:`without_doubts` what
+    key : str or None
+        Key by which :func:`each_warning_once` finds repetitions, and :func:`without_warnings` what
         it hides. None: the message without numbers.
     """
     said = _said.get()
-    if _is_hidden(str(message), doubt):  # nor recorded, so that it can be shown later
+    if _is_hidden(str(message), key):  # nor recorded, so that it can be shown later
         return
     if said is not None:
-        doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
-        if doubt in said:
+        key = key or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
+        if key in said:
             return
-        said.add(doubt)
+        said.add(key)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 
 
-def unsaid(doubts):
+def unsaid(keys):
     """Return the keys of :func:`warn` that were not given yet, and record them as given."""
     said = _said.get()
     if said is None:
-        return doubts
-    new = [doubt for doubt in doubts if doubt not in said]
+        return keys
+    new = [key for key in keys if key not in said]
     said.update(new)
     return new
 
@@ -144,21 +144,21 @@ def silent(pattern):
         _hidden.remove(pattern)
 
 
-def without_doubts(*doubts):
+def without_warnings(*keys):
     """Return a context like :func:`silent` that hides warnings by their keys in :func:`warn`."""
-    return silent("|".join(map(_mark, doubts)) or NOTHING)
+    return silent("|".join(map(_mark, keys)) or NOTHING)
 
 
-def _mark(doubt):
-    return f"\0{doubt}\0"  # among patterns, where it matches no message
+def _mark(key):
+    return f"\0{key}\0"  # among patterns, where it matches no message
 
 
-def _is_hidden(text, doubt):
-    if doubt is None or _not_shown.match(text):
+def _is_hidden(text, key):
+    if key is None or _not_shown.match(text):
         return _not_shown.match(text)
     # A worker has the filters of the thread that waits for it, as plain patterns.
     patterns = (getattr(one[1], "pattern", "") for one in (_filter, *warnings.filters))
-    return any(_mark(doubt) in pattern for pattern in patterns)
+    return any(_mark(key) in pattern for pattern in patterns)
 
 
 put_first(_filter)

@@ -81,17 +81,17 @@ def warn_of_texts(backbones, texts, templates):
     )
 
 
-def _warn_of_all(doubts):
+def _warn_of_all(messages):
     """Warn once per message, which is the text before and after the names of its backbones."""
     found = {}
-    for backbone, of_backbone in doubts.items():
-        for doubt in of_backbone:
-            found.setdefault(doubt, []).append(backbone.name)
-    for doubt, names in found.items():
+    for backbone, of_backbone in messages.items():
+        for message in of_backbone:
+            found.setdefault(message, []).append(backbone.name)
+    for message, names in found.items():
         # Otherwise, the heads of an ensemble, with one backbone each, would repeat it.
-        new = unsaid([(doubt, name) for name in names])
+        new = unsaid([(message, name) for name in names])
         if new:
-            before, after = doubt
+            before, after = message
             warn(before + ", ".join(repr(name) for _, name in new) + after)
 
 

@@ -30,7 +30,7 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
-from .._utils._warnings import silent, without_doubts
+from .._utils._warnings import silent, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import DefaultEstimatorMixin
 from ._costs import (
@@ -308,7 +308,7 @@ class BackboneSelector(
         # fit has checked the mean weight of all rows.
         with (
             few_rows_per_class(),
-            without_doubts("mean weight"),
+            without_warnings("mean weight"),
             progress(len(folds), False) as bar,
         ):
             scores = np.array(list(in_parallel(_fit_and_score, calls, n_jobs=self.n_jobs, bar=bar)))

@@ -19,7 +19,7 @@ from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
-from .._utils._warnings import each_warning_once, without_doubts
+from .._utils._warnings import each_warning_once, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import BaseCascade
 from ._costs import (
@@ -320,14 +320,14 @@ class CascadeEnsemble(BaseCascade):
 
 def _fit(estimator, X, others_follow, y, metadata):
     # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
-    with few_rows_per_class(), without_doubts(*["guessing"] if others_follow else ()):
+    with few_rows_per_class(), without_warnings(*["guessing"] if others_follow else ()):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
 def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
-    with without_doubts("mean weight"):  # the fits on all rows warn of it
+    with without_warnings("mean weight"):  # the fits on all rows warn of it
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     labels, proba = labels_and_proba(estimator, X[test])
     _refuse_nan(proba, test, "a stage that is validated on held-out rows")

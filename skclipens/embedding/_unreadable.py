@@ -6,13 +6,13 @@ from .._utils._labels import column_of_labels, unlabeled_rows
 from .._utils._messages import listed
 from .._utils._probabilities import labels_and_proba
 from .._utils._sklearn import safe_indexing
-from .._utils._warnings import warn, without_doubts
+from .._utils._warnings import warn, without_warnings
 from ..exceptions import ImageError
 from ..images import as_image_list, load_image
 from ..images._containers import row_named
 from ..images._pillow_warnings import recorded
 
-_DOUBTS_OF_ONES = "another length than in fit", "unlike those of fit"
+_KEYS_OF_ONES = "another length than in fit", "unlike those of fit"
 _SCORES = ("predict_proba", "predict_log_proba", "decision_function")
 _NAN_AMONG_SCORES = (
     "get NaN (leave them out before a meta-estimator gets them: what it fits to NaN, such as a "
@@ -96,7 +96,7 @@ def answers_for_all(answer, table, unreadable):
     """Return the results of a function for a table; those of unreadable rows mean nothing."""
     if not unreadable.any():
         return answer(table)
-    with without_doubts(*_DOUBTS_OF_ONES if unreadable.all() else ()):
+    with without_warnings(*_KEYS_OF_ONES if unreadable.all() else ()):
         return answer(fill_unreadable(table, unreadable))
 
 

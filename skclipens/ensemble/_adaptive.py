@@ -12,7 +12,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._threads import one_blas_thread
-from .._utils._warnings import silent, without_doubts
+from .._utils._warnings import silent, without_warnings
 from ..heads._text_head import PROMPT_CONSTRAINTS
 from ._before_fit import check_before_fit
 from ._composition import HeadCompositionMixin
@@ -20,7 +20,7 @@ from ._cross_fit import EnsembleCrossFitMixin
 from ._from_files import FitFromMixin
 from ._held_out import fit_and_hold_out, fit_experts
 from ._memory import kept_by
-from ._plan import make_plan, needs_held_out, warn_of_doubts
+from ._plan import make_plan, needs_held_out, warn_of_mistakes
 from ._predicting import BaseExpertClassifier
 from ._routing import combine_experts
 from ._rows import rows_to_learn
@@ -341,7 +341,7 @@ class AdaptiveBackboneEnsemble(
         # Fits are small: BLAS threads cost more than they save. n_jobs uses more cores.
         with (
             one_blas_thread(),
-            without_doubts("mean weight"),  # heads get parts and merged copies
+            without_warnings("mean weight"),  # heads get parts and merged copies
             unasked,
         ):
             predictions, held_out = self._fit(*learned, rows.cv, hold_out)
@@ -359,7 +359,7 @@ class AdaptiveBackboneEnsemble(
         """Fit on labelled rows; return ``HeldOutPredictions`` and ``HeldOut``."""
         names = getattr(self, "feature_names_in_", None)
         plan = make_plan(self, self.n_features_in_, names, y, metadata)
-        warn_of_doubts(self, plan, X, y)
+        warn_of_mistakes(self, plan, X, y)
         memory = check_memory(self.memory)
         if not (hold_out or needs_held_out(self, plan.router)):
             fit_once = kept_by(memory, fit_experts, ["verbose"])

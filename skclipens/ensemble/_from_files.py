@@ -18,7 +18,7 @@ from ..heads._from_files import RowsOfFiles, Wanted
 from ..heads._text_head import encode_ahead
 from ._heads import HEADS
 from ._held_out import HeldOut
-from ._plan import make_plan, needs_held_out, warn_of_doubts
+from ._plan import make_plan, needs_held_out, warn_of_mistakes
 from ._routing import combine_experts
 from ._rows import labeled_rows, with_class_weights
 
@@ -111,7 +111,7 @@ class FitFromMixin:
             sums, kept = _read(self, rows, wanted, validation=rows.validation, keep=keep)
             warn_of_unreadable(rows.unreadable, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
-            warn_of_doubts(self, plan, kept.X, y)
+            warn_of_mistakes(self, plan, kept.X, y)
             with few_rows_per_class():
                 fitted, held_out = self._finish(fits, sums, kept, rows)
             if not needs_held_out(self, plan.router):

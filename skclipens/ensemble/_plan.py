@@ -97,7 +97,7 @@ def what_weighs(ensemble):
     return "sample_weight" if ensemble.class_weight is None else "class_weight"
 
 
-def warn_of_doubts(ensemble, plan, X, y):
+def warn_of_mistakes(ensemble, plan, X, y):
     """Warn of columns and labels that look like a mistake."""
     names = getattr(ensemble, "feature_names_in_", None)
     blocks = distinct_blocks(plan.experts)

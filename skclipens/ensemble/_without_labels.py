@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._labels import check_at_least_two
 from .._utils._sklearn import safe_indexing
-from .._utils._warnings import without_doubts
+from .._utils._warnings import without_warnings
 from ..heads import ZeroShotHead
 from ..heads._class_names import check_names
 from ._experts import distinct_blocks
@@ -17,7 +17,7 @@ from ._heads import head_of, named_heads
 from ._mismatch import warn_of_mismatch
 from .routers import is_fixed, named_router
 
-_DOUBTS_OF_LABELS = "missing label", "spelling of y", "contradictory labels", "order of names"
+_KEYS_OF_LABELS = "missing label", "spelling of y", "contradictory labels", "order of names"
 
 
 def fit_by_names(ensemble, X, **metadata):
@@ -29,7 +29,7 @@ def fit_by_names(ensemble, X, **metadata):
     draft, classes = labelled_by_names(ensemble, **metadata)
     table = validate_data(ensemble, X)
     some = np.arange(len(classes)) % len(table)  # any rows: zero-shot heads only use y
-    with without_doubts(*_DOUBTS_OF_LABELS):  # the user gave no labels
+    with without_warnings(*_KEYS_OF_LABELS):  # the user gave no labels
         draft.fit(safe_indexing(X, some), classes)
     experts, classes = draft.experts_, draft.classes_
     names = getattr(ensemble, "feature_names_in_", None)

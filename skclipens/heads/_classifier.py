@@ -126,7 +126,7 @@ class LabeledScoreMixin(ClassifierMixin):
         weights = check_weights(sample_weight, len(y))
         predicted = classifier.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=weights)
-        warn_of_doubtful_labels(classifier, X, y, predicted)
+        warn_of_suspect_labels(classifier, X, y, predicted)
         return accuracy
 
     def _to_score(self, X, y, sample_weight):
@@ -145,7 +145,7 @@ def _refuse_other_kind(classes, y):
         )
 
 
-def warn_of_doubtful_labels(classifier, X, y, predicted):
+def warn_of_suspect_labels(classifier, X, y, predicted):
     """Warn of labels that seem renumbered or of other rows, and of rows that were in fit.
 
     `predicted` is what the fitted classifier predicts for X.

@@ -8,7 +8,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval
-from .._utils._warnings import without_doubts
+from .._utils._warnings import without_warnings
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._linear_probe import LinearProbeHead
 
@@ -105,7 +105,7 @@ class CrossModalHead(CrossFitTextHead):
             folds = _image_folds(targets, texts, groups)
         folds = [(np.append(train, texts), test) for train, test in folds]
         self.probe_ = LinearProbeHead(max_iter=self.max_iter)
-        with without_doubts("mean weight"):  # checked, before copies were merged
+        with without_warnings("mean weight"):  # checked, before copies were merged
             logits, known = self.probe_.cross_fit(rows, targets, folds=folds, sample_weight=weights)
         return logits[:n], known[:n]
 

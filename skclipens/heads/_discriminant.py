@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs, qr
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import has_peer, held_out_rows, is_one_shot, validation_rows
+from .._utils._folds import can_be_held_out, held_out_rows, is_one_shot, validation_rows
 from .._utils._labels import few_rows_per_class
 from .._utils._linalg import (
     mean_row,
@@ -181,9 +181,9 @@ class BaseDiscriminant:
         return is_one_shot(self._targets[self._weights > 0])
 
     @cached_property
-    def has_peer(self):
+    def can_be_held_out(self):
         """Which rows have a weight and another row with a weight in their class, (n,)."""
-        return has_peer(self._targets, weights=self._weights)
+        return can_be_held_out(self._targets, weights=self._weights)
 
     @cached_property
     def _basis(self):
@@ -369,9 +369,9 @@ class HeldOutDiscriminants:
     def __init__(self, discriminant, folds):
         self.discriminant = discriminant
         self._parts = None
-        validation = np.zeros(len(discriminant.has_peer), bool)
+        validation = np.zeros(len(discriminant.can_be_held_out), bool)
         validation[discriminant.validation] = True
-        known = discriminant.has_peer
+        known = discriminant.can_be_held_out
         if folds is not None:
             held_out = [(train, test[validation[test]]) for train, test in folds]
             self._parts = [(discriminant.subset(train), test) for train, test in held_out]
@@ -394,7 +394,7 @@ class HeldOutDiscriminants:
 
     def of_all(self, logits):
         """Expand logits of ``rows`` to all rows, (n, C), zero elsewhere; also return the mask."""
-        n_rows = len(self.discriminant.has_peer)
+        n_rows = len(self.discriminant.can_be_held_out)
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
         found[self.rows], known[self.rows] = logits, True
         return found, known

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
-from .._utils._folds import codes_of, covers_most, has_peer, validation_rows
+from .._utils._folds import can_be_held_out, codes_of, covers_most, validation_rows
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import (
     positions_in,
@@ -224,11 +224,11 @@ class KernelHead(CrossFitTableHead):
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         groups = np.arange(len(X)) if groups is None else codes_of(groups)
-        accompanied = has_peer(targets, groups, weights)
+        can_hold_out = can_be_held_out(targets, groups, weights)
         fit, landmarks = self._fit_support(
             take_rows(features, support),
             *(some_of(one, support) for one in (targets, base, weights)),
-            may_choose=covers_most(targets[accompanied], len(self.classes_)),
+            may_choose=covers_most(targets[can_hold_out], len(self.classes_)),
         )
         self.X_fit_ = features[support[landmarks]]
         if folds is None:
@@ -257,8 +257,10 @@ class KernelHead(CrossFitTableHead):
         if len(places):
             held_out[support[places]] = fit.leave_out(groups[support], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
-        known = has_peer(targets, groups, weights)
-        known[support] = has_peer(targets[support], groups[support], some_of(weights, support))
+        known = can_be_held_out(targets, groups, weights)
+        known[support] = can_be_held_out(
+            targets[support], groups[support], some_of(weights, support)
+        )
         return held_out, known, validation
 
     def _fit_support(self, features, targets, base, weights, may_choose):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, has_peer
+from .._utils._folds import can_be_held_out, covers_most
 from .._utils._linalg import one_hot, row_batches, some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
@@ -271,7 +271,7 @@ class _HiddenKeys:
         n = len(targets)
         self.fold_of = np.full(n, -1)
         self.outside = np.ones((len(folds or ()), n), bool)
-        self.known = has_peer(targets, weights=weights) & (folds is None)
+        self.known = can_be_held_out(targets, weights=weights) & (folds is None)
         for fold, (train, test) in enumerate(folds or ()):
             self.fold_of[test] = fold
             self.outside[fold, train] = False

@@ -17,7 +17,7 @@ from ._containers import name_of, unwrapped
 from ._errors import advice_on_missing, error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
-from ._pillow_warnings import doubt, doubt_pages
+from ._pillow_warnings import warn_of_pages, warn_or_record
 from ._protocols import is_url
 from ._ranges import (
     DARK,
@@ -243,7 +243,7 @@ def _read_file(source, name, sides, also):
             if not pictures and not _is_deep(opened):
                 warn_of_dark_rgb(pixels, reduction, name)
             if opened.format == "TIFF" and opened.is_animated:
-                doubt_pages(opened, size, name)
+                warn_of_pages(opened, size, name)
             orientation = _orientation(opened)
             if orientation in _ON_THEIR_SIDE:
                 size = size[::-1]
@@ -310,7 +310,9 @@ def _picture_to_rgb(picture, name):
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     rgb.info.clear()
     if min(rgb.size) < _FEWEST_PIXELS:
-        doubt(f"{name}: of {rgb.width} x {rgb.height} pixels, on which no model sees anything.")
+        warn_or_record(
+            f"{name}: of {rgb.width} x {rgb.height} pixels, on which no model sees anything."
+        )
     return rgb
 
 
@@ -323,13 +325,13 @@ def _warn_of_blank(rgb, rgba, name):
     """Warn if nothing of a picture is left on white, such as of a white drawing."""
     least_opaque, most_opaque = rgba.getextrema()[3]
     if 0 < most_opaque < 255 * DARK:
-        doubt(
+        warn_or_record(
             f"{name}: nearly white, as its alpha is at most {most_opaque} of 255. If alpha is "
             "meant in a smaller range, scale it."
         )
     elif least_opaque < 255 and all(low == high for low, high in rgb.getextrema()):
         color = "white" if rgb.getpixel((0, 0)) == (255, 255, 255) else "one colour"
-        doubt(
+        warn_or_record(
             f"{name}: all {color}, as its transparent parts are laid on white. If it is a white "
             "drawing, lay it on a darker colour."
         )

@@ -52,7 +52,7 @@ def recorded():
         _recorder.texts = before
 
 
-def doubt(text):
+def warn_or_record(text):
     """Warn of an image, or add the warning to the list of :func:`recorded`."""
     if _recorder.texts is None:
         warn(text)
@@ -60,12 +60,12 @@ def doubt(text):
         _recorder.texts.append(text)
 
 
-def doubt_pages(opened, size, name):
+def warn_of_pages(opened, size, name):
     """Warn if the second page of a TIFF file has the size of the first; not so in a pyramid."""
     with suppress(Exception):  # a page that is not read may be damaged
         opened.seek(1)
         if opened.size == size:
-            doubt(
+            warn_or_record(
                 f"{name}: it has several pages, of which the first is read. Save the page that "
                 "matters as a file, or merge three of them as red, green and blue."
             )

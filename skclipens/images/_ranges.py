@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from ._errors import image_error
-from ._pillow_warnings import doubt
+from ._pillow_warnings import warn_or_record
 
 DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # tags of TIFF, and values
@@ -101,7 +101,7 @@ def warn_of_dark_rgb(rgb, reduction, name):
 
 
 def _warn_of_nearly_black(name, why):
-    doubt(
+    warn_or_record(
         f"{name}: nearly black, as its {why}. If its values are meant in a smaller range, scale "
         "them."
     )

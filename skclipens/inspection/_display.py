@@ -9,7 +9,7 @@ from .._utils._known_labels import warn_of_unknown_labels
 from .._utils._labels import refuse_unlabeled
 from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._unreadable import table_of
-from ..heads._classifier import warn_of_doubtful_labels
+from ..heads._classifier import warn_of_suspect_labels
 from ._style import PrintFigure, cycle
 
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
@@ -100,7 +100,7 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
         known_only=method == "expert_proba",
         sample_weight=sample_weight,
     )
-    warn_of_doubtful_labels(ensemble, X, y, ensemble.predict(X))
+    warn_of_suspect_labels(ensemble, X, y, ensemble.predict(X))
     return ensemble, X
 
 

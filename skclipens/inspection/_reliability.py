@@ -5,7 +5,7 @@ import numpy as np
 from .._utils._docstrings import fill_doc
 from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once
-from ..heads._classifier import warn_of_doubtful_labels
+from ..heads._classifier import warn_of_suspect_labels
 from ..metrics._calibration import top_label_bins
 from ._display import split_classifier, start_plot
 
@@ -130,7 +130,7 @@ class ReliabilityDisplay:
             estimator, X, y, "predict_proba", sample_weight=sample_weight
         )
         predicted, proba = labels_and_proba(classifier, X)
-        warn_of_doubtful_labels(classifier, X, y, predicted)
+        warn_of_suspect_labels(classifier, X, y, predicted)
         return cls.from_predictions(
             y,
             proba,

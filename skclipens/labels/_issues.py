@@ -7,7 +7,7 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_pictures
-from .._utils._folds import CV_CONSTRAINTS, folds_of_some, has_peer, limit_validation_rows
+from .._utils._folds import CV_CONSTRAINTS, can_be_held_out, folds_of_some, limit_validation_rows
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
@@ -167,12 +167,12 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
 
 
 def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
-    left = has_peer(labels, groups) & ~is_judged
+    left = can_be_held_out(labels, groups) & ~is_judged
     if not left.any() or not is_judged.any():
         return
     if groups is None and (compared := rows_to_compare(classifier, X))["X"] is not None:
         copies = groups_of_pictures(compared["X"], labels, compared["images"])
-        left &= has_peer(labels, copies)  # these do not judge each other
+        left &= can_be_held_out(labels, copies)  # these do not judge each other
     if left.any():
         why = "A fold is left out if it trains on a class alone: give smaller groups, or more rows."
         if hasattr(classifier, "cross_fit"):

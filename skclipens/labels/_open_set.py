@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS, covers_most, folds_of_some, has_peer
+from .._utils._folds import CV_CONSTRAINTS, can_be_held_out, covers_most, folds_of_some
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import some_of
@@ -246,7 +246,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         self.location_ = np.average(evidence, axis=0, weights=weights)
         self.scale_ = np.sqrt(np.average((evidence - self.location_) ** 2, axis=0, weights=weights))
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
-        if not covers_most(y[has_peer(y, groups)], len(self.classes_)):
+        if not covers_most(y[can_be_held_out(y, groups)], len(self.classes_)):
             self.location_[1], self.scale_[1] = 0, np.inf  # cosines are ignored
         self.offset_ = -np.inf
         if self.reject_rate:

@@ -111,21 +111,21 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
         return rest
     table = fill_unreadable(X, unreadable) if unreadable.any() else X
     unit = unit_table(table, columns_to_compare(table, classifier))
-    doubt = np.ones(len(rest))
+    uncertainty = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
-        doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
-    chosen = _herd(unit[rest], unit[labeled], doubt, min(n_suggestions, len(rest)))
+        uncertainty = _uncertainty(classifier.predict_proba(safe_indexing(X, rest)))
+    chosen = _greedy_cover(unit[rest], unit[labeled], uncertainty, min(n_suggestions, len(rest)))
     return rows[rest[chosen]]
 
 
-def _doubt(proba):
+def _uncertainty(proba):
     """Return 1 minus the difference of the two largest probabilities, at least 0.001."""
     second, first = np.partition(proba, -2, axis=1)[:, -2:].T
     return np.maximum(1 - (first - second), 1e-3)
 
 
-def _herd(rows, labeled, weights, n):
+def _greedy_cover(rows, labeled, weights, n):
     """Return the positions of n rows, each chosen to cover the most of the remaining weight."""
     likeness = np.exp(_SHARPNESS * (rows @ rows.T - 1))
     covered = np.zeros(len(rows), likeness.dtype)

@@ -99,11 +99,11 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     _check_columns(labels, y_proba.shape[1])
     _refuse_other_order(columns, labels)
     predicted = labels[y_proba.argmax(axis=1)]
-    correct, doubted = matches(y_true, predicted[:, None])
+    correct, warned = matches(y_true, predicted[:, None])
     weight = check_weights(sample_weight, len(y_true))
     weight = np.ones(len(y_true)) if weight is None else weight
     confidence = y_proba.max(axis=1)
-    if not doubted and not warn_of_exchanged(y_true, predicted, _IN_ORDER):
+    if not warned and not warn_of_exchanged(y_true, predicted, _IN_ORDER):
         warn_of_chance(y_true, predicted, np.isin(y_true, labels), lambda: confidence)
     edges = _edges(confidence, n_bins, strategy, weight)
     # Intervals are open to the left, as in Guo et al.

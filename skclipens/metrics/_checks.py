@@ -25,8 +25,8 @@ def check_correct(y_true, predictions, sample_weight=None, name="predictions"):
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(predictions, name_of_X=name, **given)
     y_true, predictions = check_truth(y_true), check_predictions(predictions, name)
-    correct, doubted = matches(y_true, predictions)
-    if not doubted:
+    correct, warned = matches(y_true, predictions)
+    if not warned:
         best = correct.mean(axis=0).argmax()
         warn_of_exchanged(y_true, predictions[:, best], _OF_POSITIONS)
     return correct, check_weights(sample_weight, len(y_true))

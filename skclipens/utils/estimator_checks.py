@@ -57,7 +57,7 @@ def check_router(router):
     >>> check_router(LastExpert())
     """
     _demand_instance(router)
-    with _rows_undoubted():
+    with _without_suspicion():
         for check in _ROUTER_CHECKS:
             check(_copied(router))
 
@@ -94,13 +94,13 @@ def check_head(head):
     _demand_instance(head)
     _demand(hasattr(head, "fit"), head, "have fit(X, y)")
     _demand(hasattr(head, "get_params"), head, "have get_params, as of a BaseEstimator")
-    with _rows_undoubted():
+    with _without_suspicion():
         for check in _HEAD_CHECKS:
             check(_copied(head))
 
 
 @contextmanager
-def _rows_undoubted():
+def _without_suspicion():
     """A context in which the made-up rows of the checks give no SuspectedMistakeWarning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SuspectedMistakeWarning)
