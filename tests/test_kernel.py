@@ -379,7 +379,7 @@ def test_many_classes_are_fitted_on_fewer_rows():
     X = rng.normal(size=(40, 20))[y] + 0.5 * rng.normal(size=(len(y), 20))
     for n_components, n_fitted in ((20, 160), (40, 640)):
         head = KernelHead(n_components=n_components, random_state=0).fit(X, y)
-        assert head.X_fit_.shape == (40, 20) and len(head._support(y, None)) == n_fitted
+        assert head.X_fit_.shape == (40, 20) and len(head._rows_to_fit(y, None)) == n_fitted
         assert np.mean(head.predict(X) == y) > 0.95
 
 

@@ -24,7 +24,7 @@ from skclipens import (
     ZeroShotHead,
 )
 from skclipens._utils import _linalg
-from skclipens._utils._labels import few_rows_per_class
+from skclipens._utils._labels import allow_few_rows_per_class
 from skclipens.datasets import load_emoji
 from skclipens.heads import _discriminant, _shrinkage
 from skclipens.heads._temperature import calibrated_loss, fit_temperature
@@ -88,7 +88,7 @@ def test_one_row_per_class_is_a_logistic_regression(n_classes, scale, emoji):
     head = LinearDiscriminantHead().fit(X, y)
     unit = np.sqrt(np.mean(((X - X.mean(axis=0)) ** 2).sum(axis=1)))
     probe = LogisticRegression(C=10, max_iter=1000)
-    with few_rows_per_class():
+    with allow_few_rows_per_class():
         probe.fit(X / unit, y)
     theirs = probe.predict_log_proba(X_test * scale / unit)
     assert_allclose(head.predict_log_proba(X_test * scale), theirs, atol=0.02)

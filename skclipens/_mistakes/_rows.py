@@ -106,7 +106,7 @@ def warn_of_groups(X, y, groups, rows):
         )
 
 
-def says_something(relative_loss, logits, targets):
+def beats_guessing(relative_loss, logits, targets):
     """Return whether logits are better than guessing.
 
     They are if their log-loss is low, or if their sum over the true classes is high compared with

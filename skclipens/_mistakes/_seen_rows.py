@@ -81,7 +81,7 @@ def warn_of_near_duplicates(seen, learned):
     """
     if seen is None:
         return
-    groups, given = learned.metadata["groups"], learned.given
+    groups, given = learned.metadata["groups"], learned.input_rows
     first = np.arange(len(given)) if groups is None else np.unique(groups, return_index=True)[1]
     # The same image may have several labels if these depend on other columns, too.
     first = first[merge_copies(seen.rows[first], np.zeros(len(first)), None)[0]]
@@ -106,8 +106,8 @@ def _on_two_sides(folds, pairs, n_rows):
     """Return which pairs of rows, (2, m), a fold has in train and test."""
     found = np.zeros(pairs.shape[1], bool)
     for sides in folds:
-        taught, held_out = (np.isin(np.arange(n_rows), side)[pairs] for side in sides)
-        found |= (taught & held_out[::-1]).any(axis=0)
+        in_train, held_out = (np.isin(np.arange(n_rows), side)[pairs] for side in sides)
+        found |= (in_train & held_out[::-1]).any(axis=0)
     return found
 
 

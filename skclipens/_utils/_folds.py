@@ -14,7 +14,7 @@ from sklearn.model_selection import (
 )
 
 from ._copies import groups_of_pictures, numbers_of
-from ._labels import few_rows_per_class
+from ._labels import allow_few_rows_per_class
 from ._linalg import places_of, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._warnings import silent, warn
@@ -130,17 +130,12 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
         y, groups = by_appearance(y), by_appearance(groups)
     rows = np.flatnonzero(can_be_held_out(y)) if every_class else np.arange(len(y))
     folds = _split(splitter, y[rows], some_of(groups, rows))
-    folds = drop_unseen_classes(folds if groups is not None else _taught(folds, y[rows]), y[rows])
+    if groups is None:
+        # The only row of a class is in train of all folds, which else may have a single class.
+        single = np.flatnonzero(~can_be_held_out(y[rows]))
+        folds = [(np.union1d(train, single), np.setdiff1d(test, single)) for train, test in folds]
+    folds = drop_unseen_classes(folds, y[rows])
     return [(rows[train], rows[test]) for train, test in folds]
-
-
-def _taught(folds, y):
-    """Move rows that are the only ones of their class to the training rows of all folds.
-
-    They cannot be held out. Without them, a fold may train on a single class.
-    """
-    lone = np.flatnonzero(~can_be_held_out(y))
-    return [(np.union1d(train, lone), np.setdiff1d(test, lone)) for train, test in folds]
 
 
 def held_out_rows(folds):
@@ -241,7 +236,7 @@ def _split(splitter, y, groups, X=None):
     # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
     # Whether a splitter that ignores groups splits any is what `check_folds` looks at.
     known = "The least populated class|The groups parameter is ignored"
-    with silent(known), few_rows_per_class():
+    with silent(known), allow_few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv", groups)
 
@@ -286,7 +281,7 @@ def _warn_of_split_groups(folds, groups, name):
 
 
 def _check_fold(fold, i, n_rows, name):
-    rows, taught = np.arange(n_rows), np.zeros(n_rows, bool)
+    rows, in_train = np.arange(n_rows), np.zeros(n_rows, bool)
     try:
         train, test = (rows[side] for side in fold)
     except IndexError as error:
@@ -294,8 +289,8 @@ def _check_fold(fold, i, n_rows, name):
             f"Fold {i} of {name} does not fit X, which has {n_rows} rows: {error}. Give positions "
             f"from 0 to {n_rows - 1}, or masks of length {n_rows}."
         ) from None
-    taught[train] = True
-    if len(both := test[taught[test]]):
+    in_train[train] = True
+    if len(both := test[in_train[test]]):
         raise ValueError(
             f"Fold {i} of {name} has {len(both)} of its test rows in train, too; the first is row "
             f"{both[0]}. What is fitted must be judged on other rows: leave them out of one side."

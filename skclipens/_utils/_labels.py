@@ -21,7 +21,7 @@ _PATH = re.compile(r"[/\\].*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", r
 _RENAME = " If -1 is a class, give it another number, or give names: -1 stands for no label here."
 
 
-def few_rows_per_class():
+def allow_few_rows_per_class():
     """Return a context without scikit-learn's warning of few rows per class.
 
     One labelled image per class is an ordinary use of this package.
@@ -151,7 +151,7 @@ def check_labels(y):
 
 def check_classes(y):
     try:
-        with few_rows_per_class():
+        with allow_few_rows_per_class():
             check_classification_targets(y)
     except ValueError as error:
         raise ValueError(f"{error} {why_no_labels(y)}".rstrip()) from None

@@ -24,7 +24,7 @@ class Rows(NamedTuple):
         ``sample_weight`` and ``groups``, arrays of shape (n,) or None.
     cv : int, float, splitter or list of (train, test)
         The user's ``cv``, with splits of these rows.
-    place : ndarray of shape (n_given,), int
+    place : ndarray of shape (n_input,), int
         Position of the row that represents each input row; -1 if none does.
     """
 
@@ -41,7 +41,7 @@ class Rows(NamedTuple):
         return np.ones(len(self.y), bool) if weights is None else weights > 0
 
     @property
-    def given(self):
+    def input_rows(self):
         """Position of the first input row that each row represents; ndarray of shape (n,), int."""
         kept = np.flatnonzero(self.place >= 0)
         return kept[np.unique(self.place[kept], return_index=True)[1]]
@@ -117,17 +117,17 @@ class Rows(NamedTuple):
             return self
         return self._replace(cv=with_copies_on_one_side(self.splits, copies))
 
-    def of_given(self, found, fill=0):
+    def for_input_rows(self, found, fill=0):
         """Return values of the rows, (n, ...), for all input rows; `fill` where there is no row."""
         there = self.place >= 0
         if there.all():
             return take_rows(found, self.place)
-        of_given = np.full((len(there), *found.shape[1:]), fill, found.dtype)
-        of_given[there] = found[self.place[there]]
-        return of_given
+        for_input_rows = np.full((len(there), *found.shape[1:]), fill, found.dtype)
+        for_input_rows[there] = found[self.place[there]]
+        return for_input_rows
 
 
-def rows_given(X, y, metadata, cv):
+def all_rows(X, y, metadata, cv):
     """Return all rows, each of which represents itself; see :class:`Rows`."""
     return Rows(X, y, metadata, cv, np.arange(len(y)))
 

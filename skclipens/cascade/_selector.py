@@ -13,12 +13,12 @@ from .._mistakes._rows import warn_of_weights
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
-from .._utils._labels import few_rows_per_class
+from .._utils._labels import allow_few_rows_per_class
 from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
-from .._utils._rows import rows_given
+from .._utils._rows import all_rows
 from .._utils._sklearn import (
     InOrder,
     Interval,
@@ -212,7 +212,7 @@ class BackboneSelector(
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         self._seen = see_blocks(blocks, X)
         seed = draw_seed(self.random_state)
-        X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
+        X, y, metadata, cv, _ = all_rows(X, y, metadata, self.cv).with_weight()
         folds = self._split(X, y, blocks, metadata["groups"], cv, seed)
 
         def score(chosen):
@@ -307,7 +307,7 @@ class BackboneSelector(
         calls = ((*given, *fold) for fold in folds)
         # fit has checked the mean weight of all rows.
         with (
-            few_rows_per_class(),
+            allow_few_rows_per_class(),
             without_warnings("mean weight"),
             progress(len(folds), False) as bar,
         ):

@@ -10,13 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, held_out_rows
-from .._utils._labels import check_at_least_two, few_rows_per_class
+from .._utils._labels import allow_few_rows_per_class, check_at_least_two
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._probabilities import labels_and_proba
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
-from .._utils._rows import rows_given
+from .._utils._rows import all_rows
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import each_warning_once, without_warnings
@@ -189,7 +189,7 @@ class CascadeEnsemble(BaseCascade):
         """
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
-        X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
+        X, y, metadata, cv, _ = all_rows(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
         self._seen = see_blocks(blocks, X)
@@ -320,7 +320,7 @@ class CascadeEnsemble(BaseCascade):
 
 def _fit(estimator, X, others_follow, y, metadata):
     # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
-    with few_rows_per_class(), without_warnings(*["guessing"] if others_follow else ()):
+    with allow_few_rows_per_class(), without_warnings(*["guessing"] if others_follow else ()):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 

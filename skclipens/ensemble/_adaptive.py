@@ -19,7 +19,7 @@ from ._composition import HeadCompositionMixin
 from ._cross_fit import EnsembleCrossFitMixin
 from ._from_files import FitFromMixin
 from ._held_out import fit_and_hold_out, fit_experts
-from ._memory import kept_by
+from ._memory import cached_by
 from ._plan import make_plan, needs_held_out, warn_of_mistakes
 from ._predicting import BaseExpertClassifier
 from ._routing import combine_experts
@@ -345,7 +345,7 @@ class AdaptiveBackboneEnsemble(
             unasked,
         ):
             predictions, held_out = self._fit(*learned, rows.cv, hold_out)
-            warn_of_moved_labels(*predictions.of_given(rows, self.classes_))
+            warn_of_moved_labels(*predictions.for_input_rows(rows, self.classes_))
             if any(expert.learns for expert in self.experts_):
                 self._seen_rows = see_rows(self._seen, rows.X)
                 if held_out is not None:
@@ -362,11 +362,11 @@ class AdaptiveBackboneEnsemble(
         warn_of_mistakes(self, plan, X, y)
         memory = check_memory(self.memory)
         if not (hold_out or needs_held_out(self, plan.router)):
-            fit_once = kept_by(memory, fit_experts, ["verbose"])
+            fit_once = cached_by(memory, fit_experts, ["verbose"])
             fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)
             held_out = None
         else:
-            fit_once = kept_by(memory, fit_and_hold_out, ["n_jobs", "verbose"])
+            fit_once = cached_by(memory, fit_and_hold_out, ["n_jobs", "verbose"])
             fitted, held_out = fit_once(
                 plan.experts,
                 X,

@@ -68,7 +68,7 @@ class EnsembleCrossFitMixin:
         with one_blas_thread():
             rows, found = self._held_out_logits(learned, held_out)
         logits[rows], known[rows] = found, True
-        return learned.of_given(logits), learned.of_given(known)
+        return learned.for_input_rows(logits), learned.for_input_rows(known)
 
     def _held_out_logits(self, learned, held_out):
         """Return the rows that were held out from all validated experts, and their logits.

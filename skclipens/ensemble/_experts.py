@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import few_rows_per_class
+from .._utils._labels import allow_few_rows_per_class
 from .._utils._linalg import take_columns
 from .._utils._metadata import taken_of
 from .._utils._tables import called_block
@@ -17,11 +17,11 @@ from ..heads import ZeroShotHead
 from ..heads._classifier import (
     LogitClassifierMixin,
     centre_logits,
-    left_to_others,
+    expand_with_largest,
     scores_of,
     trait_of,
 )
-from ..heads._text_head import as_one_of_many
+from ..heads._text_head import fitted_by_ensemble
 from ._heads import refuse_without_scores
 
 _NO_NAMES = "X does not have valid feature names"
@@ -79,7 +79,7 @@ class Expert(NamedTuple):
 
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its columns."""
-        with few_rows_per_class(), as_one_of_many(), called_block(self.block.name):
+        with allow_few_rows_per_class(), fitted_by_ensemble(), called_block(self.block.name):
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         refuse_without_scores(head, hasattr)
         fitted = self._replace(head=head)
@@ -124,7 +124,7 @@ class Expert(NamedTuple):
     def cross_fit(self, X, y, folds, metadata):
         """Fit a head that has ``cross_fit``; return the expert, held-out logits and their mask."""
         head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
-        with as_one_of_many(), called_block(self.block.name):
+        with fitted_by_ensemble(), called_block(self.block.name):
             logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
         return self._replace(head=head), logits, known
 
@@ -140,7 +140,7 @@ class Expert(NamedTuple):
         return self.for_classes(logits, classes).astype(X.dtype, copy=False)
 
     def for_classes(self, logits, classes):
-        """Expand logits of the head's classes to all classes, see :func:`left_to_others`."""
+        """Expand logits of the head's classes to all classes, see :func:`expand_with_largest`."""
         if logits.shape[1] != len(self.head.classes_):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
@@ -153,7 +153,7 @@ class Expert(NamedTuple):
                 f"Expert {self.name!r} gives a score that is not finite for row {row}: "
                 f"{logits[row].tolist()}."
             )
-        return left_to_others(centre_logits(self.head, logits), self.head.classes_, classes)
+        return expand_with_largest(centre_logits(self.head, logits), self.head.classes_, classes)
 
 
 def backbones_of(head):

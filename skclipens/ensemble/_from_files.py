@@ -7,14 +7,14 @@ import numpy as np
 from sklearn.base import clone
 
 from .._mistakes._row_order import warn_of_moved_labels
-from .._utils._labels import few_rows_per_class
+from .._utils._labels import allow_few_rows_per_class
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._threads import one_blas_thread
 from ..embedding._parts import PartedTable
 from ..embedding._unreadable import warn_of_unreadable
 from ..heads._classifier import trait_of
-from ..heads._from_files import RowsOfFiles, Wanted
+from ..heads._from_files import PassRequest, RowsOfFiles
 from ..heads._text_head import encode_ahead
 from ._heads import HEADS
 from ._held_out import HeldOut
@@ -106,13 +106,13 @@ class FitFromMixin:
         encode_ahead([expert.head for expert in plan.experts], plan.classes, self.verbose)
         fits = [_fit_expert_over(expert, rows, plan.classes) for expert in plan.experts]
         with one_blas_thread():
-            wanted = [next(fit) for fit in fits]
-            keep = np.concatenate([one.keep for one in wanted])
-            sums, kept = _read(self, rows, wanted, validation=rows.validation, keep=keep)
+            requests = [next(fit) for fit in fits]
+            keep = np.concatenate([one.keep for one in requests])
+            sums, kept = _read(self, rows, requests, validation=rows.validation, keep=keep)
             warn_of_unreadable(rows.unreadable, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
             warn_of_mistakes(self, plan, kept.X, y)
-            with few_rows_per_class():
+            with allow_few_rows_per_class():
                 fitted, held_out = self._finish(fits, sums, kept, rows)
             if not needs_held_out(self, plan.router):
                 held_out = None
@@ -127,7 +127,7 @@ class FitFromMixin:
     def _finish(self, fits, sums, kept, rows):
         """Return fitted experts, after a second pass if any needs one, and ``HeldOut``."""
         found = [fit.send((of_fit, kept)) for fit, of_fit in zip(fits, sums, strict=True)]
-        again = [e for e, one in enumerate(found) if isinstance(one, Wanted)]
+        again = [e for e, one in enumerate(found) if isinstance(one, PassRequest)]
         if again:
             sums, _ = _read(self, rows, [found[e] for e in again])
             for e, of_fit in zip(again, sums, strict=True):
@@ -157,20 +157,20 @@ def _fit_expert_over(expert, rows, classes):
         fitted = expert._replace(head=head)
         yield fitted, fitted.for_classes(logits, classes), known
     else:
-        _, kept = yield Wanted()
+        _, kept = yield PassRequest()
         fitted = expert.fit(*rows.of_each_class(), {})
         labels = rows.classes[rows.targets[kept.rows[kept.validation]]]
         known = np.isin(labels, fitted.head.classes_)
         yield fitted, fitted.logits(kept.X[kept.validation], classes), known
 
 
-def _read(ensemble, rows, wanted, **which):
+def _read(ensemble, rows, requests, **which):
     """Run a pass; return the sums that each head wants, and the rows that are kept."""
     sums, kept = rows.read(
-        ensemble, [sums for one in wanted for sums in one.sums], **which, verbose=ensemble.verbose
+        ensemble, [sums for one in requests for sums in one.sums], **which, verbose=ensemble.verbose
     )
     sums = iter(sums)
-    return [list(islice(sums, len(one.sums))) for one in wanted], kept
+    return [list(islice(sums, len(one.sums))) for one in requests], kept
 
 
 def _check_head(expert):

@@ -14,7 +14,7 @@ from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
 from .._utils._threads import n_threads, one_blas_thread
-from ..heads._classifier import for_all_classes, left_to_others, trait_of
+from ..heads._classifier import expand_with_largest, expand_with_smallest, trait_of
 from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
 
@@ -64,7 +64,7 @@ def fit_experts(experts, X, y, metadata, *, origins=None, verbose=False):
     """Fit experts on all rows.
 
     `metadata` has ``sample_weight`` and ``groups``. `origins` is part of the key of cached results;
-    see `kept_by`.
+    see `cached_by`.
     """
     _encode_ahead(experts, y, verbose)
     with _bar(len(experts), verbose) as bar:
@@ -213,8 +213,8 @@ def _fit_on_fold(expert, X, y, classes, train, test, metadata):
     fitted, learned = expert.fit(X[train], y[train], rows_of(metadata, train)), np.unique(y)
     known = fitted.head.classes_
     # The head that is fitted on all rows knows classes that this fold lacks.
-    logits = for_all_classes(fitted.logits(X[test], known), known, learned)
-    return left_to_others(logits, learned, classes)
+    logits = expand_with_smallest(fitted.logits(X[test], known), known, learned)
+    return expand_with_largest(logits, learned, classes)
 
 
 def _bar(n_fits, verbose):

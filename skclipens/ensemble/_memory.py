@@ -12,7 +12,7 @@ from ..embedding._weights import weights_digest
 _THEIRS = {"builtins", "sklearn", "skclipens"}
 
 
-def kept_by(memory, function, ignore):
+def cached_by(memory, function, ignore):
     """Return a cached function that computes its results if the cache cannot be used.
 
     Parameters

@@ -34,7 +34,9 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
     _support = None  # see `find_support`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
 
-    def _take(self, experts, classes, combination, *, support=None, seen=(), seen_columns=None):
+    def _set_fitted(
+        self, experts, classes, combination, *, support=None, seen=(), seen_columns=None
+    ):
         """Set the fitted attributes, and drop those of an earlier fit.
 
         `seen` and `seen_columns` are those of :func:`see_blocks` and :func:`see_columns`.

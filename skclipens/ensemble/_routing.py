@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from .._mistakes._rows import says_something, warn_of_guessing
+from .._mistakes._rows import beats_guessing, warn_of_guessing
 from .._mistakes._seen_columns import see_columns
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._linalg import take_rows
@@ -87,16 +87,16 @@ class HeldOutPredictions(NamedTuple):
         Positions of the rows.
     predicted : ndarray of shape (n,), int
         Positions of the predicted classes.
-    says_something : bool
-        See :func:`skclipens._mistakes._rows.says_something`.
+    beats_guessing : bool
+        See :func:`skclipens._mistakes._rows.beats_guessing`.
     """
 
     relative_loss: float
     rows: np.ndarray
     predicted: np.ndarray
-    says_something: bool
+    beats_guessing: bool
 
-    def of_given(self, rows, classes):
+    def for_input_rows(self, rows, classes):
         """Return positions of the true and the predicted classes, for the rows of the user.
 
         `rows` are the learned rows. Both are -1 where there is none.
@@ -104,7 +104,7 @@ class HeldOutPredictions(NamedTuple):
         found = np.full((len(rows.y), 2), -1)
         found[:, 0] = np.searchsorted(classes, rows.y)
         found[self.rows, 1] = self.predicted
-        return rows.of_given(found, fill=-1).T
+        return rows.for_input_rows(found, fill=-1).T
 
 
 NOTHING_HELD_OUT = HeldOutPredictions(0.0, np.zeros(0, int), np.zeros(0, int), True)
@@ -123,7 +123,7 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
         predictions = NOTHING_HELD_OUT
     else:
         combination, predictions = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
-        if combination.validated.all() and not predictions.says_something:
+        if combination.validated.all() and not predictions.beats_guessing:
             warn_of_guessing(predictions.relative_loss, len(held_out.rows), len(classes))
     support, has_weights = None, hasattr(combination.router, "weights")
     # Blending with prompts needs logits that are calibrated and summed by weights.
@@ -131,7 +131,7 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
         support = find_support(experts, X, y, classes, metadata["sample_weight"])
     blocks = distinct_blocks(experts)
     seen = {"seen": see_blocks(blocks, X), "seen_columns": see_columns(blocks, X)}
-    ensemble._take(experts, classes, combination, support=support, **seen)
+    ensemble._set_fitted(experts, classes, combination, support=support, **seen)
     return predictions
 
 
@@ -160,7 +160,7 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     for e in np.flatnonzero(~validated):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
-    knows = says_something(relative_loss, combined, targets)
+    knows = beats_guessing(relative_loss, combined, targets)
     predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
     return Combination(validated, temperatures, router), predictions
 

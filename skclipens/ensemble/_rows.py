@@ -40,8 +40,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
     names = getattr(ensemble, "feature_names_in_", None)
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
-    warn_of_contradictions(rows.X, rows.y, rows.given, columns)
-    warn_of_groups(rows.X, rows.y, rows.metadata["groups"], rows.given)
+    warn_of_contradictions(rows.X, rows.y, rows.input_rows, columns)
+    warn_of_groups(rows.X, rows.y, rows.metadata["groups"], rows.input_rows)
     return _without_copies(ensemble, rows, columns), unlabeled
 
 

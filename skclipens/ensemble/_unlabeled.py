@@ -16,7 +16,7 @@ from .._utils._folds import covers_most, few_shot_folds, held_out_rows
 from .._utils._linalg import mean_row, plus_ridge, some_of
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
-from ..heads._classifier import for_all_classes
+from ..heads._classifier import expand_with_smallest
 from ..heads._losses import log_proba_of
 from ..heads._temperature import fit_temperature
 from .routers._base import is_clear_gain
@@ -124,7 +124,7 @@ class WhitenedRows:
         return coef, intercept - self.centre @ coef
 
 
-def fit_mixture(rows, logits, known, spread):
+def fit_mixture(rows, logits, targets, spread):
     """Fit a mixture by a few rounds of expectation-maximisation.
 
     This is TransCLIP [1]_ with another prior and no graph. Labelled rows keep their labels; for all
@@ -138,7 +138,7 @@ def fit_mixture(rows, logits, known, spread):
     rows : WhitenedRows
     logits : ndarray of shape (n, C)
         The ensemble's logits.
-    known : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
         Positions of the classes; -1 for rows without a label.
     spread : float
         Mean standard deviation over classes to which the mixture's logits are scaled.
@@ -152,10 +152,10 @@ def fit_mixture(rows, logits, known, spread):
     ----------
     .. [1] Zanella et al., "Boosting Vision-Language Models with Transduction", NeurIPS 2024.
     """
-    labeled = known >= 0
+    labeled = targets >= 0
     responsibilities = softmax(logits, axis=1)
     certain = np.eye(logits.shape[1], dtype=responsibilities.dtype)
-    responsibilities[labeled] = certain[known[labeled]]
+    responsibilities[labeled] = certain[targets[labeled]]
     for _ in range(N_ROUNDS):
         coef, intercept = rows.discriminant(responsibilities)
         added = rows.rows[~labeled] @ coef + intercept
@@ -212,15 +212,15 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
         spread = UNLABELED_SPREAD * relative_loss**UNLABELED_POWER
     if not spread:
         return None
-    mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
+    mixture = fit_mixture(rows, *_logits_and_targets(ensemble, table, np.arange(len(y)), y), spread)
     return UnlabeledCorrection(*rows.in_columns(*mixture), spread, *chosen, len(unlabeled))
 
 
-def _as_seen(ensemble, table, labeled, y):
+def _logits_and_targets(ensemble, table, labeled, y):
     """Return an ensemble's logits of all rows, and their class positions, -1 if unlabelled."""
-    known = np.full(len(table), -1)
-    known[labeled] = np.searchsorted(ensemble.classes_, y)
-    return ensemble._logits_of(table), known
+    targets = np.full(len(table), -1)
+    targets[labeled] = np.searchsorted(ensemble.classes_, y)
+    return ensemble._logits_of(table), targets
 
 
 def _choose(ensemble, rows, table, y, metadata):
@@ -271,8 +271,8 @@ def _refitted(ensemble, X, y, metadata):
 def _held_out(ensemble, rows, table, y, metadata, train, test):
     """Return logits of held-out rows without and with each mixture, (1 + n_spreads, n_test, C)."""
     part = _refitted(ensemble, table[train], y[train], rows_of(metadata, train))
-    logits, known = _as_seen(part, table, train, y[train])
-    mixtures = [fit_mixture(rows, logits, known, spread) for spread in SPREADS]
+    logits, targets = _logits_and_targets(part, table, train, y[train])
+    mixtures = [fit_mixture(rows, logits, targets, spread) for spread in SPREADS]
     added = [rows.rows[test] @ coef + intercept for coef, intercept in mixtures]
     candidates = np.stack([logits[test], *(logits[test] + one for one in added)])
-    return for_all_classes(candidates, part.classes_, ensemble.classes_)
+    return expand_with_smallest(candidates, part.classes_, ensemble.classes_)

@@ -35,7 +35,7 @@ def fit_by_names(ensemble, X, **metadata):
     names = getattr(ensemble, "feature_names_in_", None)
     warn_of_mismatch(experts, classes, names, table, None)
     seen = see_blocks(distinct_blocks(experts), table)
-    ensemble._take(experts, classes, draft._combination, seen=seen)
+    ensemble._set_fitted(experts, classes, draft._combination, seen=seen)
     return ensemble
 
 

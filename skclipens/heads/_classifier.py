@@ -17,7 +17,7 @@ from .._utils._validation import check_rows
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 
-_LEAD = 0.01  # see `left_to_others`
+_LEAD = 0.01  # see `expand_with_largest`
 _SMALLEST_PROBABILITY = 1e-12
 
 
@@ -51,17 +51,17 @@ def centre_logits(classifier, logits):
     return logits
 
 
-def for_all_classes(logits, known, classes):
+def expand_with_smallest(logits, known, classes):
     """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row.
 
-    The classes may be in any order. So may those of :func:`left_to_others`.
+    The classes may be in any order. So may those of :func:`expand_with_largest`.
     """
     if np.array_equal(known, classes):
         return logits
     return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
 
 
-def left_to_others(logits, known, classes):
+def expand_with_largest(logits, known, classes):
     """Expand logits to all classes; unknown classes get nearly the largest logit of each row.
 
     So the other heads decide about unknown classes. If no other head knows both classes, the small

@@ -11,7 +11,7 @@ from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import Interval, fit_context
 from ..backbones import resolve_device
 from ._text_head import BaseTextHead
-from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
+from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, training_mode
 
 
 @fill_doc
@@ -167,7 +167,7 @@ class CLIPAdapterHead(BaseTextHead):
         self.n_iter_, self._ratio = self.max_iter, self.ratio
         return self
 
-    @trains
+    @training_mode
     def _train(self, features, targets, weights):
         import torch
         from torch.nn import functional

@@ -8,11 +8,11 @@ from .._utils._copies import WIDE
 from .._utils._folds import check_folds, drop_unseen_classes, few_shot_folds
 from .._utils._labels import check_at_least_two
 from .._utils._metadata import check_metadata
-from .._utils._rows import rows_given
+from .._utils._rows import all_rows
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_table
 from ._classifier import LogitClassifierMixin
-from ._text_head import BaseTextHead, is_alone
+from ._text_head import BaseTextHead, is_standalone
 
 N_FOLDS = 5
 
@@ -111,14 +111,14 @@ class CrossFitMixin:
             As ``fit``; and if folds have rows on both sides or positions out of range.
         """
         learned, rows = self._learned(X, y, folds, sample_weight, groups)
-        return tuple(rows.of_given(values) for values in self._cross_fit(*learned))
+        return tuple(rows.for_input_rows(values) for values in self._cross_fit(*learned))
 
     def _fit(self, X, targets, weights, folds, groups):
         self._cross_fit(X, targets, weights, folds, groups)
 
     def _fewest(self, X):
         """Return the fewest columns of a table whose equal rows are copies."""
-        return WIDE if is_alone() else np.inf
+        return WIDE if is_standalone() else np.inf
 
     def _learned(self, X, y, folds, sample_weight, groups):
         """Return the arguments of ``_cross_fit``, and the `Rows` that they come from.
@@ -132,7 +132,7 @@ class CrossFitMixin:
         own = getattr(self, "cv", None)
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")
-        rows = rows_given(X, targets, metadata, cv).with_weight_or_first()
+        rows = all_rows(X, targets, metadata, cv).with_weight_or_first()
         # Given folds may keep copies apart; an ensemble merges rows that are equal in all blocks.
         rows = rows.merge_copies(self._fewest(rows.X)) if folds is None else rows
         # If rows are left out, the head's own splits were renumbered and are passed as folds.

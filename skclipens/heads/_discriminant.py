@@ -10,7 +10,7 @@ from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs, qr
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import can_be_held_out, held_out_rows, is_one_shot, validation_rows
-from .._utils._labels import few_rows_per_class
+from .._utils._labels import allow_few_rows_per_class
 from .._utils._linalg import (
     mean_row,
     one_hot,
@@ -148,7 +148,7 @@ class BaseDiscriminant:
         unit = np.sqrt(rows.var(axis=1).sum())
         if unit > 0:
             probe = LogisticRegression(C=C, max_iter=_MAX_ITER)
-            with few_rows_per_class():
+            with allow_few_rows_per_class():
                 probe.fit(rows.T / unit, seen)
             solved = probe.coef_, probe.intercept_
             if len(seen) == 2:

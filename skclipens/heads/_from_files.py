@@ -1,8 +1,8 @@
 """Passes over the files of ``embed_to``, which sum over all rows and keep some of them.
 
 A head that can be fitted in this way has a generator ``_fit_over(rows, columns)``. It yields a
-:class:`Wanted`, which describes a pass, and is sent the sums and :class:`KeptRows`. It may yield a
-second one. It returns its logits of the validation rows, and which of these can validate it.
+:class:`PassRequest`, and is sent the sums and :class:`KeptRows`. It may yield a second one. It
+returns its logits of the validation rows, and which of these can validate it.
 """
 
 from copy import deepcopy
@@ -48,7 +48,7 @@ class SumsOver(NamedTuple):
     fold: int | None = None
 
 
-class Wanted(NamedTuple):
+class PassRequest(NamedTuple):
     """What a head needs from a pass over all rows.
 
     Attributes

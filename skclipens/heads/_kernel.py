@@ -29,14 +29,14 @@ from ..backbones._blocks import Block
 from ..backbones._kinds import BlockKind
 from ._agreement import expected_inverse, sample_rows
 from ._cross_fit import CrossFitTableHead
-from ._from_files import Wanted
+from ._from_files import PassRequest
 from ._kernel_regression import ExactFit, Regression, predict_residuals
 from ._nystrom import NystromFit
 from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
     PROMPT_CONSTRAINTS,
-    as_one_of_many,
-    is_alone,
+    fitted_by_ensemble,
+    is_standalone,
     refuse_names_of_others,
     warn_of_prompts_at_once,
     warn_of_unfitting_texts,
@@ -165,7 +165,7 @@ class KernelHead(CrossFitTableHead):
     def _check_rows(self, X, y, **given):
         X, y = check_table(self, X, y, **given)
         targets = self._fit_text_heads(X, y)
-        self._seen = self._see(X) if is_alone() else ()  # an ensemble checks its table itself
+        self._seen = self._see(X) if is_standalone() else ()  # an ensemble checks its table itself
         return X, targets
 
     def _see(self, X):
@@ -181,38 +181,38 @@ class KernelHead(CrossFitTableHead):
         return check_rows_as_in_fit(self, X)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
-        support = self._support(targets, weights)
-        return self._fit_on(X, targets, weights, folds, groups, support, validation_rows(targets))
+        fit_rows = self._rows_to_fit(targets, weights)
+        return self._fit_on(X, targets, weights, folds, groups, fit_rows, validation_rows(targets))
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
-        support = self._support(rows.targets, rows.weights)
-        _, kept = yield Wanted(keep=support)
+        fit_rows = self._rows_to_fit(rows.targets, rows.weights)
+        _, kept = yield PassRequest(keep=fit_rows)
         self.n_features_in_ = len(columns)
         X, y = rows.of_each_class()
         self._fit_text_heads(take_columns(X, columns), y)
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None
-        logits, known = self._fit_on(*given, kept.places(support), kept.validation)
+        logits, known = self._fit_on(*given, kept.places(fit_rows), kept.validation)
         return logits[kept.validation], known[kept.validation]
 
-    def _fit_on(self, X, targets, weights, folds, groups, support, validation):
-        """Fit on the support; return what ``cross_fit`` does, for validation rows only."""
-        used = np.union1d(support, validation)
+    def _fit_on(self, X, targets, weights, folds, groups, fit_rows, validation):
+        """Fit on some rows; return what ``cross_fit`` does, for validation rows only."""
+        used = np.union1d(fit_rows, validation)
         some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
         targets, weights, groups = some
         if folds is not None:
             folds = [[positions_in(used, rows) for rows in fold] for fold in folds]
-        places = np.searchsorted(used, support), np.searchsorted(used, validation)
+        places = np.searchsorted(used, fit_rows), np.searchsorted(used, validation)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
         given = take_rows(X, used), targets, weights, folds, groups
         logits[used], known[used] = self._fit_on_used(*given, *places)
         return logits, known
 
-    def _fit_on_used(self, X, targets, weights, folds, groups, support, validation):
-        """Fit on the support; each of the n rows is in the support, for validation, or both.
+    def _fit_on_used(self, X, targets, weights, folds, groups, fit_rows, validation):
+        """Fit on some rows; each of the n rows is in `fit_rows`, in `validation`, or both.
 
-        Positions in `folds`, `support` and `validation` are among these rows.
+        Positions in `folds`, `fit_rows` and `validation` are among these rows.
 
         Returns
         -------
@@ -226,18 +226,18 @@ class KernelHead(CrossFitTableHead):
         groups = np.arange(len(X)) if groups is None else codes_of(groups)
         can_hold_out = can_be_held_out(targets, groups, weights)
         fit, landmarks = self._fit_support(
-            take_rows(features, support),
-            *(some_of(one, support) for one in (targets, base, weights)),
+            take_rows(features, fit_rows),
+            *(some_of(one, fit_rows) for one in (targets, base, weights)),
             may_choose=covers_most(targets[can_hold_out], len(self.classes_)),
         )
-        self.X_fit_ = features[support[landmarks]]
+        self.X_fit_ = features[fit_rows[landmarks]]
         if folds is None:
-            given = features, targets, weights, groups, support, validation
+            given = features, targets, weights, groups, fit_rows, validation
             held_out, known, validation = self._leave_out(fit, *given)
         else:
             held_out, known = np.zeros_like(base), np.zeros(len(X), bool)
             for train, test in folds:
-                coef = fit.without(np.flatnonzero(~np.isin(support, train)))
+                coef = fit.without(np.flatnonzero(~np.isin(fit_rows, train)))
                 held_out[test], known[test] = self._residuals(features[test], coef), True
         rows = validation[known[validation]]
         scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
@@ -247,24 +247,24 @@ class KernelHead(CrossFitTableHead):
         known[validation if self.text_heads_ else rows] = True
         return base, known
 
-    def _leave_out(self, fit, features, targets, weights, groups, support, validation):
+    def _leave_out(self, fit, features, targets, weights, groups, fit_rows, validation):
         """Return held-out predictions, the rows that have one, and the validation rows."""
-        rest = np.setdiff1d(validation, support)
-        is_seen = np.isin(groups[rest], groups[support])  # the support has some of the row's group
+        rest = np.setdiff1d(validation, fit_rows)
+        is_seen = np.isin(groups[rest], groups[fit_rows])  # these have some of the row's group
         validation, rest = np.setdiff1d(validation, rest[is_seen]), rest[~is_seen]
         held_out = np.zeros((len(features), len(self.classes_)), features.dtype)
-        places = np.flatnonzero(np.isin(support, validation))
+        places = np.flatnonzero(np.isin(fit_rows, validation))
         if len(places):
-            held_out[support[places]] = fit.leave_out(groups[support], places)
+            held_out[fit_rows[places]] = fit.leave_out(groups[fit_rows], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
         known = can_be_held_out(targets, groups, weights)
-        known[support] = can_be_held_out(
-            targets[support], groups[support], some_of(weights, support)
+        known[fit_rows] = can_be_held_out(
+            targets[fit_rows], groups[fit_rows], some_of(weights, fit_rows)
         )
         return held_out, known, validation
 
     def _fit_support(self, features, targets, base, weights, may_choose):
-        """Return the fit on the rows of the support, and the positions of its landmarks."""
+        """Return the fit on these rows, and the positions of its landmarks."""
         regression = Regression(features, targets, base, weights)
         self.beta_, self.alpha_ = _UNVALIDATED
         if may_choose:
@@ -344,7 +344,7 @@ class KernelHead(CrossFitTableHead):
             head._prompts(self.classes_, self.class_names, self.templates)
             for head, _ in self.text_heads_
         )
-        with as_one_of_many():
+        with fitted_by_ensemble():
             for head, columns in self.text_heads_:
                 head.fit(X[of_each][:, columns], y[of_each])
         if self.text_heads_:
@@ -383,7 +383,7 @@ class KernelHead(CrossFitTableHead):
         """Return rows whose inner products are the mean cosines over blocks."""
         return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
-    def _support(self, targets, weights):
+    def _rows_to_fit(self, targets, weights):
         """Return positions of the rows to fit on: fewer if classes ask for more components."""
         n_components = max(self.n_components, targets.max() + 1)
         most = ROWS_PER_COMPONENT * self.n_components**2 // n_components

@@ -19,12 +19,12 @@ def kernel(products, beta):
     return np.exp(products, out=products)
 
 
-def predict_residuals(rows, support, beta, coef):
+def predict_residuals(rows, X_fit, beta, coef):
     """Return predictions for rows, in parts that fit in a processor's cache."""
     coef = coef.astype(rows.dtype, copy=False)
     found = np.empty((len(rows), coef.shape[1]), coef.dtype)
     for part in parts_of(len(rows), ROWS_TO_PREDICT):
-        found[part] = kernel(rows[part] @ support.T, beta) @ coef
+        found[part] = kernel(rows[part] @ X_fit.T, beta) @ coef
     return found
 
 

@@ -19,7 +19,7 @@ from ..embedding._parts import PartedTable
 from ..embedding._unreadable import warn_of_unreadable
 from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
-from ._from_files import RowsOfFiles, SumsOver, Wanted
+from ._from_files import PassRequest, RowsOfFiles, SumsOver
 from ._rescaling import Rescaling
 from ._ridge import needs_float64
 from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, is_tall, logits_at, search_shrinkage
@@ -268,7 +268,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
         sums = SumsOver(self._empty_sums(len(rows.classes), len(columns)), columns)
-        (sums,), kept = yield Wanted([sums])
+        (sums,), kept = yield PassRequest([sums])
         self.n_features_in_, validation = len(columns), kept.rows[kept.validation]
         X = kept.X[np.ix_(kept.validation, columns)]
         held_out, of_known = self._fit_sums(sums, rows, validation, X)

@@ -7,12 +7,12 @@ from sklearn.linear_model import LogisticRegression
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
-from .._utils._labels import few_rows_per_class
+from .._utils._labels import allow_few_rows_per_class
 from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import Interval
 from .._utils._warnings import silent
-from ._classifier import for_all_classes, one_column_per_class
+from ._classifier import expand_with_smallest, one_column_per_class
 from ._cross_fit import CrossFitTableHead
 from ._losses import log_proba_of
 
@@ -95,7 +95,7 @@ class LinearProbeHead(CrossFitTableHead):
             folds = few_shot_folds(
                 targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
             )
-        with few_rows_per_class():
+        with allow_few_rows_per_class():
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
             probe = self._probe(self.C_).fit(X, targets, weights)
@@ -143,7 +143,7 @@ class LinearProbeHead(CrossFitTableHead):
                 own = np.searchsorted(probe.classes_, targets[test])
                 losses.append(-log_proba_of(scores, own))
                 test_weights.append(np.ones(len(test)) if weights is None else weights[test])
-                logits[test] = for_all_classes(scores, probe.classes_, classes)
+                logits[test] = expand_with_smallest(scores, probe.classes_, classes)
         if not folds:
             return np.inf, logits
         losses = np.minimum(np.concatenate(losses), -np.log(np.finfo(X.dtype).eps))

@@ -9,7 +9,7 @@ from .._utils._folds import validation_rows
 from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
-from ._from_files import SumsOver, Wanted
+from ._from_files import PassRequest, SumsOver
 from ._ridge import ResidualSums, Ridge, SummedRidge, needs_float64, residuals_of
 from ._temperature import correction_temperature, fit_temperature
 
@@ -107,7 +107,7 @@ class ResidualHead(CrossFitTextHead):
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
-        _, kept = yield Wanted()
+        _, kept = yield PassRequest()
         X, y = rows.of_each_class()
         self._fit_text(take_columns(X, columns), y)
         features = unit_rows(take_columns(kept.X, columns))
@@ -120,7 +120,7 @@ class ResidualHead(CrossFitTextHead):
         )
         sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
-        sums, _ = yield Wanted(sums)
+        sums, _ = yield PassRequest(sums)
         ridge = SummedRidge([one.sums for one in sums], centre, features, self.alpha)
         held_out = ridge.held_out(tests, kept.validation)
         self._correct(text, *ridge.fit(), *held_out, targets, weights)

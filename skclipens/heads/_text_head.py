@@ -40,7 +40,7 @@ _MOST_CLASSES = 1000  # names of more classes are not checked
 
 _encoded = OrderedDict()
 _lock = ForkLock()  # guards `_encoded` only: prompts are encoded without it
-_is_alone = ContextVar(
+_is_standalone = ContextVar(
     "whether heads are fitted by themselves, and not by an ensemble", default=True
 )
 
@@ -87,18 +87,18 @@ def encode_ahead(heads, classes, verbose):
 
 
 @contextmanager
-def as_one_of_many():
+def fitted_by_ensemble():
     """Context in which heads do not check names, since their caller checks them."""
-    token = _is_alone.set(False)
+    token = _is_standalone.set(False)
     try:
         yield
     finally:
-        _is_alone.reset(token)
+        _is_standalone.reset(token)
 
 
-def is_alone():
-    """Return whether a head is fitted by itself, outside of `as_one_of_many`."""
-    return _is_alone.get()
+def is_standalone():
+    """Return whether a head is fitted by itself, outside of `fitted_by_ensemble`."""
+    return _is_standalone.get()
 
 
 def _warn_of_two_of_many(classes, class_names):
@@ -115,7 +115,7 @@ def _warn_of_two_of_many(classes, class_names):
 
 
 def warn_of_unfitting_texts(heads, rows, targets, names, columns):
-    """Warn of texts of another model and names in another order, except in `as_one_of_many`.
+    """Warn of texts of another model and names in another order, except in `fitted_by_ensemble`.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     columns : list of slice or ndarray of int
         For each head, its columns.
     """
-    if not is_alone() or len(heads[0].classes_) > _MOST_CLASSES:
+    if not is_standalone() or len(heads[0].classes_) > _MOST_CLASSES:
         return
     _warn_of_two_of_many(heads[0].classes_, heads[0].class_names)
     some = stratified_rows(targets, SOME_ROWS)

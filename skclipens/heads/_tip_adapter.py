@@ -13,7 +13,7 @@ from ..backbones import resolve_device
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._losses import log_loss
 from ._temperature import fit_temperature
-from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
+from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, training_mode
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
 _ALPHAS = [0.0, *(2.0**k for k in range(-3, 8))]
@@ -237,7 +237,7 @@ class TipAdapterHead(CrossFitTextHead):
         cache = self._cache_logits(self._affinity(features, hidden), self.beta_)
         return self._text_logits(features) + self.alpha_ * cache
 
-    @trains
+    @training_mode
     def _train(self, targets, hidden, weights):
         import torch
 

@@ -23,7 +23,7 @@ TRAINING_CONSTRAINTS = {
 }
 
 
-def trains(method):
+def training_mode(method):
     """Decorate a method to train alike under any modes and default device of torch."""
 
     @wraps(method)

@@ -13,7 +13,7 @@ from sklearn.utils import indexable
 
 from .._utils._copies import groups_of_pictures, numbers_of
 from .._utils._folds import by_appearance, check_folds, few_shot_folds, folds_of_some, splitter_of
-from .._utils._labels import column_of_labels, few_rows_per_class, refuse_unlabeled
+from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._messages import listed
 from .._utils._metadata import taken_of
@@ -297,7 +297,7 @@ def _score(before, ensemble, baselines, X, y, groups, train, test):
 
     fitted = clone(ensemble)
     found = {ENSEMBLE: right(fitted, **groups)}
-    with few_rows_per_class(), silent("lbfgs failed to converge"):
+    with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
         blocks = distinct_blocks(fitted.experts_)
         logistic = _logistic_regression(X_train, y_train, blocks, **groups)
         found[LOGISTIC] = right(logistic)

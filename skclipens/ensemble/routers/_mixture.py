@@ -13,7 +13,7 @@ from ...heads._training import (
     make_generator,
     mean_weights,
     train,
-    trains,
+    training_mode,
     weighted_cross_entropy,
 )
 from ._base import BaseRouter
@@ -123,7 +123,7 @@ class MixtureRouter(BaseRouter):
         self.random_state = random_state
         self.verbose = verbose
 
-    @trains
+    @training_mode
     def _fit(self, X, logits, targets, sample_weight=None):
         import torch
 

@@ -15,7 +15,7 @@ from ...heads._training import (
     make_generator,
     mean_weights,
     train,
-    trains,
+    training_mode,
     weighted_cross_entropy,
 )
 from ._base import BaseRouter
@@ -131,7 +131,7 @@ class NeuralLogitController(BaseRouter):
         self.random_state = random_state
         self.verbose = verbose
 
-    @trains
+    @training_mode
     def _fit(self, X, logits, targets, sample_weight=None):
         import torch
 
