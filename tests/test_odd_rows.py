@@ -196,7 +196,7 @@ def test_a_model_that_cannot_be_had_is_not_asked(monkeypatch, y, with_other):
     def missing(*args):
         raise BackboneNotAvailableError("its weights are gone")
 
-    monkeypatch.setattr(_models, "likeness_to_probes", missing)
+    monkeypatch.setattr(_models, "similarity_to_probes", missing)
     assert not said(ZeroShotHead("zoo/ViT-8").fit, with_other[:, WIDTH:], y)
 
 

@@ -88,7 +88,7 @@ def _warn_of_lengths(block, X):
     return is_mixed
 
 
-def warn_of_row_order(seen, X):
+def warn_of_different_pictures(seen, X):
     """Warn of a model whose rows seem to be of other images than those of the other models.
 
     Images that are similar for one model are mostly similar for another one, too.

@@ -10,7 +10,7 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._kinds import numbered_columns
-from ..embedding._probes import likeness_to_probes
+from ..embedding._probes import similarity_to_probes
 from ._embeddings import NO_CONE, mean_cosine
 
 _FEWEST = 10  # rows for a check
@@ -19,8 +19,8 @@ _FEWEST = 10  # rows for a check
 # which prompts hardly describe. On the other sets, their mean over the zoo is 0.17 or more.
 _FITS, _FITS_BETTER, _FITS_NONE = 0.13, 0.1, 0.05
 _OTHER_WIDTH = -2  # in place of a cosine
-# Likeness to probes on these sets. For 10 rows of all classes it is 0.38 or more, of one class 0.31
-# or more, and for another model 0.17 at most. No program here repeats that.
+# Similarity to probes on these sets. Of 10 rows of all classes it is at least 0.38, of one class
+# 0.31, and of another model at most 0.17. No program here repeats that.
 _ALIKE = 0.18
 
 
@@ -167,6 +167,6 @@ def _is_of_another_model(block):
     if len(rows) < _FEWEST or block.are_named or block.fit_texts or mean_cosine(rows) < NO_CONE:
         return False
     try:
-        return likeness_to_probes(Backbone(block.backbone), rows, block.cache) < _ALIKE
+        return similarity_to_probes(Backbone(block.backbone), rows, block.cache) < _ALIKE
     except (ImportError, RuntimeError):
         return False  # the model may not be available: with stored texts it is not needed

@@ -41,7 +41,7 @@ def warn_of_shuffled_index(index, X, y):
     order, positions = np.asarray(index), np.arange(len(y))
     if np.array_equal(order, positions) or not np.array_equal(np.sort(order), positions):
         return
-    by_index, given = _likeness_of_classes(X, [y[order], y])
+    by_index, given = _similarity_within_classes(X, [y[order], y])
     if by_index > _MIN_DEVIATIONS and given < by_index - _MIN_DIFFERENCE:
         warn(
             "X was shuffled, as its index says, and y does not seem to be: rows with the same "
@@ -50,7 +50,7 @@ def warn_of_shuffled_index(index, X, y):
         )
 
 
-def _likeness_of_classes(X, several):
+def _similarity_within_classes(X, several):
     """Return how similar rows with the same label are, compared with random orders of labels.
 
     The result has one value, in standard deviations, for each of several label arrays.
@@ -60,11 +60,11 @@ def _likeness_of_classes(X, several):
     cosines = units @ units.T
     codes = [codes_of(labels[rows]) for labels in several]
     rng = np.random.default_rng(0)
-    likeness = [
+    similarity = [
         cosines[one[:, None] == one].sum()
         for one in (*codes, *(rng.permutation(codes[-1]) for _ in range(_N_SHUFFLES)))
     ]
-    found, others = np.split(likeness, [len(several)])
+    found, others = np.split(similarity, [len(several)])
     return (found - others.mean()) / max(others.std(), np.finfo(others.dtype).tiny)
 
 

@@ -11,7 +11,7 @@ from .._utils._messages import listed
 from .._utils._validation import check_rows
 from .._utils._warnings import warn
 from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
-from ._embeddings import NO_CONE, mean_cosine, warn_of_odd_rows, warn_of_row_order
+from ._embeddings import NO_CONE, mean_cosine, warn_of_different_pictures, warn_of_odd_rows
 
 _FEWEST, _ENOUGH = 20, 100  # least and largest number of rows for a mean
 # With few rows of fit, from 7 on, the limit below is half as high.
@@ -39,7 +39,7 @@ class SeenBlock(NamedTuple):
         None for columns that may be embeddings because there are many.
     centre : ndarray of shape (width,)
         Mean of the rows, each scaled to unit length.
-    likeness : float
+    similarity : float
         Mean product of two such rows; half of it if there are few.
     length, spread : float
         Median and standard deviation of the lengths of the rows.
@@ -53,7 +53,7 @@ class SeenBlock(NamedTuple):
     columns: np.ndarray
     backbone: str | None
     centre: np.ndarray
-    likeness: float
+    similarity: float
     length: float
     spread: float
     is_normalized: bool
@@ -90,7 +90,7 @@ def see_blocks(blocks, X, *, any_scale=False):
         for block in blocks
         if block.backbone is not None or len(block.columns) >= NARROWEST
     )
-    warn_of_row_order(seen, X)
+    warn_of_different_pictures(seen, X)
     warn_of_odd_rows(seen, X, as_given=False)
     return seen
 
@@ -183,7 +183,7 @@ def warn_of_unlike(seen, X):
         have made them; or if those of one backbone are of other images than those of the others.
         Names the blocks.
     """
-    warn_of_row_order(seen, X)
+    warn_of_different_pictures(seen, X)
     warn_of_odd_rows(seen, X, as_given=True)
     X = subsample(X, _ENOUGH)
     other = [(block, _other_than_in_fit(block, take_columns(X, block.columns))) for block in seen]
@@ -208,9 +208,9 @@ def _other_than_in_fit(block, rows):
     """Return what is unlike the rows of fit: "length", "direction" or None."""
     if not block.any_scale and _have_other_length(block, row_lengths(rows)):
         return "length"
-    if block.likeness <= NO_CONE or len(rows) < _FEWEST:
+    if block.similarity <= NO_CONE or len(rows) < _FEWEST:
         return None
-    is_unlike = (unit_rows(rows) @ block.centre).mean() < _UNLIKE * block.likeness
+    is_unlike = (unit_rows(rows) @ block.centre).mean() < _UNLIKE * block.similarity
     return "direction" if is_unlike else None
 
 

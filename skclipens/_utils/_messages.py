@@ -28,6 +28,6 @@ def _nearest(words, names):
             # The first two are cheap upper bounds: most names are unlike the word.
             if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < most:
                 continue
-            if (likeness := matcher.ratio()) > most or (best is None and likeness == most):
-                best, most = name, likeness
+            if (similarity := matcher.ratio()) > most or (best is None and similarity == most):
+                best, most = name, similarity
     return best

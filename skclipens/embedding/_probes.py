@@ -10,7 +10,7 @@ from ._embedders import MultiBackboneEmbedder
 _N_EMOJI = 16
 
 
-def likeness_to_probes(backbone, rows, cache):
+def similarity_to_probes(backbone, rows, cache):
     """Return how similar rows are to a backbone's embeddings of a few pictures of any kind.
 
     Parameters

@@ -42,9 +42,9 @@ class Support(NamedTuple):
 
     def in_distribution(self, X):
         """Return 1 for rows at least as similar as `usual`, 0 below `least`, linear between."""
-        likeness = mean_cosines(X, self.blocks, self.mean)
+        similarity = mean_cosines(X, self.blocks, self.mean)
         span = max(self.usual - self.least, np.finfo(X.dtype).eps)
-        return np.clip((likeness - self.least) / span, 0, 1)
+        return np.clip((similarity - self.least) / span, 0, 1)
 
 
 def find_support(experts, X, y, classes, sample_weight=None):
@@ -64,8 +64,8 @@ def find_support(experts, X, y, classes, sample_weight=None):
     total = rows.sum(axis=0)
     of_classes = one_hot(targets, targets.max() + 1).T @ rows
     others = unit_rows((total - of_classes).astype(X.dtype))
-    likeness = np.einsum("nj,nj->n", rows, others[targets])
-    least, usual = np.quantile(likeness, (0, UNUSUAL))
+    similarity = np.einsum("nj,nj->n", rows, others[targets])
+    least, usual = np.quantile(similarity, (0, UNUSUAL))
     mean = unit_rows(total[None])[0]
     return Support(blocks, mean, float(least), float(usual), _log_prior(y, classes, sample_weight))
 

@@ -211,9 +211,9 @@ class TipAdapterHead(CrossFitTextHead):
             rows = validation[batch]
             batch_weights = some_of(weights, rows)
             text = self._text_logits(self.keys_[rows]) / temperature
-            affinity = self._affinity(self.keys_[rows], hidden(rows))
+            similarity = self._similarity(self.keys_[rows], hidden(rows))
             for b, beta in enumerate(betas):
-                cache = self._cache_logits(affinity, beta) / temperature
+                cache = self._cache_logits(similarity, beta) / temperature
                 losses[b] += [
                     log_loss(text + alpha * cache, targets[rows], batch_weights) for alpha in alphas
                 ]
@@ -223,18 +223,18 @@ class TipAdapterHead(CrossFitTextHead):
     def _batches(self, n):
         return row_batches(n, len(self.keys_))
 
-    def _affinity(self, features, hidden=None):
+    def _similarity(self, features, hidden=None):
         """Return cosines to the keys, (n, number of keys); those of hidden keys are -inf."""
-        affinity = features @ self.keys_.T
+        similarity = features @ self.keys_.T
         if hidden is not None:
-            affinity[hidden] = -np.inf
-        return affinity
+            similarity[hidden] = -np.inf
+        return similarity
 
-    def _cache_logits(self, affinity, beta):
-        return np.exp(beta * (affinity - 1)) @ self.values_
+    def _cache_logits(self, similarity, beta):
+        return np.exp(beta * (similarity - 1)) @ self.values_
 
     def _tip_logits(self, features, hidden=None):
-        cache = self._cache_logits(self._affinity(features, hidden), self.beta_)
+        cache = self._cache_logits(self._similarity(features, hidden), self.beta_)
         return self._text_logits(features) + self.alpha_ * cache
 
     @training_mode
@@ -248,11 +248,11 @@ class TipAdapterHead(CrossFitTextHead):
         keys = torch.nn.Parameter(f.clone())
 
         def logits_of(rows):
-            affinity = f[rows] @ keys.T
-            # Without its own key: a row whose affinity to itself is 1 has nothing to learn.
+            similarity = f[rows] @ keys.T
+            # Without its own key: a row whose similarity to itself is 1 has nothing to learn.
             own = torch.as_tensor(hidden(rows.numpy()), device=device)
-            affinity = affinity.masked_fill(own, -torch.inf)
-            cache = torch.exp(self.beta_ * (affinity - 1)) @ values
+            similarity = similarity.masked_fill(own, -torch.inf)
+            cache = torch.exp(self.beta_ * (similarity - 1)) @ values
             return text[rows] + self.alpha_ * cache
 
         generator = make_generator(self.random_state)

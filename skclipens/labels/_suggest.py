@@ -127,14 +127,14 @@ def _uncertainty(proba):
 
 def _greedy_cover(rows, labeled, weights, n):
     """Return the positions of n rows, each chosen to cover the most of the remaining weight."""
-    likeness = np.exp(_SHARPNESS * (rows @ rows.T - 1))
-    covered = np.zeros(len(rows), likeness.dtype)
+    similarity = np.exp(_SHARPNESS * (rows @ rows.T - 1))
+    covered = np.zeros(len(rows), similarity.dtype)
     if len(labeled):
         covered = np.exp(_SHARPNESS * (nearest_cosines(rows, labeled) - 1))
-    weights, chosen = weights.astype(likeness.dtype), []
+    weights, chosen = weights.astype(similarity.dtype), []
     for _ in range(n):
-        gains = weights @ np.maximum(likeness - covered[:, None], 0)
+        gains = weights @ np.maximum(similarity - covered[:, None], 0)
         gains[chosen] = -1
         chosen.append(int(gains.argmax()))
-        np.maximum(covered, likeness[chosen[-1]], out=covered)
+        np.maximum(covered, similarity[chosen[-1]], out=covered)
     return np.array(chosen)

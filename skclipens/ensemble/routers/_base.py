@@ -28,9 +28,9 @@ def _learns(router):
 class BaseRouter(VersionsMixin, BaseEstimator):
     """Base class of the routers of this package.
 
-    A subclass has ``_weights(X, logits)``, if it computes a weighted sum of logits, or ``combine``;
-    and ``_fit(X, logits, targets, sample_weight)``, if it learns. If it reads X,
-    ``_reads_X`` is True.
+    A subclass has ``_weights(X, logits)``, if it computes a weighted sum of logits, or else
+    ``_combine(X, logits)``; and ``_fit(X, logits, targets, sample_weight)``, if it learns. If it
+    reads X, ``_reads_X`` is True.
     """
 
     _reads_X = False
@@ -105,6 +105,9 @@ class BaseRouter(VersionsMixin, BaseEstimator):
             Logits of the classes.
         """
         X, logits = self._checked(X, logits)
+        return self._combine(X, logits)
+
+    def _combine(self, X, logits):
         return weighted_sum(self.weights(X, logits), logits)
 
     def __sklearn_tags__(self):

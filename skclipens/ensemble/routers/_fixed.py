@@ -89,20 +89,7 @@ class ProbabilityRouter(BaseRouter):
     array([[0.7, 0.3]])
     """
 
-    @fill_doc
-    def combine(self, X, logits):
-        """Return the logarithm of the mean probabilities.
-
-        Parameters
-        ----------
-        %(routed)s
-
-        Returns
-        -------
-        ndarray of shape (n, C), dtype of logits
-            Logits of the classes.
-        """
-        X, logits = self._checked(X, logits)
+    def _combine(self, X, logits):
         return log_of(softmax(logits, axis=2).mean(axis=1))
 
 
@@ -149,20 +136,7 @@ class VoteRouter(BaseRouter):
     def __init__(self, n_votes=1):
         self.n_votes = n_votes
 
-    @fill_doc
-    def combine(self, X, logits):
-        """Return the logarithms of the shares of votes.
-
-        Parameters
-        ----------
-        %(routed)s
-
-        Returns
-        -------
-        ndarray of shape (n, C), dtype of logits
-            Logits of the classes.
-        """
-        X, logits = self._checked(X, logits)
+    def _combine(self, X, logits):
         ballots = count_votes(logits, self.n_votes) + softmax(logits, axis=2).mean(axis=1)
         return log_of(ballots / ballots.sum(axis=1, keepdims=True))
 

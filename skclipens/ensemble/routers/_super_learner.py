@@ -73,23 +73,10 @@ class SuperLearnerRouter(BaseRouter):
     def _weights(self, X, logits):
         return self.weights_
 
-    @fill_doc
-    def combine(self, X, logits):
-        """Return the log of the weighted mean of probabilities, or the weighted sum of logits.
-
-        Parameters
-        ----------
-        %(routed)s
-
-        Returns
-        -------
-        ndarray of shape (n, C), dtype of logits
-            Logits of the classes.
-        """
-        X, logits = self._checked(X, logits)
+    def _combine(self, X, logits):
         if self.loss == "squared":
             return log_of(weighted_sum(self.weights(X, logits), softmax(logits, axis=2)))
-        return super().combine(X, logits)
+        return super()._combine(X, logits)
 
 
 def least_squares_weights(logits, targets, sample_weight=None):
