@@ -12,7 +12,6 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import can_be_held_out, codes_of, covers_most, validation_rows
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import (
-    positions_in,
     side_by_side,
     some_of,
     take_columns,
@@ -30,7 +29,7 @@ from ..backbones._kinds import BlockKind
 from ._agreement import expected_inverse, sample_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import PassRequest
-from ._kernel_regression import ExactFit, Regression, predict_residuals
+from ._kernel_regression import ExactFit, Regression, TrainingRows, predict_residuals
 from ._nystrom import NystromFit
 from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
@@ -181,38 +180,30 @@ class KernelHead(CrossFitTableHead):
         return check_rows_as_in_fit(self, X)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
-        fit_rows = self._rows_to_fit(targets, weights)
-        return self._fit_on(X, targets, weights, folds, groups, fit_rows, validation_rows(targets))
+        rows = self._rows_to_fit(targets, weights), validation_rows(targets)
+        return self._fit_on(TrainingRows(X, targets, weights, groups, folds, *rows))
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
-        fit_rows = self._rows_to_fit(rows.targets, rows.weights)
-        _, kept = yield PassRequest(keep=fit_rows)
+        to_fit = self._rows_to_fit(rows.targets, rows.weights)
+        _, kept = yield PassRequest(keep=to_fit)
         self.n_features_in_ = len(columns)
         X, y = rows.of_each_class()
         self._fit_text_heads(take_columns(X, columns), y)
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None
-        logits, known = self._fit_on(*given, kept.places(fit_rows), kept.validation)
+        logits, known = self._fit_on(TrainingRows(*given, kept.places(to_fit), kept.validation))
         return logits[kept.validation], known[kept.validation]
 
-    def _fit_on(self, X, targets, weights, folds, groups, fit_rows, validation):
-        """Fit on some rows; return what ``cross_fit`` does, for validation rows only."""
-        used = np.union1d(fit_rows, validation)
-        some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
-        targets, weights, groups = some
-        if folds is not None:
-            folds = [[positions_in(used, rows) for rows in fold] for fold in folds]
-        places = np.searchsorted(used, fit_rows), np.searchsorted(used, validation)
-        logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
-        given = take_rows(X, used), targets, weights, folds, groups
-        logits[used], known[used] = self._fit_on_used(*given, *places)
+    def _fit_on(self, rows):
+        """Fit on `TrainingRows`; return what ``cross_fit`` does, for validation rows only."""
+        n, used = len(rows.X), np.union1d(rows.to_fit, rows.validation)
+        logits, known = np.zeros((n, len(self.classes_)), rows.X.dtype), np.zeros(n, bool)
+        logits[used], known[used] = self._fit_on_used(rows.take(used))
         return logits, known
 
-    def _fit_on_used(self, X, targets, weights, folds, groups, fit_rows, validation):
-        """Fit on some rows; each of the n rows is in `fit_rows`, in `validation`, or both.
-
-        Positions in `folds`, `fit_rows` and `validation` are among these rows.
+    def _fit_on_used(self, rows):
+        """Fit on `TrainingRows`, each of which is to be fitted on, a validation row, or both.
 
         Returns
         -------
@@ -221,49 +212,49 @@ class KernelHead(CrossFitTableHead):
         known : ndarray of shape (n,), bool
             Which rows can validate the head.
         """
-        features = self._features(X)
-        base = self._fit_base(features, targets, weights)
-        groups = np.arange(len(X)) if groups is None else codes_of(groups)
-        can_hold_out = can_be_held_out(targets, groups, weights)
-        fit, landmarks = self._fit_support(
-            take_rows(features, fit_rows),
-            *(some_of(one, fit_rows) for one in (targets, base, weights)),
-            may_choose=covers_most(targets[can_hold_out], len(self.classes_)),
+        features, n = self._features(rows.X), len(rows.X)
+        groups = np.arange(n) if rows.groups is None else codes_of(rows.groups)
+        rows = rows._replace(X=features, groups=groups)
+        base = self._fit_base(features, rows.targets, rows.weights)
+        can_hold_out = can_be_held_out(rows.targets, groups, rows.weights)
+        fit, landmarks = self._fit_regression(
+            take_rows(features, rows.to_fit),
+            *(some_of(one, rows.to_fit) for one in (rows.targets, base, rows.weights)),
+            may_choose=covers_most(rows.targets[can_hold_out], len(self.classes_)),
         )
-        self.X_fit_ = features[fit_rows[landmarks]]
-        if folds is None:
-            given = features, targets, weights, groups, fit_rows, validation
-            held_out, known, validation = self._leave_out(fit, *given)
+        self.X_fit_ = features[rows.to_fit[landmarks]]
+        if rows.folds is None:
+            held_out, known, validation = self._leave_out(fit, rows)
         else:
-            held_out, known = np.zeros_like(base), np.zeros(len(X), bool)
-            for train, test in folds:
-                coef = fit.without(np.flatnonzero(~np.isin(fit_rows, train)))
+            held_out, known, validation = np.zeros_like(base), np.zeros(n, bool), rows.validation
+            for train, test in rows.folds:
+                coef = fit.without(np.flatnonzero(~np.isin(rows.to_fit, train)))
                 held_out[test], known[test] = self._residuals(features[test], coef), True
-        rows = validation[known[validation]]
-        scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
-        base[rows] += held_out[rows] / X.dtype.type(scale)
-        self.dual_coef_ = (fit.coef / scale).astype(X.dtype)
-        known = np.zeros(len(X), bool)
-        known[validation if self.text_heads_ else rows] = True
+        used = validation[known[validation]]
+        scale, used = correction_temperature(held_out[used], used, base, rows.targets, rows.weights)
+        base[used] += held_out[used] / features.dtype.type(scale)
+        self.dual_coef_ = (fit.coef / scale).astype(features.dtype)
+        known = np.zeros(n, bool)
+        known[validation if self.text_heads_ else used] = True
         return base, known
 
-    def _leave_out(self, fit, features, targets, weights, groups, fit_rows, validation):
+    def _leave_out(self, fit, rows):
         """Return held-out predictions, the rows that have one, and the validation rows."""
-        rest = np.setdiff1d(validation, fit_rows)
-        is_seen = np.isin(groups[rest], groups[fit_rows])  # these have some of the row's group
+        features, targets, weights, groups, _, fitted, validation = rows
+        rest = np.setdiff1d(validation, fitted)
+        is_seen = np.isin(groups[rest], groups[fitted])  # fitted on some of the row's group
         validation, rest = np.setdiff1d(validation, rest[is_seen]), rest[~is_seen]
         held_out = np.zeros((len(features), len(self.classes_)), features.dtype)
-        places = np.flatnonzero(np.isin(fit_rows, validation))
+        places = np.flatnonzero(np.isin(fitted, validation))
         if len(places):
-            held_out[fit_rows[places]] = fit.leave_out(groups[fit_rows], places)
+            held_out[fitted[places]] = fit.leave_out(groups[fitted], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
         known = can_be_held_out(targets, groups, weights)
-        known[fit_rows] = can_be_held_out(
-            targets[fit_rows], groups[fit_rows], some_of(weights, fit_rows)
-        )
+        of_fitted = targets[fitted], groups[fitted], some_of(weights, fitted)
+        known[fitted] = can_be_held_out(*of_fitted)
         return held_out, known, validation
 
-    def _fit_support(self, features, targets, base, weights, may_choose):
+    def _fit_regression(self, features, targets, base, weights, may_choose):
         """Return the fit on these rows, and the positions of its landmarks."""
         regression = Regression(features, targets, base, weights)
         self.beta_, self.alpha_ = _UNVALIDATED

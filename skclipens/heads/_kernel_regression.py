@@ -1,11 +1,20 @@
 """Kernel ridge regression of residuals: evidence, coefficients, and held-out predictions."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import codes_of
-from .._utils._linalg import ROWS_TO_PREDICT, one_hot, parts_of, plus_ridge
+from .._utils._linalg import (
+    ROWS_TO_PREDICT,
+    one_hot,
+    parts_of,
+    plus_ridge,
+    positions_in,
+    take_rows,
+)
 from ._ridge import residuals_of
 
 _SMALLEST_ALPHA = 1e-3  # below it, float32 products are not exact enough
@@ -26,6 +35,34 @@ def predict_residuals(rows, X_fit, beta, coef):
     for part in parts_of(len(rows), ROWS_TO_PREDICT):
         found[part] = kernel(rows[part] @ X_fit.T, beta) @ coef
     return found
+
+
+class TrainingRows(NamedTuple):
+    """Rows of a kernel head: those to fit on, and those that validate it.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features)
+    targets, weights, groups : ndarray of shape (n,)
+        Weights and groups may be None.
+    folds : list of (train, test) or None
+    to_fit, validation : ndarray of int
+        Positions of the rows to fit on, and of the validation rows.
+    """
+
+    X: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+    folds: list | None
+    to_fit: np.ndarray
+    validation: np.ndarray
+
+    def take(self, rows):
+        """Return rows by sorted positions, among which are all to fit on and for validation."""
+        some = [None if one is None else take_rows(one, rows) for one in self[:4]]
+        folds = self.folds and [[positions_in(rows, side) for side in one] for one in self.folds]
+        return TrainingRows(*some, folds, *(np.searchsorted(rows, one) for one in self[5:]))
 
 
 class Regression:
