@@ -5,6 +5,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import binom
 
 from .._utils._warnings import warn
+from ._predictions import normalized_confusion
 
 # Smallest rise of the accuracy of prompts under the best order of the names. It is larger with few
 # classes and few rows: see `_rise_by_luck`. Names without meaning exceed it in 1% of draws of 5 to
@@ -45,7 +46,7 @@ def warn_of_names(heads, rows, targets):
     classes, class_names = heads[0].classes_, heads[0].class_names
     every, n_rows = np.arange(len(classes)), np.bincount(targets, minlength=len(classes))
     logits = np.mean([head._text_logits(X) for head, X in zip(heads, rows, strict=True)], axis=0)
-    best, given, possible = _order_by_prompts(logits, targets, n_rows)
+    best, given, possible = _order_by_prompts(logits, targets)
     why = (
         f"Prompts classify {given:.0%} of the rows correctly (mean over classes), and would "
         f"classify {possible:.0%} correctly with "
@@ -62,19 +63,12 @@ def warn_of_names(heads, rows, targets):
         warn(why + said, key="order of names")
 
 
-def _order_by_prompts(logits, targets, n_rows):
+def _order_by_prompts(logits, targets):
     """Return the order of names that suits prompts best, and accuracies without and with it."""
-    n_classes = len(n_rows)
-    shares = _shares(logits, targets, n_rows)
+    n_classes = logits.shape[1]
+    shares = normalized_confusion(targets, logits.argmax(axis=1), n_classes, n_classes)
     every, best = linear_sum_assignment(shares, maximize=True)
     return best, np.trace(shares) / n_classes, shares[every, best].mean()
-
-
-def _shares(logits, targets, n_rows):
-    """Return the share of each class's rows that prompts assign to each name, (C, names)."""
-    counts = np.zeros((len(n_rows), logits.shape[1]), int)
-    np.add.at(counts, (targets, logits.argmax(axis=1)), 1)
-    return counts / np.maximum(n_rows, 1)[:, None]
 
 
 def _warn_of_skipped_name(heads, rows, targets):
@@ -87,7 +81,7 @@ def _warn_of_skipped_name(heads, rows, targets):
     for head, X in zip(heads, rows, strict=True):
         of_next = X @ head._features_of([n]).T * head.logit_scale_
         logits = logits + np.hstack([head._text_logits(X), of_next])
-    shares = _shares(logits, targets, np.bincount(targets, minlength=n))
+    shares = normalized_confusion(targets, logits.argmax(axis=1), n, n + 1)
     given, moved = shares.diagonal(), shares.diagonal(1)
     right = [given[:label].sum() + moved[label:].sum() for label in range(n)]
     label = int(np.argmax(right))

@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats.contingency import crosstab
 
 from .._utils._warnings import warn
 
@@ -13,6 +12,13 @@ _MOST_CLASSES = 1000  # whose pairs are counted
 # Standard deviations up to which rows are right by chance, and from which too few are right for the
 # confidence of a classifier; and the least difference of confidence and accuracy.
 _BY_CHANCE, _TOO_FEW, _TOO_SURE = 2, 5, 0.3
+
+
+def normalized_confusion(targets, predicted, n_classes, n_predicted):
+    """Return the confusion matrix, (n_classes, n_predicted), as shares of each class's rows."""
+    codes = targets * n_predicted + predicted
+    counts = np.bincount(codes, minlength=n_classes * n_predicted).reshape(n_classes, n_predicted)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def warn_of_exchanged(y, predicted, advice):
@@ -32,7 +38,7 @@ def warn_of_exchanged(y, predicted, advice):
     found, columns = np.unique(predicted, return_inverse=True)
     if max(len(labels), len(found)) > _MOST_CLASSES:
         return False
-    shares = crosstab(rows, columns).count / n_rows[:, None]
+    shares = normalized_confusion(rows, columns, len(labels), len(found))
     own, other = linear_sum_assignment(shares, maximize=True)
     moved = (labels[own] != found[other]) & np.isin(labels[own], found)
     own, other = own[moved], other[moved]

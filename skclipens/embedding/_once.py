@@ -26,7 +26,7 @@ def embedded_once(estimator, X, y, rows=None):
     X : collection of n rows
     y : ndarray of shape (n,)
     rows : ndarray of int, default=None
-        Positions of the rows that are needed; The returned `X` and `unreadable` have only these.
+        Positions of the rows that are needed; the returned `X` and `unreadable` have only these.
         None: all.
 
     Returns
