@@ -120,10 +120,11 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         far = np.flatnonzero(in_distribution < 1)
         if not len(far):
             return combined
-        of_prompts = self._expert_logits(X[far], self._are_prompts).mean(axis=1)
-        of_all, own, prior = blend_weights(in_distribution[far], combined[far], of_prompts)
+        zero_shot = self._expert_logits(X[far], self._are_prompts).mean(axis=1)
+        w_all, w_prompts, w_prior = blend_weights(in_distribution[far], combined[far], zero_shot)
+        blended = w_all * combined[far] + w_prompts * zero_shot
         combined = combined.copy()
-        combined[far] = of_all * combined[far] + own * of_prompts + prior * self._support.log_prior
+        combined[far] = blended + w_prior * self._support.log_prior
         return combined
 
     @fill_doc
@@ -171,10 +172,10 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if self._support is None:
             return weights
         prompts, combined = self._are_prompts, combination.combine(X, logits)
-        of_prompts = logits[:, prompts].mean(axis=1)
+        zero_shot = logits[:, prompts].mean(axis=1)
         in_distribution = self._support.in_distribution(X)
-        of_all, own, _ = blend_weights(in_distribution, combined, of_prompts)
-        return (of_all * weights + own * prompts / prompts.sum()).astype(weights.dtype)
+        w_all, w_prompts, _ = blend_weights(in_distribution, combined, zero_shot)
+        return (w_all * weights + w_prompts * prompts / prompts.sum()).astype(weights.dtype)
 
     @available_if(lambda ensemble: ensemble._compares_rows())
     @fill_doc

@@ -77,7 +77,7 @@ def _log_prior(y, classes, sample_weight):
     return log_shares - log_shares.mean()
 
 
-def blend_weights(in_distribution, combined, of_prompts):
+def blend_weights(in_distribution, combined, zero_shot):
     """Return the weights of the combined logits, of the zero-shot logits, and of the log priors.
 
     Within the support, the combined logits have all of the weight. Outside, zero-shot logits are
@@ -90,16 +90,18 @@ def blend_weights(in_distribution, combined, of_prompts):
     Parameters
     ----------
     in_distribution : ndarray of shape (n,)
-    combined, of_prompts : ndarray of shape (n, C)
+    combined, zero_shot : ndarray of shape (n, C)
         Combined logits of all experts, and mean logits of the zero-shot heads.
 
     Returns
     -------
     weights : tuple of three ndarrays of shape (n, 1)
     """
-    spread, of_their_own = combined.std(axis=1), of_prompts.std(axis=1)
+    spread, zero_shot_spread = combined.std(axis=1), zero_shot.std(axis=1)
     factor = np.full_like(spread, LARGEST_FACTOR)
-    np.divide(spread, of_their_own, out=factor, where=spread < LARGEST_FACTOR * of_their_own)
+    np.divide(
+        spread, zero_shot_spread, out=factor, where=spread < LARGEST_FACTOR * zero_shot_spread
+    )
     outside = CERTAINTY * (1 - in_distribution)
     prior = outside * PROMPT_SHARE
     weights = in_distribution + outside - prior, factor * prior, prior
