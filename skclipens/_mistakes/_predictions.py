@@ -24,15 +24,7 @@ def normalized_confusion(targets, predicted, n_classes, n_predicted):
 def warn_of_exchanged(y, predicted, advice):
     """Warn if exchanged labels would be right, as if the true labels were numbered differently.
 
-    Parameters
-    ----------
-    y, predicted : ndarray of shape (n,)
-    advice : str
-
-    Returns
-    -------
-    bool
-        Whether there was a warning.
+    The message ends with the advice. Return whether there was a warning.
     """
     labels, rows, n_rows = np.unique(y, return_inverse=True, return_counts=True)
     found, columns = np.unique(predicted, return_inverse=True)

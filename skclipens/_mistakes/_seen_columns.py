@@ -40,18 +40,7 @@ class SeenColumns(NamedTuple):
 
 
 def see_columns(blocks, X):
-    """Compute statistics in ``fit`` of columns that are not embeddings.
-
-    Parameters
-    ----------
-    blocks : list of Block
-    X : ndarray of shape (n, n_features)
-
-    Returns
-    -------
-    SeenColumns or None
-        None if there are no such columns, or few rows.
-    """
+    """Return the `SeenColumns` of ``fit``; None if all are embeddings, or rows are few."""
     others = [block.columns for block in blocks if block.backbone is None]
     # Wider ones may be embeddings.
     others = [columns for columns in others if len(columns) < NARROWEST]

@@ -41,18 +41,7 @@ class SeenRows(NamedTuple):
 
 
 def see_rows(seen, X):
-    """Project the rows of ``fit``.
-
-    Parameters
-    ----------
-    seen : tuple of SeenBlock
-    X : ndarray of shape (n, n_features)
-
-    Returns
-    -------
-    SeenRows or None
-        None if no columns are known to be embeddings, or all rows are the same.
-    """
+    """Return the `SeenRows` of ``fit``; None without embeddings, or if all rows are the same."""
     columns = [block.columns for block in seen if block.is_named]
     if not columns:
         return None

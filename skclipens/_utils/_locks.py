@@ -14,10 +14,7 @@ class ForkLock:
     A forked process has only one thread of its parent. Locks of other threads would never be
     released there.
 
-    Parameters
-    ----------
-    reentrant : bool, default=False
-        Whether the thread that holds the lock may acquire it again.
+    If it is reentrant, the thread that holds it may acquire it again.
     """
 
     def __init__(self, reentrant=False):

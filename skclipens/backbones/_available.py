@@ -15,17 +15,7 @@ _TIMM_FILES = ["model.safetensors", "pytorch_model.bin"]
 
 
 def check_available(backbone):
-    """Raise if weights are not on this machine and their server does not respond.
-
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Raises
-    ------
-    BackboneNotAvailableError
-        The message gives the reason and an alternative.
-    """
+    """Raise BackboneNotAvailableError if weights are neither here nor on a server that responds."""
     if backbone.path is not None:
         return
     repository, files, url = _source(backbone)

@@ -141,10 +141,6 @@ def columns_of_backbones(blocks, n_features, feature_names):
     """Return the columns that are embeddings, or None if all or no columns are.
 
     Parameters are those of :func:`find_blocks`.
-
-    Returns
-    -------
-    ndarray of int or None
     """
     if blocks is None and feature_names is None:
         return None

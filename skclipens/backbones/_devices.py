@@ -59,17 +59,7 @@ def resolve_device(device):
 
 
 def resolve_precision(precision, device):
-    """Return the precision that "auto" means on a device.
-
-    Parameters
-    ----------
-    precision : {"auto", "fp32", "bf16", "fp16"}
-    device : str
-
-    Returns
-    -------
-    {"fp32", "bf16", "fp16"}
-    """
+    """Return the precision, "fp32", "bf16" or "fp16", that "auto" means on a device."""
     if precision != "auto":
         return precision
     import torch
@@ -83,16 +73,7 @@ def resolve_precision(precision, device):
 
 
 def without_autocast(device):
-    """Return a context in which a caller's autocast does not lower the precision.
-
-    Parameters
-    ----------
-    device : str or torch.device
-
-    Returns
-    -------
-    context manager
-    """
+    """Return a context in which a caller's autocast does not lower the precision."""
     import torch
 
     kind = torch.device(device).type
@@ -100,12 +81,7 @@ def without_autocast(device):
 
 
 def cpu_by_default():
-    """Return a context in which new tensors are on the CPU, whatever the default device is.
-
-    Returns
-    -------
-    context manager
-    """
+    """Return a context in which new tensors are on the CPU, whatever the default device is."""
     import torch
 
     # The context slows each operation down, so it is used only if needed.

@@ -55,14 +55,7 @@ def snapshot(repository):
 def fetch_weights(repository):
     """Put the weights of a repository into its folder, if they are not there.
 
-    Parameters
-    ----------
-    repository : str
-
-    Raises
-    ------
-    FileNotFoundError
-        If they cannot be fetched.
+    Raise FileNotFoundError if they cannot be fetched.
     """
     from open_clip.pretrained import download_pretrained_from_hf
 

@@ -50,16 +50,7 @@ class BlockKind:
 
 
 def parse_kind(name):
-    """Return the kind that a name stands for, or None; backbones must have canonical names.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    BlockKind or None
-    """
+    """Return the kind that a name stands for, or None; backbones must have canonical names."""
     for parts in _PARTS:  # the whole name first: a path may have an "@"
         backbone = name.removesuffix(_ending(*parts))
         if name.endswith(_ending(*parts)) and _is_canonical(backbone):
@@ -75,17 +66,7 @@ def kind_behind_prefix(name):
 
 
 def numbered_columns(names):
-    """Split names of embedding columns into the name of the block and the number in it.
-
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    list of (str, int) or None
-        One for each name; None for other names.
-    """
+    """Split names of columns into block and number; None for names that no embedder gives."""
     matches = (_COLUMN.match(name) for name in names)
     return [match and (match["block"], int(match["position"])) for match in matches]
 
@@ -117,17 +98,7 @@ def refuse_other_columns(owner, kinds, names):
 
 
 def kinds_of(backbone):
-    """Return all kinds of blocks of a backbone, in the order in which an embedder makes them.
-
-    Parameters
-    ----------
-    backbone : str
-        Canonical name.
-
-    Returns
-    -------
-    list of BlockKind
-    """
+    """Return all kinds of blocks of a backbone, by its canonical name, in an embedder's order."""
     return [BlockKind(backbone, *parts) for parts in _PARTS]
 
 

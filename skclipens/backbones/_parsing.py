@@ -16,18 +16,7 @@ _BLOCK = re.compile(r"(.+)@(pooled|views|pooled\+views)")
 def parse(spec):
     """Return the fields of the Backbone that a spec names.
 
-    Parameters
-    ----------
-    spec : str
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If the spec names no known model.
+    Raise ValueError if it names no known model.
     """
     _refuse_several(spec)
     _refuse_block(spec)

@@ -17,17 +17,7 @@ QUICKGELU = "-quickgelu"
 
 
 def uses_quick_gelu(backbone):
-    """Return whether a backbone needs QuickGELU.
-
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Returns
-    -------
-    bool
-        False if nothing is known; see :func:`warn_of_guesses`.
-    """
+    """Return whether a backbone needs QuickGELU: no if nothing is known; see `warn_of_guesses`."""
     if backbone.is_timm:
         return False
     known = {**_facts(backbone), **backbone.config}  # in this order, as in preprocessing

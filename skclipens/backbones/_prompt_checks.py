@@ -59,16 +59,7 @@ def warn_of_prompts(backbones, names, templates):
 def warn_of_texts(backbones, texts, templates):
     """Warn if texts are truncated, or in a script that is rare in the training texts.
 
-    Parameters
-    ----------
-    backbones : sequence of Backbone
-    texts : sequence of n str
-    templates : tuple of str
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        The message names the first of these texts, and all such backbones.
+    The message names the first of these texts, and all such backbones.
     """
     advice = "texts", "Give shorter texts or templates."
     foreign = [text for text in texts if _is_foreign(text)]  # each is a query of its own

@@ -11,13 +11,7 @@ from ._hub import repository_of
 
 
 class ImageTower(torch.nn.Module):
-    """A model that has only an image tower, with the interface of open_clip's models.
-
-    Parameters
-    ----------
-    visual : torch.nn.Module
-        Maps pixels to features.
-    """
+    """A model that has only an image tower, with the interface of open_clip's models."""
 
     def __init__(self, visual):
         super().__init__()
@@ -35,16 +29,7 @@ class ImageTower(torch.nn.Module):
 
 
 def build_tower(backbone):
-    """Build a model of timm without its classifier on the CPU and load its weights.
-
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Returns
-    -------
-    ImageTower
-    """
+    """Build a model of timm without its classifier on the CPU and load its weights."""
     model = timm.create_model(
         _model_name(backbone), pretrained=backbone.path is None, num_classes=0
     )

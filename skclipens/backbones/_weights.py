@@ -18,18 +18,7 @@ _OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}
 def build_model(backbone):
     """Build a model on the CPU and load its weights.
 
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Raises
-    ------
-    ValueError
-        If a file may hold more than tensors; see :func:`check_checkpoint`.
+    Raise ValueError if a file may hold more than tensors; see :func:`check_checkpoint`.
     """
     if backbone.has_text:
         require_transformers(backbone, "hf_model_name")

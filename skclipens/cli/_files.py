@@ -275,18 +275,7 @@ def beside(path):
     So an existing file survives if the disk is full. If `path` is not a plain file, such as
     ``/dev/null``, or its folder is not writable, `path` itself is yielded.
 
-    Parameters
-    ----------
-    path : str
-
-    Yields
-    ------
-    str
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; names the output.
+    Raise OSError, which names the output, if the file cannot be written.
     """
     real = os.path.realpath(path)
     folder, name = os.path.split(real)
@@ -309,13 +298,7 @@ def beside(path):
 
 
 def write_table(frame, path):
-    """Write a frame in the format of the file's ending, or as CSV in UTF-8 to the standard output.
-
-    Parameters
-    ----------
-    frame : DataFrame
-    path : str or None
-    """
+    """Write a frame in the format of the file's ending, or as CSV in UTF-8 to standard output."""
     if path is None:
         # As files are: Windows, for example, has another encoding for what goes to a pipe.
         frame.to_csv(sys.stdout.buffer, index=False, mode="wb", encoding="utf-8")

@@ -188,16 +188,7 @@ def warn_of_parts(table, path, advice):
 
 
 def typed(labels):
-    """Return labels as numbers, or as True and False, if ``str`` gives back all of the labels.
-
-    Parameters
-    ----------
-    labels : list of str
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
+    """Return labels as numbers, or as True and False, if ``str`` gives back all of the labels."""
     for kind in (int, float, _TRUTH.__getitem__):
         try:
             values = [kind(label) for label in labels]

@@ -261,16 +261,6 @@ def image_model(loaded, dtype, compile=False):
 
     Weights are converted once and kept as long as the loaded model. This is faster than autocast,
     which converts them in every pass.
-
-    Parameters
-    ----------
-    loaded : LoadedBackbone
-    dtype : torch.dtype
-    compile : bool
-
-    Returns
-    -------
-    torch.nn.Module
     """
     return _kept(loaded, (dtype, compile), lambda: _with_tower(loaded.model, dtype, compile))
 
@@ -278,20 +268,7 @@ def image_model(loaded, dtype, compile=False):
 def both_features(loaded, dtype, compile):
     """Return a function from pixels to projected and pooled features, with shared weights.
 
-    Parameters
-    ----------
-    loaded : LoadedBackbone
-    dtype : torch.dtype
-    compile : bool
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    ValueError
-        If the parts of the image tower are unknown, so that it gives projected features only.
+    Raise ValueError if the parts of the image tower are unknown, which give pooled features.
     """
     tower = image_model(loaded, dtype).visual
 

@@ -30,19 +30,7 @@ def unreadable_rows(table):
 
 
 def table_and_unreadable(transformers, X):
-    """Return the input of the last step of a pipeline, and which of its rows are unreadable.
-
-    Parameters
-    ----------
-    transformers : Pipeline or None
-        The fitted steps before the last, if there are any.
-    X : collection of n images
-
-    Returns
-    -------
-    table : array or frame of n rows
-    unreadable : ndarray of shape (n,), bool
-    """
+    """Return the input of the last step of a pipeline, and which of its rows are unreadable."""
     table = X if transformers is None else transformers.transform(X)
     return table, unreadable_rows(table)
 

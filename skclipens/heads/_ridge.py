@@ -101,15 +101,7 @@ class BaseRidge:
 
 
 class Ridge(BaseRidge):
-    """Ridge regression on rows; in the span of the rows if there are more columns.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    Y : ndarray of shape (n, C)
-    weights : ndarray of shape (n,) or None
-    alpha : float
-    """
+    """Ridge regression of Y, (n, C), on rows X, (n, d); in the span of the rows if d is larger."""
 
     def __init__(self, X, Y, weights, alpha):
         if needs_float64(alpha):

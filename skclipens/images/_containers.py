@@ -18,19 +18,7 @@ _BASE64 = re.compile(r"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)[A-Za-z0-9+/\s
 def unwrapped(image):
     """Return the path or the content of a cell or text; anything else is returned unchanged.
 
-    Parameters
-    ----------
-    image : object
-        As :func:`skclipens.images.load_image` takes it.
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    ImageError
-        If a dict has neither ``"bytes"`` nor ``"path"``, or base64 is damaged.
+    Raise ImageError if a dict has neither ``"bytes"`` nor ``"path"``, or base64 is damaged.
     """
     if isinstance(image, dict):
         return _of_cell(image)
@@ -48,17 +36,7 @@ def is_base64(content):
 
 
 def name_of(image):
-    """Return the path by which an image is known, or None.
-
-    Parameters
-    ----------
-    image : object
-        As :func:`skclipens.images.load_image` takes it.
-
-    Returns
-    -------
-    str or None
-    """
+    """Return the path by which an image is known, or None."""
     if isinstance(image, dict):
         image = image.get("path")
     if not isinstance(image, (str, os.PathLike)) or image == "":
@@ -68,18 +46,7 @@ def name_of(image):
 
 
 def row_named(row, images):
-    """Return how messages name the image of a row: its number, and its path if it has one.
-
-    Parameters
-    ----------
-    row : int
-    images : sequence or None
-        Images, or their names.
-
-    Returns
-    -------
-    str
-    """
+    """Return how messages name the image of a row: its number, and its path if it has one."""
     return called(row, name_of_row(row, images))
 
 

@@ -25,17 +25,7 @@ _UNKNOWN = (
 
 
 def refusal(picture):
-    """Return why a picture that Pillow has opened must not be decoded, before it is decoded.
-
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-
-    Returns
-    -------
-    tuple of str, or None
-        A reason, and what to do.
-    """
+    """Return why an opened picture must not be decoded, and what to do; None if it may be."""
     if picture.format in _DRAWN_BY_OTHERS:
         return f"of the format {picture.format}", _DRAWN
     limit, (width, height) = Image.MAX_IMAGE_PIXELS, picture.size

@@ -11,18 +11,7 @@ _INTO_FILES = {"tar", "zip"}
 def check_protocols(protocols):
     """Check protocols and return them as a tuple of str.
 
-    Parameters
-    ----------
-    protocols : sequence of str
-
-    Returns
-    -------
-    tuple of str
-
-    Raises
-    ------
-    ValueError
-        If it is one string, or holds something that is no protocol.
+    Raise ValueError if it is one string, or holds something that is no protocol.
     """
     if isinstance(protocols, str):
         raise ValueError(f"protocols={protocols!r} is a list: pass protocols=({protocols!r},).")
