@@ -136,7 +136,7 @@ def _spread_of_prompts(head, X, y, kind, draw):
     names = names_of(y, kind, first=draw)
     clf = AdaptiveBackboneEnsemble(head=head, class_names=names, random_state=0)
     clf.fit(X.iloc[rows], y[rows])
-    prompts = [expert.is_prompts for expert in clf.experts_]
+    prompts = [expert.is_zero_shot for expert in clf.experts_]
     return np.log(clf.expert_proba(X)[:, prompts]).std(axis=2).mean()
 
 

@@ -50,7 +50,7 @@ def clf(digits):
 def expected_of(clf, alike, X, log_prior=None):
     """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
     combined = alike.decision_function(X)
-    said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
+    said = clf._expert_logits(X)[:, clf._are_zero_shot].mean(axis=1)
     of_all, own, prior = blend_weights(clf._support.in_distribution(X), combined, said)
     log_prior = clf._support.log_prior if log_prior is None else log_prior
     return of_all * combined + own * said + prior * log_prior
@@ -113,7 +113,7 @@ def test_weights_are_those_of_the_logits(digits, emoji, clf):
     assert_allclose(of_weights, expected_of(clf, alike, others, log_prior=0), atol=1e-4)
     usual = clf._support.in_distribution(others) == 1
     assert_allclose(weights[usual], alike.routing_weights(others)[usual], rtol=1e-6)
-    prompts = clf._are_prompts
+    prompts = clf._are_zero_shot
     more = weights[~usual][:, prompts] > alike.routing_weights(others)[~usual][:, prompts]
     assert more.any(axis=1).all()
 

@@ -69,7 +69,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
 
 def _score_of_prompts(clf, X, y):
     said = clf.transform(X).reshape(len(X), len(clf.experts_), -1)
-    said = said[:, [expert.is_prompts for expert in clf.experts_]].mean(axis=1)
+    said = said[:, [expert.is_zero_shot for expert in clf.experts_]].mean(axis=1)
     return (clf.classes_[said.argmax(axis=1)] == y).mean()
 
 

@@ -49,10 +49,10 @@ class Expert(NamedTuple):
     @property
     def learns(self):
         """Whether the head's logits depend on the rows that it is fitted on."""
-        return not (self.is_prompts or isinstance(self.head, FrozenEstimator))
+        return not (self.is_zero_shot or isinstance(self.head, FrozenEstimator))
 
     @property
-    def is_prompts(self):
+    def is_zero_shot(self):
         """Whether the head is zero-shot: it compares rows with prompts and learns nothing."""
         return isinstance(self.head, ZeroShotHead)
 

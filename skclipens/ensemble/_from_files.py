@@ -158,7 +158,7 @@ def _fit_expert_over(expert, rows, classes):
         yield fitted, fitted.for_classes(logits, classes), known
     else:
         _, kept = yield PassRequest()
-        fitted = expert.fit(*rows.of_each_class(), {})
+        fitted = expert.fit(*rows.one_row_per_class(), {})
         labels = rows.classes[rows.targets[kept.rows[kept.validation]]]
         known = np.isin(labels, fitted.head.classes_)
         yield fitted, fitted.logits(kept.X[kept.validation], classes), known

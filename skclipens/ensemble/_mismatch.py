@@ -24,7 +24,7 @@ def warn_of_mismatch(experts, classes, feature_names, X, y):
         embeddings_of(head, rows[block.name], feature_names, block.columns, block.name)
         for _, head, block in readers
     ]
-    warn_of_blocks(blocks, only_prompts=all(one.is_prompts for one in experts))
+    warn_of_blocks(blocks, only_prompts=all(one.is_zero_shot for one in experts))
     if y is None or len(classes) > len(X):
         return
     knowing = [one for one in with_texts if len(one.head.classes_) == len(classes)]

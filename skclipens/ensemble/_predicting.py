@@ -80,8 +80,8 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return True
 
     @property
-    def _are_prompts(self):
-        return np.array([expert.is_prompts for expert in self.experts_])
+    def _are_zero_shot(self):
+        return np.array([expert.is_zero_shot for expert in self.experts_])
 
     def _checked(self, X):
         check_is_fitted(self)
@@ -120,7 +120,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         far = np.flatnonzero(in_distribution < 1)
         if not len(far):
             return combined
-        zero_shot = self._expert_logits(X[far], self._are_prompts).mean(axis=1)
+        zero_shot = self._expert_logits(X[far], self._are_zero_shot).mean(axis=1)
         w_all, w_prompts, w_prior = blend_weights(in_distribution[far], combined[far], zero_shot)
         blended = w_all * combined[far] + w_prompts * zero_shot
         combined = combined.copy()
@@ -171,7 +171,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         weights = combination.weights(X, logits)
         if self._support is None:
             return weights
-        prompts, combined = self._are_prompts, combination.combine(X, logits)
+        prompts, combined = self._are_zero_shot, combination.combine(X, logits)
         zero_shot = logits[:, prompts].mean(axis=1)
         in_distribution = self._support.in_distribution(X)
         w_all, w_prompts, _ = blend_weights(in_distribution, combined, zero_shot)
@@ -288,7 +288,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """
         check_is_fitted(self)
         for expert in self.experts_:
-            if not expert.is_prompts:
+            if not expert.is_zero_shot:
                 raise ValueError(
                     f"Expert {expert.name!r} has learned the classes that it was fitted on; only "
                     "ensembles of zero-shot heads (head='zero-shot') can take others."

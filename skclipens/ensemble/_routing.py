@@ -174,7 +174,7 @@ def _expected_inverses(experts, validated, logits, weights):
     """
     beside_learners = any(expert.learns for expert in experts)
     experts = [experts[e] for e in np.flatnonzero(validated)]
-    prompts = [e for e, expert in enumerate(experts) if expert.is_prompts]
+    prompts = [e for e, expert in enumerate(experts) if expert.is_zero_shot]
     of_prompts = None
     if beside_learners:
         heads, of_heads = [experts[e].head for e in prompts], [logits[:, e] for e in prompts]

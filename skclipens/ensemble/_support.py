@@ -54,7 +54,7 @@ def find_support(experts, X, y, classes, sample_weight=None):
     embedding, or rows are few.
     """
     blocks = [one.columns for one in distinct_blocks(experts) if one.backbone is not None]
-    are_both = any(one.is_prompts for one in experts) and any(one.learns for one in experts)
+    are_both = any(one.is_zero_shot for one in experts) and any(one.learns for one in experts)
     if not blocks or not are_both or len(X) < _FEWEST:
         return None
     some = stratified_rows(y, SOME_ROWS)

@@ -6,7 +6,7 @@ from .._utils._linalg import some_of, subsample, total_weight
 
 # Chosen on the validation sets, with their own names and with names that mean nothing.
 _POWER = 4
-_USUAL, _AS_MANY = 0.5, 4  # prior agreement, and the number of values that it counts as
+_PRIOR_MEAN, _PRIOR_COUNT = 0.5, 4  # prior agreement, and the number of values that it counts as
 _SMALLEST = 0.05
 
 
@@ -38,12 +38,12 @@ def expected_inverse(heads, logits, sample_weight=None):
         return None
     n_classes, rows = logits[0].shape[1], sample_rows(len(logits[0]), sample_weight)
     weights = some_of(sample_weight, rows)
-    values = np.stack([_level(one[rows], weights) for one in logits])
+    values = np.stack([_centred_vector(one[rows], weights) for one in logits])
     with np.errstate(all="ignore"):  # the logits of a head may be all the same
         correlations = np.nan_to_num(np.corrcoef(values))
     agreement = correlations[~np.eye(len(values), dtype=bool)].mean()
     n_free = max(total_weight(logits[0], sample_weight) - 1, 0) * (n_classes - 1)
-    agreement = (n_free * agreement + _AS_MANY * _USUAL) / (n_free + _AS_MANY)
+    agreement = (n_free * agreement + _PRIOR_COUNT * _PRIOR_MEAN) / (n_free + _PRIOR_COUNT)
     return float(max(agreement, _SMALLEST) ** _POWER)
 
 
@@ -52,7 +52,7 @@ def sample_rows(n, sample_weight):
     return subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
 
 
-def _level(logits, weights):
+def _centred_vector(logits, weights):
     """Return centred logits as one vector, each row times the square root of its weight."""
     logits = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
     return (logits if weights is None else logits * np.sqrt(weights)[:, None]).ravel()

@@ -12,7 +12,7 @@ from .._utils._folds import covers_most, held_out_rows
 from .._utils._linalg import some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from .._utils._warnings import warn
-from ._cross_fit import CrossFitTextHead, own_folds
+from ._cross_fit import CrossFitTextHead, default_folds
 from ._losses import cross_entropy, log_loss
 from ._temperature import fit_temperature
 
@@ -122,7 +122,7 @@ class CLAPHead(CrossFitTextHead):
 
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
-            folds = own_folds(targets, groups)
+            folds = default_folds(targets, groups)
         text = self._text_logits(features)
         self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
         validation = held_out_rows(folds)

@@ -17,7 +17,7 @@ from ._text_head import BaseTextHead, is_standalone
 N_FOLDS = 5
 
 
-def own_folds(targets, groups=None):
+def default_folds(targets, groups=None):
     """Return the folds that a head makes if it gets none."""
     return few_shot_folds(targets, N_FOLDS, groups=groups, random_state=0)
 
@@ -70,7 +70,7 @@ class CrossFitMixin:
             If the mean of the weights is far from 1; and if X, labels or names of classes look as
             if they did not belong together, which heads that start from prompts check.
         """
-        self._fit(*self._learned(X, y, None, sample_weight, groups)[0])
+        self._fit(*self._cross_fit_arguments(X, y, None, sample_weight, groups)[0])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -110,17 +110,17 @@ class CrossFitMixin:
         ValueError
             As ``fit``; and if folds have rows on both sides or positions out of range.
         """
-        learned, rows = self._learned(X, y, folds, sample_weight, groups)
+        learned, rows = self._cross_fit_arguments(X, y, folds, sample_weight, groups)
         return tuple(rows.for_input_rows(values) for values in self._cross_fit(*learned))
 
     def _fit(self, X, targets, weights, folds, groups):
         self._cross_fit(X, targets, weights, folds, groups)
 
-    def _fewest(self, X):
+    def _min_columns_of_copies(self, X):
         """Return the fewest columns of a table whose equal rows are copies."""
         return WIDE if is_standalone() else np.inf
 
-    def _learned(self, X, y, folds, sample_weight, groups):
+    def _cross_fit_arguments(self, X, y, folds, sample_weight, groups):
         """Return the arguments of ``_cross_fit``, and the `Rows` that they come from.
 
         Rows without weight are left out, except the first of a class that would have no row.
@@ -134,7 +134,7 @@ class CrossFitMixin:
         cv = own if folds is None else check_folds(folds, len(X), "folds")
         rows = all_rows(X, targets, metadata, cv).with_weight_or_first()
         # Given folds may keep copies apart; an ensemble merges rows that are equal in all blocks.
-        rows = rows.merge_copies(self._fewest(rows.X)) if folds is None else rows
+        rows = rows.merge_copies(self._min_columns_of_copies(rows.X)) if folds is None else rows
         # If rows are left out, the head's own splits were renumbered and are passed as folds.
         folds = None if rows.cv is own else rows.cv
         if folds is not None and not self._starts_from_prompts:

@@ -9,7 +9,7 @@ from .._utils._folds import codes_of
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval
 from .._utils._warnings import without_warnings
-from ._cross_fit import CrossFitTextHead, own_folds
+from ._cross_fit import CrossFitTextHead, default_folds
 from ._linear_probe import LinearProbeHead
 
 
@@ -118,6 +118,6 @@ def _image_folds(targets, texts, groups):
     if groups is not None:
         groups = codes_of(groups)
         groups = np.append(groups, groups.max() + 1 + np.arange(len(texts)))
-    folds = own_folds(targets, groups)
+    folds = default_folds(targets, groups)
     folds = [[rows[rows < texts[0]] for rows in fold] for fold in folds]
     return [(train, test) for train, test in folds if len(test)]

@@ -1,6 +1,6 @@
 """Linear discriminants for any ridge, and their leave-one-out logits.
 
-If most classes have one row, there is no scatter within classes: see `BaseDiscriminant.of_means`.
+If most classes have one row, there is no scatter within classes: see `logistic_regression`.
 """
 
 from functools import cached_property
@@ -125,7 +125,7 @@ class BaseDiscriminant:
         inverse, _ = invert(factor[0], lower=factor[1], overwrite_c=True)
         return len(inverse) - ridge * float(inverse.trace(dtype=float))
 
-    def of_means(self, C):
+    def logistic_regression(self, C):
         """Return the coefficients of a logistic regression fitted on the means of classes.
 
         Its logits are close to each other, so with priors the largest class would be predicted too

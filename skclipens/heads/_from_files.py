@@ -28,7 +28,7 @@ from .._utils._validation import check_rows
 from .._utils._warnings import warn
 from ..embedding._unreadable import unreadable_rows
 from ..exceptions import ImageError
-from ._cross_fit import own_folds
+from ._cross_fit import default_folds
 
 
 class SumsOver(NamedTuple):
@@ -149,7 +149,7 @@ class RowsOfFiles:
         """The targets of rows that have a label and a weight; -1 for others."""
         return np.where(self.weights > 0, self.targets, -1)
 
-    def of_each_class(self):
+    def one_row_per_class(self):
         """Return a row of zeros for each class: zero-shot heads do not use the values."""
         shape = len(self.classes), len(self._table.columns)
         return np.zeros(shape, np.float32), self.classes
@@ -157,7 +157,7 @@ class RowsOfFiles:
     def make_folds(self):
         """Split the rows that have a weight into folds; return the rows that each holds out."""
         weighted = np.flatnonzero(self.weights)
-        folds = own_folds(self.targets[weighted])
+        folds = default_folds(self.targets[weighted])
         self.folds[:] = len(folds)  # for rows that no fold holds out
         for fold, (train, _) in enumerate(folds):
             self.folds[np.delete(weighted, train)] = fold

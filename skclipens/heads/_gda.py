@@ -9,7 +9,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most
 from .._utils._linalg import some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
-from ._cross_fit import CrossFitTextHead, own_folds
+from ._cross_fit import CrossFitTextHead, default_folds
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
 
@@ -119,7 +119,7 @@ class GDAHead(CrossFitTextHead):
 
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None and groups is not None:
-            folds = own_folds(targets, groups)
+            folds = default_folds(targets, groups)
         text, n_classes = self._text_logits(features), len(self.classes_)
         gaussians = Discriminant(features, targets, n_classes, weights, np.zeros(n_classes))
         self.discriminant_coef_, self.discriminant_intercept_ = gaussians.linear(_ridge(gaussians))

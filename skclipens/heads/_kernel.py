@@ -188,7 +188,7 @@ class KernelHead(CrossFitTableHead):
         to_fit = self._rows_to_fit(rows.targets, rows.weights)
         _, kept = yield PassRequest(keep=to_fit)
         self.n_features_in_ = len(columns)
-        X, y = rows.of_each_class()
+        X, y = rows.one_row_per_class()
         self._fit_text_heads(take_columns(X, columns), y)
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None

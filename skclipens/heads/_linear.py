@@ -180,9 +180,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         weights = check_weights(sample_weight, len(X), X.dtype, all_may_be_zero=True)
         targets = self._positions_of(y)
         # On a copy, so that an interrupted call leaves the earlier sums unchanged.
-        self._sums = (
-            self._empty_sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
-        )
+        self._sums = deepcopy(sums) if sums else self._empty_sums(len(self.classes_), X.shape[1])
         self._sums.add(X, targets, weights)
         self._rescaled = rescaled
         self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
@@ -275,7 +273,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         known = np.isin(validation, held_out.rows)
         logits = np.zeros((len(validation), len(self.classes_)), of_known.dtype)
         logits[known] = of_known
-        return logits, known & (not self._is_of_means(held_out.discriminant))
+        return logits, known & (not self._is_logistic_regression(held_out.discriminant))
 
     def _fit_sums(self, sums, rows, validation, X):
         """Fit on the sums over rows; return HeldOutDiscriminants and their logits."""
@@ -300,14 +298,14 @@ class LinearDiscriminantHead(CrossFitTableHead):
     @cached_property
     def coef_(self):
         """Coefficients, set by ``fit`` or from the sums of ``partial_fit``."""
-        return self._of_sums()[0]
+        return self._solve_sums()[0]
 
     @cached_property
     def intercept_(self):
         """Intercepts, set by ``fit`` or from the sums of ``partial_fit``."""
-        return self._of_sums()[1]
+        return self._solve_sums()[1]
 
-    def _of_sums(self):
+    def _solve_sums(self):
         if "_sums" not in vars(self):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
         if not self._sums.counts.any():
@@ -318,13 +316,15 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):
-        ridge, of_means = discriminant.ridge(self.shrinkage_), self._is_of_means(discriminant)
-        solved = discriminant.of_means(UNVALIDATED_C) if of_means else discriminant.linear(ridge)
+        if self._is_logistic_regression(discriminant):
+            solved = discriminant.logistic_regression(UNVALIDATED_C)
+        else:
+            solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
         self.block_variance_ = discriminant.rescaling.variance
         self._drop("_sums", "_rescaled", "_table_settings")
 
-    def _is_of_means(self, discriminant):
+    def _is_logistic_regression(self, discriminant):
         """Return whether a logistic regression replaces it, whose held-out logits are not known."""
         return UNVALIDATED_C and self.shrinkage == "auto" and discriminant.is_one_shot
 
@@ -343,11 +343,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
         held_out, logits = self._choose(self._maker(X, targets, weights), folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
         logits, known = held_out.of_all(logits.astype(X.dtype, copy=False))
-        return logits, known & (not self._is_of_means(held_out.discriminant))
+        return logits, known & (not self._is_logistic_regression(held_out.discriminant))
 
-    def _fewest(self, X):
+    def _min_columns_of_copies(self, X):
         # Rows that validate less shrinkage must have no copies.
-        return 1 if self.shrinkage == "auto" and is_tall(X) else super()._fewest(X)
+        return 1 if self.shrinkage == "auto" and is_tall(X) else super()._min_columns_of_copies(X)
 
     @property
     def _is_exact(self):
@@ -364,8 +364,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _rescaling(self, variance=1.0):
         """Return the blocks of columns to rescale, with the variance that each gets."""
-        names = getattr(self, "feature_names_in_", None)
-        blocks = {}
+        names, blocks = getattr(self, "feature_names_in_", None), {}
         for place, columns in enumerate(self.rescale or []):
             owner = f"rescale[{place}]"
             blocks[owner] = positions(columns, self.n_features_in_, names, owner)

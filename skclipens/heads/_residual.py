@@ -8,7 +8,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import validation_rows
 from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
-from ._cross_fit import CrossFitTextHead, own_folds
+from ._cross_fit import CrossFitTextHead, default_folds
 from ._from_files import PassRequest, SumsOver
 from ._ridge import ResidualSums, Ridge, SummedRidge, needs_float64, residuals_of
 from ._temperature import correction_temperature, fit_temperature
@@ -97,7 +97,7 @@ class ResidualHead(CrossFitTextHead):
 
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
-            folds = own_folds(targets, groups)
+            folds = default_folds(targets, groups)
         validation = validation_rows(targets)
         text = self._calibrated_text(features, targets, weights, validation)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
@@ -108,7 +108,7 @@ class ResidualHead(CrossFitTextHead):
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
         _, kept = yield PassRequest()
-        X, y = rows.of_each_class()
+        X, y = rows.one_row_per_class()
         self._fit_text(take_columns(X, columns), y)
         features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]

@@ -10,7 +10,7 @@ from .._utils._folds import can_be_held_out, covers_most
 from .._utils._linalg import one_hot, row_batches, some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
-from ._cross_fit import CrossFitTextHead, own_folds
+from ._cross_fit import CrossFitTextHead, default_folds
 from ._losses import log_loss
 from ._temperature import fit_temperature
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, training_mode
@@ -186,7 +186,7 @@ class TipAdapterHead(CrossFitTextHead):
     def _fill_cache(self, features, targets, weights, folds, groups):
         """Set keys, values, alpha and beta; return the `_HiddenKeys`."""
         if folds is None and groups is not None:
-            folds = own_folds(targets, groups)
+            folds = default_folds(targets, groups)
         self.keys_ = features
         of_keys = np.ones(len(targets), features.dtype) if weights is None else weights
         self.values_ = one_hot(targets, len(self.classes_), of_keys)

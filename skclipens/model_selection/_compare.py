@@ -306,7 +306,7 @@ def _score(before, ensemble, baselines, X, y, groups, train, test):
         for backbone, blocks in _blocks_of_each(fitted).items()
     }
     found |= alone
-    prompts = next((expert.head for expert in fitted.experts_ if expert.is_prompts), None)
+    prompts = next((expert.head for expert in fitted.experts_ if expert.is_zero_shot), None)
     if prompts is not None:
         plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
         texts = {"class_names": prompts.class_names, "templates": prompts.templates}

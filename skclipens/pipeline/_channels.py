@@ -62,7 +62,7 @@ def _cheapest_prompts(estimator):
     None if there is no such expert.
     """
     experts = getattr(estimator, "experts_", ())
-    experts = [one for one in experts if one.is_prompts and one.block.backbone is not None]
+    experts = [one for one in experts if one.is_zero_shot and one.block.backbone is not None]
     costs = list_backbones()["gflops"]
     return min(experts, key=lambda one: costs.get(one.block.backbone, np.inf), default=None)
 
