@@ -92,7 +92,7 @@ def _index(X, y, names):
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
     differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
     for column in whole[differ & (pairs > _EXPECTED_TIES * span)].tolist():
-        if _numbers_rows(some[:, column], y, None if names is None else names[column]):
+        if _is_row_number(some[:, column], y, None if names is None else names[column]):
             return column, "has a different integer in each row"
     if _are_sorted(y):
         steps = np.sign(np.diff(some, axis=0))
@@ -101,7 +101,7 @@ def _index(X, y, names):
     return (int(found[0]), said) if len(found) else (None, "")
 
 
-def _numbers_rows(values, y, name):
+def _is_row_number(values, y, name):
     """Return whether an index or rank is an index, by its name, its order or the classes."""
     in_order = len(np.unique(np.sign(np.diff(values)))) == 1
     if in_order or (name is not None and _CALLED_INDEX.search(name)):
@@ -187,7 +187,7 @@ def warn_of_labels_in_columns(blocks, X, y, names):
         values = take_columns(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
         one_value = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
-        telling = _telling(np.flatnonzero(one_value), lowest)
+        telling = _determine_class(np.flatnonzero(one_value), lowest)
         if len(telling):
             named = listed((_called(columns[place], names) for place in telling), write=str)
             warn(
@@ -197,7 +197,7 @@ def warn_of_labels_in_columns(blocks, X, y, names):
             return
 
 
-def _telling(places, values):
+def _determine_class(places, values):
     """Return one column, or else all together, if they have a distinct value for each class."""
     for telling in [*places[:, None], places]:
         if len(telling) and len(np.unique(values[:, telling], axis=0)) == len(values):

@@ -110,7 +110,7 @@ def warn_of_different_pictures(seen, X):
         return
     some = subsample(X, _ENOUGH)
     tables = {name: take_columns(some, columns) for name, columns in columns_of.items()}
-    tables = {name: rows for name, rows in tables.items() if _differ(rows)}
+    tables = {name: rows for name, rows in tables.items() if _vary(rows)}
     if len(tables) < 2:
         return
     agreement = _agreement(list(tables.values()))
@@ -126,7 +126,7 @@ def warn_of_different_pictures(seen, X):
         )
 
 
-def _differ(rows):
+def _vary(rows):
     with np.errstate(all="ignore"):  # rows may be zero, or not finite
         return unit_rows(rows).var(axis=0).sum() > _HARDLY_DIFFER
 

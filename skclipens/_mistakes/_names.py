@@ -59,7 +59,7 @@ def warn_of_names(heads, rows, targets):
     if best is not None:
         row = int(np.argmax(n_rows * (best != every)))
         _, names, _ = heads[0]._prompts(classes, class_names, heads[0].templates)
-        said = _said(class_names, classes.tolist()[row], names[row], names[best[row]])
+        said = _message(class_names, classes.tolist()[row], names[row], names[best[row]])
         warn(why + said, key="order of names")
 
 
@@ -132,7 +132,7 @@ def _rise_by_luck(n_rows):
     return max(_MIN_RISE, of_few_classes + of_few_rows)
 
 
-def _said(class_names, label, called, looks):
+def _message(class_names, label, called, looks):
     if called == label:
         return (
             f"labels exchanged: rows of class {label!r} look like {looks!r}. Check what made the "

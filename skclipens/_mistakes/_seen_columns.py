@@ -92,7 +92,7 @@ def warn_of_units(seen, X, names):
     values = take_columns(subsample(X), seen.columns)
     middle, width = np.median(values, axis=0), seen.highest - seen.lowest
     few = min(len(values), seen.n_rows) < _FEWEST
-    reach = _N_RANGES * width if few else width * _go_on(seen, values)
+    reach = _N_RANGES * width if few else width * _continue_steps(seen, values)
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
@@ -106,7 +106,7 @@ def warn_of_units(seen, X, names):
         )
 
 
-def _go_on(seen, values):
+def _continue_steps(seen, values):
     """Return whether columns go on in the steps that they had in ``fit``, as years do."""
     steps = (values - seen.lowest) / np.where(seen.step > 0, seen.step, 1)
     gap = np.maximum(values.min(axis=0) - seen.highest, seen.lowest - values.max(axis=0))

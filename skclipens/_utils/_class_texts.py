@@ -39,13 +39,13 @@ def warn_of_classes(y, *, none_missing=None):
         return
     first = first_rows(y.tolist())
     expects = none_missing is not None
-    suspects = [label for label in first if _stands_for_none(label, first, expects)]
+    suspects = [label for label in first if _may_be_missing(label, first, expects)]
     if suspects:
         named = " and ".join(map(repr, suspects))
         made = set(suspects) <= set(TEXTS_OF_MISSING)
         why = "This is what astype(str) makes of" if made else _MAY
         _warn_of_none(named, first[suspects[0]], why, "None", none_missing)
-    warn_of_writings(first, "y")
+    warn_of_spellings(first, "y")
 
 
 def _warn_of_none(named, row, why, instead, none_missing):
@@ -98,7 +98,7 @@ def first_rows(labels):
     return first
 
 
-def _stands_for_none(label, labels, expects):
+def _may_be_missing(label, labels, expects):
     """Return whether a class may stand for a missing label; with `expects`, more words do."""
     text = label.strip()
     if not text:
@@ -113,25 +113,25 @@ def _stands_for_none(label, labels, expects):
     return expects and word in MISSING_WHERE_EXPECTED
 
 
-def warn_of_writings(first, name):
+def warn_of_spellings(first, name):
     """Warn of classes that differ only in spelling.
 
     That is in case, blanks, "_" in place of a blank, zeros before or after a number, or signs that
-    look alike; or else in what :func:`_plainer` removes. `first` has the first row of each class,
-    in ascending order; `name` is that of the labels.
+    look alike; or else in what :func:`_normalized_further` removes. `first` has the first row of
+    each class, in ascending order; `name` is that of the labels.
     """
     # The case of a single letter may matter.
     words = [label for label in first if len(label.strip()) > 1 or label.strip().isdigit()]
     differ = "case, blanks, '_', zeros or signs that look alike"
-    groups = alike(words, _plain)
+    groups = alike(words, _normalized)
     if not groups:
         differ = "blanks, signs, or what a copied folder adds"
-        groups = alike(words, _plainer(words).get)
+        groups = alike(words, _normalized_further(words).get)
     if not groups:
         return
     one, other = groups[0][:2]
     more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
-    write = ascii if _looks(one) == _looks(other) else repr
+    write = ascii if _looks_like(one) == _looks_like(other) else repr
     warn(
         f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
         f"first in row {first[other]}, which differ only in {differ}.{more} If they are one class, "
@@ -148,28 +148,28 @@ def alike(names, plain):
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _looks(name):
-    seen = "".join(sign for sign in name if sign.isspace() or not _is_unseen(sign))
+def _looks_like(name):
+    seen = "".join(sign for sign in name if sign.isspace() or not _is_invisible(sign))
     return unicodedata.normalize("NFKC", seen).translate(_LOOKS_LIKE)
 
 
-def _is_unseen(sign):
+def _is_invisible(sign):
     return unicodedata.category(sign) in ("Cc", "Cf")  # control characters, U+200B and the like
 
 
-def _plain(name):
-    words = " ".join(_looks(name).casefold().replace("_", " ").split())
+def _normalized(name):
+    words = " ".join(_looks_like(name).casefold().replace("_", " ").split())
     number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
     return number[1] if number else words
 
 
-def _plainer(names):
+def _normalized_further(names):
     """Return each name without its quotes, hyphens, last stop and copy suffix, as a dict."""
-    words = {name: _without_signs(_plain(name)) for name in names}
+    words = {name: _without_signs(_normalized(name)) for name in names}
     known = set(words.values())
     for name, word in words.items():
         # "crane (1)" and "crane (2)" may be two classes, but not beside "crane".
-        of_copy = _without_signs(_COPIED.sub("", _plain(name)))
+        of_copy = _without_signs(_COPIED.sub("", _normalized(name)))
         words[name] = of_copy if of_copy in known else word
     return words
 

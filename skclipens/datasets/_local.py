@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from .._utils._class_texts import first_rows, warn_of_writings
+from .._utils._class_texts import first_rows, warn_of_spellings
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
@@ -246,7 +246,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     labels = table[label_column].tolist()
     check_all_there(labels, label_column, table_path)
     refuse_several(labels, label_column, table_path, kinds=(*SEVERAL, bytes))
-    warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
+    warn_of_spellings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
     # Parquet has types, so its strings are not converted.
     labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
     if return_X_y:

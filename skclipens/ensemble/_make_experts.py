@@ -49,10 +49,10 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     groups = []  # label, kind, its blocks, and whether the label alone is the expert's name
     for label, kind, columns in named_heads(head):
         if columns is not None:
-            block = _block_of(label, columns, blocks, n_features, feature_names)
+            block = _block_for_columns(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            kinds = _auto(blocks, named_classes, one_shot)
+            kinds = _blocks_of_auto(blocks, named_classes, one_shot)
             groups += [(one, one, of_kind, False) for one, of_kind in kinds if of_kind]
         else:
             groups.append((label, kind, _some_blocks_for(kind, blocks), False))
@@ -60,7 +60,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     for label, kind, of_kind, is_name in groups:
         for block in of_kind:
             name = block.name if len(groups) == 1 else f"{block.name}:{label}"
-            filled = _filled(head_of(kind), block, named_classes, defaults)
+            filled = _with_defaults(head_of(kind), block, named_classes, defaults)
             experts.append(Expert(label if is_name else name, filled, block))
     check_distinct("experts", [expert.name for expert in experts])
     for expert in experts:
@@ -68,7 +68,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     return experts
 
 
-def _block_of(name, columns, blocks, n_features, feature_names):
+def _block_for_columns(name, columns, blocks, n_features, feature_names):
     """Return the block that `columns` names, or make one of these columns.
 
     Whole blocks among the columns are its parts, by which heads find backbones.
@@ -77,13 +77,13 @@ def _block_of(name, columns, blocks, n_features, feature_names):
         if isinstance(columns, str) and columns == block.name:
             return block
     columns = positions(columns, n_features, feature_names, f"Expert {name!r}")
-    parts = _parts_of(name, columns, blocks)
+    parts = _split_at_blocks(name, columns, blocks)
     if not parts:
         return Block(name, columns, None)
     return parts[0] if len(parts) == 1 else joined(parts)._replace(name=name)
 
 
-def _parts_of(name, columns, blocks):
+def _split_at_blocks(name, columns, blocks):
     """Split columns into whole blocks and the columns between them; empty without a block."""
     places = {column: place for place, column in enumerate(columns.tolist())}
     starts = [(places.get(block.columns[0]), block) for block in blocks]
@@ -103,7 +103,7 @@ def _between(name, columns):
     return Block(f"{name}, from column {first}", columns, None)
 
 
-def _auto(blocks, named_classes, one_shot):
+def _blocks_of_auto(blocks, named_classes, one_shot):
     """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
     embedded = [block for block in blocks if block.backbone is not None]
@@ -160,7 +160,7 @@ def head_without_block(head, blocks):
     return next(unfit, None)
 
 
-def _from_block(block, named_classes):
+def _defaults_from_block(block, named_classes):
     """Return the values that parameters of a head get from its block."""
     columns = side_by_side([len(part.columns) for part in block.members])
     parts = [
@@ -179,7 +179,7 @@ def _from_block(block, named_classes):
     }
 
 
-def _filled(head, block, named_classes, defaults):
+def _with_defaults(head, block, named_classes, defaults):
     """Return a head whose parameters that were None are set by block and ensemble."""
     if not hasattr(head, "get_params"):
         return head
@@ -193,7 +193,7 @@ def _filled(head, block, named_classes, defaults):
         given = defaults
         if value is None and not key.startswith(tuple(ensembles)):
             own_names = params.get(f"{prefix}{divider}class_names")
-            given = _from_block(block, named_classes or own_names is not None) | defaults
+            given = _defaults_from_block(block, named_classes or own_names is not None) | defaults
         if value is None and given.get(name) is not None:
             left[key] = given[name]
     return clone(head).set_params(**left) if left else head

@@ -9,7 +9,7 @@ from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..embedding._weights import weights_digest
 
-_THEIRS = {"builtins", "sklearn", "skclipens"}
+_KNOWN_PACKAGES = {"builtins", "sklearn", "skclipens"}
 
 
 def cached_by(memory, function, ignore):
@@ -60,7 +60,7 @@ def _sources(experts):
     """Return the source of user-defined and third-party classes of heads and parameters."""
     parts = [part for one in experts for part in (one.head, *one.head.get_params().values())]
     classes = {cls for part in parts for cls in type(part).__mro__}
-    own = {cls for cls in classes if cls.__module__.partition(".")[0] not in _THEIRS}
+    own = {cls for cls in classes if cls.__module__.partition(".")[0] not in _KNOWN_PACKAGES}
     return sorted(filter(None, map(_source, own)))
 
 

@@ -59,7 +59,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         heads = [one.head for one in experts if one.learns and not declines_weights(one.head)]
         unable = [one for one in heads if "sample_weight" not in keywords_of_fit(one)]
         names = dict.fromkeys(type(one).__name__ for one in unable)
-        refuse_weights(list(names), what_weighs(ensemble))
+        refuse_weights(list(names), weights_parameter(ensemble))
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
 
 
@@ -92,7 +92,7 @@ def takes_weights(ensemble, y):
     return routed and own and not any(map(declines_weights, heads))
 
 
-def what_weighs(ensemble):
+def weights_parameter(ensemble):
     """Return the name of the parameter that gave rows their weights, for errors."""
     return "sample_weight" if ensemble.class_weight is None else "class_weight"
 

@@ -19,7 +19,7 @@ from ..heads._temperature import (
 )
 from ._experts import distinct_blocks
 from ._mismatch import warn_of_mismatch
-from ._plan import what_weighs
+from ._plan import weights_parameter
 from ._support import find_support
 from .routers import UniformRouter, combine, is_fixed
 
@@ -192,7 +192,7 @@ def _fitted_router(ensemble, plan, validated, X, logits, targets, metadata):
         return router
     if not len(X):
         return UniformRouter()
-    given = metadata_for(router, what_weighs(ensemble), **metadata)
+    given = metadata_for(router, weights_parameter(ensemble), **metadata)
     experts = [plan.experts[e] for e in np.flatnonzero(validated)]
     if has_fit_parameter(router, "learned"):
         given["learned"] = np.array([expert.learns for expert in experts])

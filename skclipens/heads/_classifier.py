@@ -58,7 +58,7 @@ def expand_with_smallest(logits, known, classes):
     """
     if np.array_equal(known, classes):
         return logits
-    return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
+    return _expand(logits, known, classes, logits.min(axis=-1, keepdims=True))
 
 
 def expand_with_largest(logits, known, classes):
@@ -71,10 +71,10 @@ def expand_with_largest(logits, known, classes):
         return logits
     largest = logits.max(axis=-1, keepdims=True)
     lead = _LEAD * (largest - logits.mean(axis=-1, keepdims=True))
-    return _widened(logits, known, classes, largest - lead)
+    return _expand(logits, known, classes, largest - lead)
 
 
-def _widened(logits, known, classes, of_others):
+def _expand(logits, known, classes, of_others):
     full = np.repeat(of_others, len(classes), axis=-1)
     full[..., positions_of_labels(known, classes)] = logits
     return full

@@ -122,7 +122,7 @@ class RowsOfFiles:
             checked = check_weights(sample_weight, len(y))
             sample_weight = self.weights = scaled_shares(checked).copy()
         if labeled is not None and not labeled.all():
-            y, sample_weight = _of_any_label(y, labeled), self.weights
+            y, sample_weight = _fill_missing_labels(y, labeled), self.weights
             sample_weight[~labeled] = 0
         self.sample_weight = sample_weight
         check_labels(y)
@@ -220,7 +220,7 @@ class RowsOfFiles:
         self._names_matter = False
         self.weights[self.unreadable] = 0
         if self._is_first_pass:
-            _warn_of_twice(codes, np.flatnonzero(self.weights))
+            _warn_of_repeated_files(codes, np.flatnonzero(self.weights))
         self._is_first_pass = False
         if not self.weights.any() and not self.unreadable.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
@@ -250,7 +250,7 @@ class RowsOfFiles:
         return self.targets[rows], self.weights[rows], self.folds[rows], kept
 
 
-def _warn_of_twice(codes, rows):
+def _warn_of_repeated_files(codes, rows):
     """Warn of rows of the same file; `codes` has a number for each name, and `rows` are used."""
     _, first, place = np.unique(codes[rows], return_index=True, return_inverse=True)
     again = np.flatnonzero(first[place] != np.arange(len(rows)))
@@ -264,7 +264,7 @@ def _warn_of_twice(codes, rows):
         )
 
 
-def _of_any_label(y, labeled):
+def _fill_missing_labels(y, labeled):
     """Return labels in which rows without a label get the first label."""
     labels = labels_of(y, labeled)
     filled = np.full(len(y), labels[0], dtype=labels.dtype)

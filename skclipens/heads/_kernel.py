@@ -283,15 +283,15 @@ class KernelHead(CrossFitTableHead):
             return [(None, slice(n_features))]
         return [
             # A slice copies nothing.
-            (backbone, of if isinstance(of, slice) else self._positions(place, n_features))
+            (backbone, of if isinstance(of, slice) else self._block_columns(place, n_features))
             for place, (backbone, of) in enumerate(self.blocks)
         ]
 
-    def _positions(self, place, n_features):
+    def _block_columns(self, place, n_features):
         names = getattr(self, "feature_names_in_", None)
-        return positions(self.blocks[place][1], n_features, names, self._called(place))
+        return positions(self.blocks[place][1], n_features, names, self._block_name(place))
 
-    def _called(self, place):
+    def _block_name(self, place):
         """Return the name of a block for messages."""
         backbone = self.blocks[place][0]
         return f"Block {place} of blocks" if backbone is None else f"Block {backbone!r}"
@@ -310,11 +310,11 @@ class KernelHead(CrossFitTableHead):
                 )
         names, with_texts = getattr(self, "feature_names_in_", None), []
         for place, (backbone, _) in enumerate(self.blocks):
-            columns = self._positions(place, n_features)
+            columns = self._block_columns(place, n_features)
             if backbone is not None:
                 with_texts.append((backbone, columns))
             if backbone is not None and names is not None:
-                refuse_names_of_others(Backbone(backbone), names[columns], self._called(place))
+                refuse_names_of_others(Backbone(backbone), names[columns], self._block_name(place))
         refuse_shared(with_texts)
 
     def _fit_text_heads(self, X, y):

@@ -159,18 +159,18 @@ class ShrunkRouter(BaseRouter):
             return static, None
         folds = [_Fold(*part, *table, weights, prior_weights) for part in parts]
         held_out = held_out_rows(parts)
-        described = {
+        gain_options = {
             "weights": some_of(weights, held_out),
             "n_rows": total_weight(targets, weights),
             "groups": some_of(groups, held_out),
         }
-        chosen = self._choose_gate_alpha(static, folds, described)
+        chosen = self._choose_gate_alpha(static, folds, gain_options)
         return chosen, features if chosen is not static else None
 
-    def _choose_gate_alpha(self, static, folds, described):
+    def _choose_gate_alpha(self, static, folds, gain_options):
         """Return a gated router that is clearly better on held-out rows, or else `static`.
 
-        `described` has the weights, number and groups of these rows, for :func:`is_clear_gain`.
+        `gain_options` has the weights, number and groups of these rows, for :func:`is_clear_gain`.
         """
         static_losses, static_right = _score(static, folds)
         chosen, best = static, 0.0
@@ -178,11 +178,11 @@ class ShrunkRouter(BaseRouter):
             router = GatedRouter(gate_alpha, alpha=self.alpha)
             losses, right = _score(router, folds)
             gains = static_losses - losses
-            mean = np.average(gains, weights=described["weights"])
+            mean = np.average(gains, weights=gain_options["weights"])
             if mean <= best:
                 break  # smaller penalties would do still worse
             best = mean
-            if is_clear_gain(gains, right - static_right, **described):
+            if is_clear_gain(gains, right - static_right, **gain_options):
                 chosen = router
         return chosen
 
