@@ -25,7 +25,7 @@ from skclipens import CLIPEmbedder, ImageRetriever, MultiBackboneEmbedder, ZeroS
 from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone
 from skclipens.backbones._pretrained import uses_quick_gelu
 from skclipens.backbones._spec import weights_in
-from skclipens.embedding import _memory, _texts, model_key
+from skclipens.embedding import _row_cache, _texts, model_key
 from skclipens.embedding._weights import weights_digest
 from skclipens.heads import _text_head
 
@@ -112,7 +112,7 @@ def another_process(monkeypatch):
     """A function after which nothing is known but what is on the disk."""
 
     def forget():
-        monkeypatch.setattr(_texts, "_known", _memory.RowCache(2**27))
+        monkeypatch.setattr(_texts, "_known", _row_cache.RowCache(2**27))
         _text_head._encoded.clear()
         clear_backbone_cache()
 

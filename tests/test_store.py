@@ -36,8 +36,8 @@ from skclipens.datasets import load_emoji
 from skclipens.embedding import (
     EmbeddingStore,
     _keys,
-    _memory,
     _reading,
+    _row_cache,
     _store,
 )
 from skclipens.embedding._keys import image_key, image_keys, model_key
@@ -674,7 +674,7 @@ def test_rows_that_were_read_are_kept_in_memory(cache, monkeypatch):
 
 
 def test_memory_for_rows_is_bounded(cache, monkeypatch):
-    monkeypatch.setattr(_reading, "memory", _memory.RowCache(2**18))
+    monkeypatch.setattr(_reading, "row_cache", _row_cache.RowCache(2**18))
     images, models = squares(range(200)), [("a", 2**11)]
     model = Model(images, [2**11])
     tracemalloc.start()
@@ -689,7 +689,7 @@ def test_memory_for_rows_is_bounded(cache, monkeypatch):
 
 
 def test_beyond_the_limit_the_rows_that_came_last_stay_in_memory():
-    memory = _memory.RowCache(4 * 8)
+    memory = _row_cache.RowCache(4 * 8)
     for number in range(4):
         memory.put_many("file", "model", {number: bytes([number] * 8)})
     memory.put_many("file", "model", {4: bytes([4] * 8), 1: bytes([1] * 8)})
@@ -706,8 +706,8 @@ def test_beyond_the_limit_the_rows_that_came_last_stay_in_memory():
 
 def test_threads_read_right_rows_from_a_memory_that_overflows(cache, monkeypatch):
     n, widths = 60, [2, 3]
-    memory = _memory.RowCache(20 * 5 * 4)
-    monkeypatch.setattr(_reading, "memory", memory)
+    memory = _row_cache.RowCache(20 * 5 * 4)
+    monkeypatch.setattr(_reading, "row_cache", memory)
     images = squares(range(n))
     expected = embed_with_store(cache, images, MODELS, Model(images, widths))
 
@@ -864,7 +864,7 @@ def embed(cache, numbers):
 
 @pytest.fixture
 def no_memory(monkeypatch):
-    monkeypatch.setattr(_reading, "memory", _memory.RowCache(0))
+    monkeypatch.setattr(_reading, "row_cache", _row_cache.RowCache(0))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PIL import ImageFile
 from ..exceptions import EmbeddingStoreError
 from ._fallback_store import FallbackStore, warn_of_failure
 from ._keys import block_key, file_stamp, keys_ahead, keys_of_part
-from ._memory import memory
+from ._row_cache import row_cache
 from ._store import EmbeddingStore
 
 CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
@@ -199,11 +199,11 @@ def _parts(n):
 
 def _read_model(store, keys, model, width):
     """Return rows of one model by key, as bytes, from memory or else from the store."""
-    known = memory.get_many(store.file, model, keys)
+    known = row_cache.get_many(store.file, model, keys)
     rest = [key for key in keys if key not in known]
     if not rest:
         return known
     size = width * np.dtype(np.float32).itemsize
     read = {key: row for key, row in store._get(rest, model).items() if len(row) == size}
-    memory.put_many(store.file, model, read)
+    row_cache.put_many(store.file, model, read)
     return known | read

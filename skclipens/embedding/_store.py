@@ -18,7 +18,7 @@ import numpy as np
 from ..exceptions import EmbeddingStoreError
 from ..images._protocols import is_url
 from ._keys import FILE_DIGESTS
-from ._memory import memory
+from ._row_cache import row_cache
 
 _VERSION = 2  # of the schema; each version has its own file
 _FILE = f"embeddings-{_VERSION}.sqlite"
@@ -245,7 +245,7 @@ class EmbeddingStore:
                 of_model = "model = (SELECT id FROM models WHERE key = ?1)"
                 db.execute(f"DELETE FROM rows WHERE ?1 IS NULL OR {of_model}", [model_key])
                 db.execute("VACUUM")
-        memory.forget(self.file)
+        row_cache.forget(self.file)
 
     def _get(self, keys, model_key, *, immutable=False):
         """Return stored values by key, as bytes; damaged ones count as missing."""

@@ -10,8 +10,8 @@ from ..backbones import load_backbone
 from ..backbones._prompts import prompts_of
 from ._finite import check_finite
 from ._keys import image_keys, model_key
-from ._memory import RowCache
 from ._reading import as_store
+from ._row_cache import RowCache
 
 # Increment it whenever the same prompt gives other features.
 TEXT_VERSION = 1

@@ -64,24 +64,24 @@ def fit_temperature(logits, targets, *, sample_weight=None, offset=None, expecte
     smoothing = 1 / (n_rows + 2)
     batches = row_batches(*logits.shape, values=VALUES_IN_CACHE)
     offsets = [some_of(offset, rows) for rows in batches]
-    given = [scaled_logits(logits[rows], scale) for rows in batches]
-    of_batches = zip(given, batches, strict=True)
+    scaled = [scaled_logits(logits[rows], scale) for rows in batches]
+    of_batches = zip(scaled, batches, strict=True)
     smoothed = [_smoothed(z, targets[rows], smoothing) for z, rows in of_batches]
-    wanted = np.average(np.concatenate(smoothed), weights=sample_weight)
+    target_mean = np.average(np.concatenate(smoothed), weights=sample_weight)
     rate = shape = 0.0
     if expected is not None:
         rate = min(PRIOR_RATE, PRIOR_SHAPE / expected) / scale / n_rows
         shape = rate * scale * expected
 
-    def slope(log_inverse):
+    def derivatives(log_inverse):
         inverse = np.exp(log_inverse)
-        moments = [_moments(*one, inverse) for one in zip(given, offsets, strict=True)]
+        moments = [_moments(*one, inverse) for one in zip(scaled, offsets, strict=True)]
         mean, variance = np.average(np.hstack(moments), axis=1, weights=sample_weight)
         of_prior = shape / inverse
-        return mean - wanted + rate - of_prior, inverse * variance + of_prior
+        return mean - target_mean + rate - of_prior, inverse * variance + of_prior
 
     start = np.log(scale / _coarse_temperature(scale, logits, targets, offset, sample_weight))
-    return scale * float(np.exp(-_find_zero(slope, *_LOG_INVERSE_BOUNDS, start)))
+    return scale * float(np.exp(-_find_zero(derivatives, *_LOG_INVERSE_BOUNDS, start)))
 
 
 def _coarse_temperature(scale, logits, targets, offset, sample_weight):

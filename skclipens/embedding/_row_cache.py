@@ -47,4 +47,4 @@ class RowCache:
         self._bytes -= len(self._rows.pop(place, b""))
 
 
-memory = RowCache(2**28)
+row_cache = RowCache(2**28)
