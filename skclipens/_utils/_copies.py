@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from ._linalg import places_of, take_columns
+from ._linalg import positions_among, take_columns
 from ._missing import without_mask
 from ._tables import FLOATS, is_list_of_rows
 
@@ -99,7 +99,7 @@ def merge_copies(X, y, weights, fewest=WIDE):
         return every, every, weights
     is_first = copies == np.arange(len(y))
     total = np.bincount(copies, weights, minlength=len(y))[is_first]
-    return np.flatnonzero(is_first), places_of(is_first)[copies], total.astype(X.dtype)
+    return np.flatnonzero(is_first), positions_among(is_first)[copies], total.astype(X.dtype)
 
 
 def numbers_of(X):

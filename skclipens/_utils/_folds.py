@@ -15,7 +15,7 @@ from sklearn.model_selection import (
 
 from ._copies import groups_of_pictures, numbers_of
 from ._labels import allow_few_rows_per_class
-from ._linalg import places_of, positions_in, some_of
+from ._linalg import positions_among, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._warnings import silent, warn
 
@@ -147,7 +147,7 @@ def folds_of_some(cv, some, X, y, groups):
     """Return ``cv`` for the rows of a mask: its splits then refer to these, by their positions."""
     if isinstance(cv, Real):
         return cv
-    position = places_of(some)
+    position = positions_among(some)
     return [
         tuple(position[rows[some[rows]]] for rows in fold)
         for fold in _split(splitter_of(cv), y, groups, X)

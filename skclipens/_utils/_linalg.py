@@ -97,9 +97,9 @@ def take_rows(X, rows):
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
-def places_of(some):
+def positions_among(mask):
     """Return the position of each row among the rows of a mask; -1 for rows outside of it."""
-    return np.where(some, np.cumsum(some) - 1, -1)
+    return np.where(mask, np.cumsum(mask) - 1, -1)
 
 
 def positions_in(some, values):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ._copies import WIDE, merge_copies
 from ._folds import folds_of_some, with_copies_on_one_side
-from ._linalg import places_of, take_rows
+from ._linalg import positions_among, take_rows
 from ._messages import listed
 from ._metadata import rows_of
 from ._warnings import warn
@@ -24,7 +24,7 @@ class Rows(NamedTuple):
         ``sample_weight`` and ``groups``, arrays of shape (n,) or None.
     cv : int, float, splitter or list of (train, test)
         The user's ``cv``, with splits of these rows.
-    place : ndarray of shape (n_input,), int
+    position : ndarray of shape (n_input,), int
         Position of the row that represents each input row; -1 if none does.
     """
 
@@ -32,7 +32,7 @@ class Rows(NamedTuple):
     y: np.ndarray
     metadata: dict
     cv: object
-    place: np.ndarray
+    position: np.ndarray
 
     @property
     def has_weight(self):
@@ -43,8 +43,8 @@ class Rows(NamedTuple):
     @property
     def input_rows(self):
         """Position of the first input row that each row represents; ndarray of shape (n,), int."""
-        kept = np.flatnonzero(self.place >= 0)
-        return kept[np.unique(self.place[kept], return_index=True)[1]]
+        kept = np.flatnonzero(self.position >= 0)
+        return kept[np.unique(self.position[kept], return_index=True)[1]]
 
     @property
     def splits(self):
@@ -63,7 +63,7 @@ class Rows(NamedTuple):
             self.y[some],
             rows_of(self.metadata, some),
             folds_of_some(self.cv, some, self.X, self.y, self.metadata["groups"]),
-            _then(self.place, places_of(some)),
+            _composed(self.position, positions_among(some)),
         )
 
     def with_weight(self):
@@ -71,7 +71,7 @@ class Rows(NamedTuple):
         has_weight = self.has_weight
         if has_weight.all():
             return self
-        warn_of_lost(np.setdiff1d(self.y, self.y[has_weight]))
+        warn_of_unweighted_classes(np.setdiff1d(self.y, self.y[has_weight]))
         return self.keep(has_weight)
 
     def with_weight_or_first(self):
@@ -84,8 +84,8 @@ class Rows(NamedTuple):
             return self
         some, first = has_weight.copy(), np.unique(self.y, return_index=True)[1]
         some[first[~np.isin(self.y[first], self.y[has_weight])]] = True
-        place = np.where(has_weight, self.place, -1)
-        return self._replace(place=place).keep(some)
+        position = np.where(has_weight, self.position, -1)
+        return self._replace(position=position).keep(some)
 
     def merge_copies(self, fewest=WIDE):
         """Return rows without copies, each with the total weight of its copies.
@@ -97,18 +97,20 @@ class Rows(NamedTuple):
         """
         if self.metadata["groups"] is not None:
             return self
-        rows, place, weights = merge_copies(self.X, self.y, self.metadata["sample_weight"], fewest)
+        rows, position, weights = merge_copies(
+            self.X, self.y, self.metadata["sample_weight"], fewest
+        )
         if len(rows) == len(self.y):
             return self
-        cv = self.on_one_side(place).cv
+        cv = self.on_one_side(position).cv
         if not isinstance(cv, Real):
-            cv = [tuple(np.unique(place[side]) for side in fold) for fold in cv]
+            cv = [tuple(np.unique(position[side]) for side in fold) for fold in cv]
         return Rows(
             take_rows(self.X, rows),
             take_rows(self.y, rows),
             {**self.metadata, "sample_weight": weights},
             cv,
-            _then(self.place, place),
+            _composed(self.position, position),
         )
 
     def on_one_side(self, copies):
@@ -119,12 +121,12 @@ class Rows(NamedTuple):
 
     def for_input_rows(self, found, fill=0):
         """Return values of the rows, (n, ...), for all input rows; `fill` where there is no row."""
-        there = self.place >= 0
+        there = self.position >= 0
         if there.all():
-            return take_rows(found, self.place)
-        for_input_rows = np.full((len(there), *found.shape[1:]), fill, found.dtype)
-        for_input_rows[there] = found[self.place[there]]
-        return for_input_rows
+            return take_rows(found, self.position)
+        expanded = np.full((len(there), *found.shape[1:]), fill, found.dtype)
+        expanded[there] = found[self.position[there]]
+        return expanded
 
 
 def all_rows(X, y, metadata, cv):
@@ -132,13 +134,13 @@ def all_rows(X, y, metadata, cv):
     return Rows(X, y, metadata, cv, np.arange(len(y)))
 
 
-def warn_of_lost(classes):
+def warn_of_unweighted_classes(classes):
     """Warn of classes in which no row has a weight, if there are any."""
     if len(classes):
         lost = listed(classes.tolist())
         warn(f"No row of {lost} has a weight above zero, so nothing is learned of it.")
 
 
-def _then(place, another):
-    """Return ``another[place]``; -1 where either position is -1."""
-    return np.where(place < 0, -1, another[place])
+def _composed(position, another):
+    """Return ``another[position]``; -1 where either position is -1."""
+    return np.where(position < 0, -1, another[position])

@@ -8,7 +8,7 @@ from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
 from .._utils._labels import check_at_least_two, column_of_labels, refuse_unlabeled, unlabeled_rows
-from .._utils._linalg import places_of, some_of
+from .._utils._linalg import positions_among, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._sample_arguments import index_of
@@ -37,7 +37,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
         X, metadata = X[labeled], rows_of(metadata, labeled)
     metadata = with_class_weights(ensemble, y, metadata, X.dtype)
     warn_of_weights(metadata["sample_weight"])
-    rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
+    rows = Rows(X, y, metadata, cv, positions_among(labeled)).with_weight()
     names = getattr(ensemble, "feature_names_in_", None)
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
     warn_of_contradictions(rows.X, rows.y, rows.input_rows, columns)

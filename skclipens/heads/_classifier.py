@@ -51,32 +51,32 @@ def centre_logits(classifier, logits):
     return logits
 
 
-def expand_with_smallest(logits, known, classes):
+def expand_with_smallest(logits, own_classes, classes):
     """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row.
 
     The classes may be in any order. So may those of :func:`expand_with_largest`.
     """
-    if np.array_equal(known, classes):
+    if np.array_equal(own_classes, classes):
         return logits
-    return _expand(logits, known, classes, logits.min(axis=-1, keepdims=True))
+    return _expand(logits, own_classes, classes, logits.min(axis=-1, keepdims=True))
 
 
-def expand_with_largest(logits, known, classes):
+def expand_with_largest(logits, own_classes, classes):
     """Expand logits to all classes; unknown classes get nearly the largest logit of each row.
 
     So the other heads decide about unknown classes. If no other head knows both classes, the small
     lead of the predicted class decides.
     """
-    if np.array_equal(known, classes):
+    if np.array_equal(own_classes, classes):
         return logits
     largest = logits.max(axis=-1, keepdims=True)
     lead = _LEAD * (largest - logits.mean(axis=-1, keepdims=True))
-    return _expand(logits, known, classes, largest - lead)
+    return _expand(logits, own_classes, classes, largest - lead)
 
 
-def _expand(logits, known, classes, of_others):
+def _expand(logits, own_classes, classes, of_others):
     full = np.repeat(of_others, len(classes), axis=-1)
-    full[..., positions_of_labels(known, classes)] = logits
+    full[..., positions_of_labels(own_classes, classes)] = logits
     return full
 
 

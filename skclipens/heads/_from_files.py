@@ -15,7 +15,7 @@ from .._mistakes._rows import warn_of_weights
 from .._utils._folds import validation_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
-from .._utils._rows import warn_of_lost
+from .._utils._rows import warn_of_unweighted_classes
 from .._utils._sample_arguments import (
     SAME_INDEX,
     check_weights,
@@ -78,7 +78,7 @@ class KeptRows(NamedTuple):
     X: np.ndarray
     validation: np.ndarray
 
-    def places(self, rows):
+    def positions(self, rows):
         """Return positions among the kept rows; rows that were not kept are left out."""
         return positions_in(self.rows, rows)
 
@@ -134,7 +134,7 @@ class RowsOfFiles:
     def set_weights(self, weights):
         """Set weights; leave out the classes in which no row has a weight, and warn of them."""
         seen = np.unique(self.targets[weights > 0])
-        warn_of_lost(np.delete(self.classes, seen))
+        warn_of_unweighted_classes(np.delete(self.classes, seen))
         self.weights, self.classes = weights.astype(float), self.classes[seen]
         self.targets = np.searchsorted(seen, self.targets).clip(max=len(seen) - 1)
 

@@ -192,7 +192,7 @@ class KernelHead(CrossFitTableHead):
         self._fit_text_heads(take_columns(X, columns), y)
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None
-        logits, known = self._fit_on(TrainingRows(*given, kept.places(to_fit), kept.validation))
+        logits, known = self._fit_on(TrainingRows(*given, kept.positions(to_fit), kept.validation))
         return logits[kept.validation], known[kept.validation]
 
     def _fit_on(self, rows):

@@ -116,7 +116,7 @@ class ResidualHead(CrossFitTextHead):
         dtype = np.float64 if needs_float64(self.alpha) else features.dtype  # also of the products
         centre, tests = (
             features.mean(axis=0).astype(dtype),
-            [kept.places(test) for test in rows.make_folds()],
+            [kept.positions(test) for test in rows.make_folds()],
         )
         sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
