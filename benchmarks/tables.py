@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import kind_behind_prefix
 from skclipens.ensemble import StaticRouter
-from skclipens.heads import _linear
+from skclipens.heads import _base_discriminant
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
@@ -185,7 +185,7 @@ class OneVariance(AdaptiveBackboneEnsemble):
     """An ensemble in which numbers always have the variance of an embedding."""
 
     def fit(self, X, y):
-        with patch.object(_linear, "VARIANCES", _linear.VARIANCES[:1]):
+        with patch.object(_base_discriminant, "VARIANCES", _base_discriminant.VARIANCES[:1]):
             return super().fit(X, y)
 
 

@@ -23,6 +23,7 @@ _HOMES = {
     "KernelHead": "heads",
     "LinearDiscriminantHead": "heads",
     "LinearProbeHead": "heads",
+    "LogisticDiscriminantHead": "heads",
     "MultiBackboneEmbedder": "embedding",
     "ResidualHead": "heads",
     "SuspectedMistakeWarning": "exceptions",

@@ -20,6 +20,7 @@ from skclipens.retrieval import ImageRetriever as ImageRetriever
 from skclipens.heads import KernelHead as KernelHead
 from skclipens.heads import LinearDiscriminantHead as LinearDiscriminantHead
 from skclipens.heads import LinearProbeHead as LinearProbeHead
+from skclipens.heads import LogisticDiscriminantHead as LogisticDiscriminantHead
 from skclipens.embedding import MultiBackboneEmbedder as MultiBackboneEmbedder
 from skclipens.heads import ResidualHead as ResidualHead
 from skclipens.exceptions import SuspectedMistakeWarning as SuspectedMistakeWarning

@@ -21,7 +21,11 @@ from skclipens.ensemble import (
     SuperLearnerRouter,
 )
 from skclipens.ensemble.routers._base import BaseRouter
-from skclipens.heads import LinearDiscriminantHead, LinearProbeHead
+from skclipens.heads import (
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    LogisticDiscriminantHead,
+)
 from skclipens.pipeline import BackbonePipeline
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -57,6 +61,7 @@ HEADS = [
     LinearDiscriminantHead(),
     LinearDiscriminantHead(shrinkage=1.0),
     LinearProbeHead(cv=2, max_iter=200),
+    LogisticDiscriminantHead(),
 ]
 
 

@@ -15,6 +15,7 @@ from skclipens.heads import (
     KernelHead,
     LinearDiscriminantHead,
     LinearProbeHead,
+    LogisticDiscriminantHead,
     ResidualHead,
     TipAdapterHead,
 )
@@ -28,6 +29,7 @@ HEADS = [
     LinearDiscriminantHead(),
     LinearDiscriminantHead(shrinkage=3.0),
     LinearProbeHead(),
+    LogisticDiscriminantHead(),
     ResidualHead(BACKBONE),
     TipAdapterHead(BACKBONE),
 ]
@@ -97,7 +99,9 @@ def test_folds_that_cannot_judge_are_refused_and_the_head_stays_as_it_was(head, 
     assert_array_equal(head.decision_function(X), before)
 
 
-@pytest.mark.parametrize("head", [LinearDiscriminantHead(), LinearProbeHead()], ids=repr)
+@pytest.mark.parametrize(
+    "head", [LinearDiscriminantHead(), LinearProbeHead(), LogisticDiscriminantHead()], ids=repr
+)
 def test_folds_of_a_user_count_all_rows(head, emoji):
     X, y = emoji
     rows = np.arange(len(y)).repeat(2)
@@ -142,7 +146,9 @@ def test_rows_without_weight_judge_no_setting(head, emoji):
 
 
 @pytest.mark.parametrize("cv", [list(StratifiedKFold(4).split(range(40), [0, 1] * 20)), KFold(4)])
-@pytest.mark.parametrize("head", [LinearDiscriminantHead(), LinearProbeHead()], ids=repr)
+@pytest.mark.parametrize(
+    "head", [LinearDiscriminantHead(), LinearProbeHead(), LogisticDiscriminantHead()], ids=repr
+)
 def test_splits_of_a_head_count_rows_without_weight(head, cv, emoji):
     X, y = emoji
     y = np.array(["a", "b"])[np.arange(40) % 2]
@@ -165,7 +171,12 @@ def test_weights_that_sum_to_one_are_shares(head, emoji):
     assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-4)
 
 
-NO_PROMPTS = [LinearDiscriminantHead(), LinearProbeHead(), KernelHead()]
+NO_PROMPTS = [
+    LinearDiscriminantHead(),
+    LinearProbeHead(),
+    LogisticDiscriminantHead(),
+    KernelHead(),
+]
 
 
 @pytest.mark.parametrize("head", NO_PROMPTS, ids=repr)

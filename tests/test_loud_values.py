@@ -54,6 +54,7 @@ from skclipens.heads import (
     KernelHead,
     LinearDiscriminantHead,
     LinearProbeHead,
+    LogisticDiscriminantHead,
     ResidualHead,
     ZeroShotHead,
 )
@@ -306,6 +307,7 @@ def test_heads_that_scale_rows_do_not_mind_the_range(table, head, scale):
     [
         LinearDiscriminantHead(),
         LinearProbeHead(),
+        LogisticDiscriminantHead(),
         KernelHead(),
         AdaptiveBackboneEnsemble(SPEC, random_state=0),
         AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore"),

@@ -46,6 +46,7 @@ from skclipens.heads import (
     GDAHead,
     LinearDiscriminantHead,
     LinearProbeHead,
+    LogisticDiscriminantHead,
     ResidualHead,
     TipAdapterHead,
     ZeroShotHead,
@@ -99,6 +100,7 @@ def whole_folds(rows):
     [
         LinearDiscriminantHead(),
         LinearProbeHead(),
+        LogisticDiscriminantHead(),
         ZeroShotHead(BACKBONE),
         ResidualHead(BACKBONE),
         TipAdapterHead(BACKBONE),

@@ -21,7 +21,7 @@ from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.datasets import load_emoji
-from skclipens.heads import _linear, _temperature
+from skclipens.heads import _base_discriminant, _temperature
 
 pytestmark = pytest.mark.usefixtures("short_training")
 
@@ -246,10 +246,10 @@ def test_variants_are_named_by_how_they_begin():
 def test_one_shot_constants_are_those_of_the_fit_alone(pictures, work):
     rows = np.concatenate([np.flatnonzero(pictures.y == name)[:1] for name in CLASSES])
     X, y = embed(pictures, BACKBONES, work)[rows], pictures.y[rows]
-    before = [dict(vars(module)) for module in (_linear, _temperature)]
+    before = [dict(vars(module)) for module in (_base_discriminant, _temperature)]
     with _systems.one_shot(_systems.FORMER_ONE_SHOT):
         former = _systems.make(_systems.DEFAULT, _systems.FORMER, BACKBONES).fit(X, y)
-    assert [dict(vars(module)) for module in (_linear, _temperature)] == before
+    assert [dict(vars(module)) for module in (_base_discriminant, _temperature)] == before
     judged = [expert.name for expert, known in zip(former.experts_, former.validated_) if known]
     assert judged == [f"{name}:residual" for name in BACKBONES]
     spread = former.transform(X).reshape(len(X), 3, -1)[:, 2].std(axis=1).mean()

@@ -56,6 +56,7 @@ VARIANTS = {
     "pool without zero-shot heads": {"head": _without("zero-shot")},
     "pool without kernels": {"head": _without("kernel")},
     "pool without the linear head on all": {"head": _without("linear-all")},
+    "pool with a linear discriminant on all, as it was": {"head": list(_POOL)},
     "the kernels alone": {"head": "kernel"},
     "one kernel on all alone": {"head": "kernel-all"},
     "kernels of 300 components": _kernels(n_components=300),

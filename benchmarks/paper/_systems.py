@@ -8,7 +8,7 @@ import numpy as np
 from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, TipAdapterHead
 from skclipens.backbones._kinds import parse_kind
 from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
-from skclipens.heads import _linear, _temperature
+from skclipens.heads import _base_discriminant, _temperature
 
 FORMER = "former auto"
 IMAGE_EMBEDDINGS = "auto, image embeddings only"
@@ -98,7 +98,7 @@ def one_shot(constants):
     """Return a context with other constants of heads that no row can judge, if any."""
     with ExitStack() as stack:
         for name, value in constants.items():
-            module = _linear if name == "UNVALIDATED_C" else _temperature
+            module = _base_discriminant if name == "UNVALIDATED_C" else _temperature
             stack.enter_context(patch.object(module, name, value))
         yield
 

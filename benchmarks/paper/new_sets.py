@@ -7,7 +7,8 @@ owner). PICTURES gets a folder for each set, with links to at most N pictures of
 default, drawn at random. Copies are left out. So are near copies, except among letters, digits and
 drawn shapes. Classes with fewer than 35 pictures are left out, too.
 
-These sets were chosen before anything was measured on them. They only test.
+The sets of ``SETS`` were chosen before anything was measured on them. They only test. Those of
+``VALIDATION_SETS`` are for validation; they are laid out if they are named.
 """
 
 import csv
@@ -35,6 +36,7 @@ class NewSet(NamedTuple):
     similar: bool = False  # whether different pictures look like copies
 
 
+_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGITS = "zero one two three four five six seven eight nine".split()
 _LETTERS = (
     "ka kha ga gha kna cha chha ja jha yna taamatar thaa "
@@ -117,6 +119,18 @@ SETS = {
     "textures-dtd10": NewSet("pan8915/DeepTexture", ("images/*",)),
     "trashnet": NewSet("congduytran12/Trash-Classification-", ("dataset-resized/*",)),
 }
+VALIDATION_SETS = {
+    "font-characters": NewSet(
+        "dnth/car_plate_localization",
+        ("English/Fnt/*",),
+        words={
+            f"Sample{i:03}": name
+            for i, name in enumerate([*_DIGITS, *(f"capital letter {c}" for c in _CAPITALS)], 1)
+        },
+        similar=True,
+    )
+}
+_ALL = SETS | VALIDATION_SETS
 
 
 def classes_of(wanted, folder):
@@ -178,7 +192,7 @@ def lay_out(source, target, names=tuple(SETS), most=MOST):
     """
     found = {}
     for name in names:
-        wanted = SETS[name]
+        wanted = _ALL[name]
         folder = Path(source).resolve() / wanted.repository.partition("/")[2]
         if not folder.is_dir():
             continue
@@ -197,7 +211,7 @@ def main(arguments=None):
     parser = parser_of("paper.new_sets", __doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE_DIR")
     parser.add_argument("target", type=Path, metavar="PICTURES")
-    parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*SETS], metavar="NAME")
+    parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*_ALL], metavar="NAME")
     parser.add_argument("--most", type=int, default=MOST, help="pictures of each class")
     options = parser.parse_args(arguments)
     found = lay_out(options.source, options.target, options.sets, options.most)

@@ -68,8 +68,11 @@ class AdaptiveBackboneEnsemble(
         - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
         - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression with tuned
           regularisation, on each block;
-        - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together, in which a
-          block of other columns is rescaled to vary as much as an embedding;
+        - ``"logistic"``: a :class:`LogisticDiscriminantHead`, logistic regression that starts from
+          the linear discriminant, on each block;
+        - ``"linear-all"``, ``"logistic-all"``: one :class:`LinearDiscriminantHead` or
+          :class:`LogisticDiscriminantHead` on all blocks together, in which a block of other
+          columns is rescaled to vary as much as an embedding;
         - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks, with betas
           ``(2.0,)`` and alphas ``(0.3,)``;
         - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together;
@@ -83,7 +86,8 @@ class AdaptiveBackboneEnsemble(
         - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, with a linear head on each block of
           no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
           at least half of the classes have one row, no row can validate a head on one backbone, so
-          it is ``["zero-shot", "kernel-all", "linear-all"]``.
+          it is ``["zero-shot", "kernel-all", "linear-all"]``. With more than 100 rows per class
+          it has ``"logistic-all"``, unless rows times columns times classes are 1e10 or more.
     router : str or router, default="shrunk"
         How the experts are combined.
 

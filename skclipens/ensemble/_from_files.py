@@ -34,7 +34,8 @@ class FitFromMixin:
         residual heads. Kernel heads, temperatures and router are fitted on a sample of the rows
         that is kept in memory: at most 5,000 held-out rows, and the rows that a kernel head draws.
         The result is that of :meth:`fit` on all rows, up to rounding, if all images can be read and
-        no row is a copy of another: copies are not merged. ``memory`` is not used; ``verbose``
+        no row is a copy of another: copies are not merged. ``head="auto"`` has ``"linear-all"``
+        here, however many rows there are. ``memory`` is not used; ``verbose``
         shows progress.
 
         Parts are read by joblib tasks; see :meth:`LinearDiscriminantHead.fit_from`.
@@ -100,7 +101,8 @@ class FitFromMixin:
             rows.set_weights(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
         self.n_features_in_, self.feature_names_in_ = len(names), names
-        plan = make_plan(self, len(names), names, labels[rows.weights > 0], metadata)
+        labeled = labels[rows.weights > 0]
+        plan = make_plan(self, len(names), names, labeled, metadata, in_memory=False)
         for expert in plan.experts:
             _check_head(expert)
         encode_ahead([expert.head for expert in plan.experts], plan.classes, self.verbose)

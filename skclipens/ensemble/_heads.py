@@ -11,12 +11,14 @@ from ..heads import (
     KernelHead,
     LinearDiscriminantHead,
     LinearProbeHead,
+    LogisticDiscriminantHead,
     ResidualHead,
     TipAdapterHead,
     ZeroShotHead,
 )
 
-LINEAR_ALL, KERNEL, KERNEL_ALL = "linear-all", "kernel", "kernel-all"
+LINEAR_ALL, LOGISTIC_ALL = "linear-all", "logistic-all"
+KERNEL, KERNEL_ALL = "kernel", "kernel-all"
 HEADS = {
     "zero-shot": ZeroShotHead(),
     "residual": ResidualHead(),
@@ -27,7 +29,9 @@ HEADS = {
     "clip-adapter": CLIPAdapterHead(),
     "linear": LinearDiscriminantHead(),
     "linear-probe": LinearProbeHead(),
+    "logistic": LogisticDiscriminantHead(),
     LINEAR_ALL: LinearDiscriminantHead(),
+    LOGISTIC_ALL: LogisticDiscriminantHead(),
     # On the validation sets, these settings were better than those of the largest evidence. No
     # program here repeats that.
     KERNEL: KernelHead(betas=(2.0,), alphas=(0.3,)),

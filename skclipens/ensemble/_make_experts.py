@@ -14,10 +14,12 @@ from ..backbones._blocks import Block, check_distinct, joined, of_each_backbone
 from ..heads import KernelHead
 from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
-from ._heads import KERNEL, KERNEL_ALL, LINEAR_ALL, head_of, named_heads
+from ._heads import KERNEL, KERNEL_ALL, LINEAR_ALL, LOGISTIC_ALL, head_of, named_heads
 
 
-def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_shot, **defaults):
+def make_experts(
+    head, blocks, n_features, feature_names, *, named_classes, one_shot, many_rows, **defaults
+):
     """Make experts from the parameter ``head``.
 
     Parameters
@@ -33,6 +35,9 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     one_shot : bool
         Whether most classes have one row. Of the heads that learn, ``"auto"`` then only uses those
         that read all blocks, since no row can validate the others.
+    many_rows : bool
+        Whether ``"auto"`` has a logistic regression in place of the linear discriminant on all
+        blocks.
     **defaults : dict
         Values for parameters of heads that are None: ``class_names``, ``templates``, ``cache``,
         ``random_state``.
@@ -52,7 +57,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
             block = _block_for_columns(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            kinds = _blocks_of_auto(blocks, named_classes, one_shot)
+            kinds = _blocks_of_auto(blocks, named_classes, one_shot, many_rows)
             groups += [(one, one, of_kind, False) for one, of_kind in kinds if of_kind]
         else:
             groups.append((label, kind, _some_blocks_for(kind, blocks), False))
@@ -103,24 +108,26 @@ def _between(name, columns):
     return Block(f"{name}, from column {first}", columns, None)
 
 
-def _blocks_of_auto(blocks, named_classes, one_shot):
+def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
     """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
     embedded = [block for block in blocks if block.backbone is not None]
     others, of_all = [block for block in blocks if block.backbone is None], blocks
+    linear, linear_all = "linear", LOGISTIC_ALL if many_rows else LINEAR_ALL
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, of_all = blocks, []
+        linear = "logistic" if many_rows else linear
     kernels = KERNEL, of_each_backbone(embedded)
     if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
         others = [] if of_all else others
     all_columns = [joined(of_all)] if of_all else []
-    return [("zero-shot", named), kernels, ("linear", others), (LINEAR_ALL, all_columns)]
+    return [("zero-shot", named), kernels, (linear, others), (linear_all, all_columns)]
 
 
 def _blocks_for(kind, blocks):
     """Return the blocks that get a head of this kind; empty if there are none that fit it."""
-    if kind == LINEAR_ALL:
+    if kind in (LINEAR_ALL, LOGISTIC_ALL):
         return [joined(blocks)]
     embedded = [block for block in blocks if block.backbone is not None] or blocks
     if kind == KERNEL_ALL:

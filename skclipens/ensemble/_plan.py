@@ -24,6 +24,9 @@ from ._heads import named_heads
 from ._make_experts import make_experts
 from .routers import is_fixed, named_router
 
+_FEW_PER_CLASS = 100  # rows, on average: up to these, the linear discriminant is the default
+_MAX_PRODUCTS = 1e10  # of rows, columns and classes: beyond it, a pass takes seconds
+
 
 class Plan(NamedTuple):
     """Experts, classes and router, before they are fitted.
@@ -40,7 +43,7 @@ class Plan(NamedTuple):
     router: object
 
 
-def make_plan(ensemble, n_features, feature_names, y, metadata):
+def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=True):
     """Return the plan of a fit on these labels, without fitting. It needs no row of X."""
     ensemble._check_names_of_heads()
     experts = make_experts(
@@ -50,6 +53,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         feature_names,
         named_classes=_has_named_classes(ensemble, y),
         one_shot=is_one_shot(y),
+        many_rows=in_memory and _has_many_rows(y, n_features),
         class_names=ensemble.class_names,
         templates=ensemble.templates,
         cache=ensemble.cache,
@@ -61,6 +65,13 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         names = dict.fromkeys(type(one).__name__ for one in unable)
         refuse_weights(list(names), weights_parameter(ensemble))
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
+
+
+def _has_many_rows(y, n_features):
+    """Return whether ``"auto"`` has a logistic regression, which reads all rows many times."""
+    n_classes = len(np.unique(y))
+    products = len(y) * n_features * n_classes
+    return len(y) > _FEW_PER_CLASS * n_classes and products < _MAX_PRODUCTS
 
 
 def make_router(ensemble):

@@ -9,6 +9,7 @@ from ._gda import GDAHead
 from ._kernel import KernelHead
 from ._linear import LinearDiscriminantHead
 from ._linear_probe import LinearProbeHead
+from ._logistic import LogisticDiscriminantHead
 from ._residual import ResidualHead
 from ._tip_adapter import TipAdapterHead
 from ._zero_shot import ZeroShotHead
@@ -22,6 +23,7 @@ __all__ = [
     "KernelHead",
     "LinearDiscriminantHead",
     "LinearProbeHead",
+    "LogisticDiscriminantHead",
     "ResidualHead",
     "TipAdapterHead",
     "ZeroShotHead",

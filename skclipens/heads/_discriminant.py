@@ -6,17 +6,16 @@ If most classes have one row, there is no scatter within classes: see `logistic_
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs, qr
+from scipy.linalg import cho_factor, cho_solve, cholesky, eigh, get_lapack_funcs, qr
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import can_be_held_out, held_out_rows, is_one_shot, validation_rows
+from .._utils._folds import can_be_held_out, is_one_shot, validation_rows
 from .._utils._labels import allow_few_rows_per_class
 from .._utils._linalg import (
     mean_row,
     one_hot,
     parts_of,
     plus_ridge,
-    positions_in,
     row_batches,
     row_squares,
     some_of,
@@ -40,8 +39,8 @@ class BaseDiscriminant:
     :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus an offset, see ``_offsets``.
 
     A subclass sets the attributes below, and those that the methods read: ``_gram``, the scatter
-    within classes; ``_centre``, the mean of all rows; ``_means`` of classes, less ``_centre`` and
-    times ``_scales``; ``_counts``; ``_log_prior``; and, for leave-one-out logits,
+    within classes; ``centre``, the mean of all rows; ``_means`` of classes, less ``centre`` and
+    times ``scales``; ``_counts``; ``_log_prior``; and, for leave-one-out logits,
     ``validation``, the positions of the validation rows, ``_validation_residuals``, and
     ``_targets`` and ``_weights`` of all rows.
 
@@ -94,6 +93,16 @@ class BaseDiscriminant:
 
     def _precision_times_means(self, factor, ridge):
         return cho_solve(factor, self._means.T) * self.n_rows
+
+    def covariance_root(self, ridge):
+        """Return the Cholesky factor, lower triangular, of the shrunk covariance within classes."""
+        covariance = plus_ridge(self._scatter, ridge)
+        covariance /= self.n_rows
+        return cholesky(covariance, lower=True, overwrite_a=True)
+
+    @property
+    def _scatter(self):
+        return self._gram
 
     def _offsets(self, ridge, factor=None):
         r"""Return log priors plus a correction for the noise of means of few rows, (C,).
@@ -160,8 +169,8 @@ class BaseDiscriminant:
 
     def _for_raw_rows(self, coef, intercept, priors):
         """Add priors, and convert to rows that are neither centred nor scaled."""
-        coef = coef * self._scales
-        return self._of_unseen(coef, intercept - coef @ self._centre, priors)
+        coef = coef * self.scales
+        return self._of_unseen(coef, intercept - coef @ self.centre, priors)
 
     def _of_unseen(self, coef, intercept, priors):
         """Add priors; a class without rows gets the mean coefficients of the others.
@@ -283,14 +292,14 @@ class Discriminant(BaseDiscriminant):
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
-        self._centre = mean_row(X, weights)
-        R = X - self._centre
-        self._scales = 1.0
+        self.centre = mean_row(X, weights)
+        R = X - self.centre
+        self.scales = 1.0
         if rescaling.blocks:
             squares = [row_squares(take_columns(R, one)) for one in rescaling.blocks]
             totals = [np.average(of_block, weights=weights) for of_block in squares]
-            self._scales = rescaling.scales(totals, self._centre, X.dtype)
-            R *= self._scales
+            self.scales = rescaling.scales(totals, self.centre, X.dtype)
+            R *= self.scales
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
         self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
@@ -331,6 +340,10 @@ class Discriminant(BaseDiscriminant):
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
+    @property
+    def _scatter(self):
+        return self._residuals.T @ self._residuals if self._is_wide else self._gram
+
     def _precision_times_means(self, factor, ridge):
         if not self._is_wide:
             return super()._precision_times_means(factor, ridge)
@@ -348,53 +361,3 @@ class Discriminant(BaseDiscriminant):
         values, vectors = values[some], vectors[:, some]
         lengths = np.sqrt(values)
         return values, (vectors * lengths)[self.validation], self._means @ R.T @ (vectors / lengths)
-
-
-class HeldOutDiscriminants:
-    """Held-out logits of a discriminant, by leave-one-out or folds.
-
-    Parameters
-    ----------
-    discriminant : Discriminant
-    folds : list of (train, test) or None
-        None: leave out one row at a time.
-
-    Attributes
-    ----------
-    discriminant : Discriminant
-    rows : ndarray of int
-        Positions of the rows that have held-out logits.
-    """
-
-    def __init__(self, discriminant, folds):
-        self.discriminant = discriminant
-        self._parts = None
-        validation = np.zeros(len(discriminant.can_be_held_out), bool)
-        validation[discriminant.validation] = True
-        known = discriminant.can_be_held_out
-        if folds is not None:
-            held_out = [(train, test[validation[test]]) for train, test in folds]
-            self._parts = [(discriminant.subset(train), test) for train, test in held_out]
-            known = np.zeros(len(validation), bool)
-            known[held_out_rows(held_out)] = True
-        self.rows = np.flatnonzero(known & validation)
-
-    def logits(self, ridge_of, some=slice(None)):
-        """Return held-out logits of ``rows``, or some; `ridge_of` maps discriminants to ridges."""
-        rows, whole = self.rows[some], self.discriminant
-        if self._parts is None:
-            places = np.searchsorted(whole.validation, rows)
-            return whole.lowest_where_unseen(whole.left_out(ridge_of(whole), places))
-        logits = np.empty((len(rows), len(whole._means)), whole._X.dtype)
-        for part, test in self._parts:
-            coef, intercept = part.linear(ridge_of(part))
-            mine = positions_in(rows, test)
-            logits[mine] = part.lowest_where_unseen(whole._X[rows[mine]] @ coef.T + intercept)
-        return logits
-
-    def of_all(self, logits):
-        """Expand logits of ``rows`` to all rows, (n, C), zero elsewhere; also return the mask."""
-        n_rows = len(self.discriminant.can_be_held_out)
-        found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
-        found[self.rows], known[self.rows] = logits, True
-        return found, known

@@ -10,7 +10,8 @@ from .._utils._folds import covers_most
 from .._utils._linalg import some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ._cross_fit import CrossFitTextHead, default_folds
-from ._discriminant import Discriminant, HeldOutDiscriminants
+from ._discriminant import Discriminant
+from ._held_out_discriminants import HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
 
 # Spread of logits that sets alpha without validation rows, as with one row per class. Of 0.1, 0.3,

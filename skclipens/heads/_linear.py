@@ -2,36 +2,27 @@
 
 from copy import deepcopy
 from functools import cached_property, partial
-from numbers import Real
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._labels import check_at_least_two, refuse_unlabeled
-from .._utils._positions import positions, refuse_shared
 from .._utils._sample_arguments import check_weights
-from .._utils._sklearn import Interval, StrOptions, check_first_partial_fit, fit_context
+from .._utils._sklearn import check_first_partial_fit, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..embedding._parts import PartedTable
 from ..embedding._unreadable import warn_of_unreadable
-from ._cross_fit import N_FOLDS, CrossFitTableHead
-from ._discriminant import Discriminant, HeldOutDiscriminants
+from ._base_discriminant import BaseDiscriminantHead
 from ._from_files import PassRequest, RowsOfFiles, SumsOver
 from ._rescaling import Rescaling
-from ._ridge import needs_float64
-from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, is_tall, logits_at, search_shrinkage
+from ._shrinkage import DEFAULT_SHRINKAGE
 from ._sums import SummedDiscriminant, Sums
-
-# C of the logistic regression that replaces a discriminant of one row per class; None keeps the
-# discriminant. Chosen in the same way as the constants of `_temperature`.
-UNVALIDATED_C = 10.0
 
 
 @fill_doc
-class LinearDiscriminantHead(CrossFitTableHead):
+class LinearDiscriminantHead(BaseDiscriminantHead):
     r"""Classify by linear discriminant analysis with a heavily shrunk covariance.
 
     Classes are modelled as Gaussians with means :math:`\mu_c`, priors :math:`\pi_c` and one
@@ -118,13 +109,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     """
 
     _in_closed_form = True
-    _parameter_constraints: dict = {
-        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "cv": [None, *FOLDS_CONSTRAINTS],
-        "rescale": [None, list],
-    }
     __metadata_request__partial_fit = {"classes": True, "sample_weight": True}
-    _is_up_to_constant = True
 
     def __init__(self, *, shrinkage="auto", cv=None, rescale=None):
         self.shrinkage = shrinkage
@@ -316,17 +301,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):
-        if self._is_logistic_regression(discriminant):
-            solved = discriminant.logistic_regression(UNVALIDATED_C)
-        else:
-            solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
-        self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
+        self.coef_, self.intercept_ = (
+            one.astype(dtype) for one in self._coefficients(discriminant)
+        )
         self.block_variance_ = discriminant.rescaling.variance
         self._drop("_sums", "_rescaled", "_table_settings")
-
-    def _is_logistic_regression(self, discriminant):
-        """Return whether a logistic regression replaces it, whose held-out logits are not known."""
-        return UNVALIDATED_C and self.shrinkage == "auto" and discriminant.is_one_shot
 
     def _fit(self, X, targets, weights, folds, groups):
         if self.shrinkage == "auto":
@@ -337,63 +316,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
             self._solve(discriminant, X.dtype)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
-        if folds is None and (self.cv is not None or groups is not None):
-            cv = N_FOLDS if self.cv is None else self.cv
-            folds = few_shot_folds(targets, cv, groups=groups, random_state=0, X=X)
+        folds = self._folds(X, targets, folds, groups)
         held_out, logits = self._choose(self._maker(X, targets, weights), folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
         logits, known = held_out.of_all(logits.astype(X.dtype, copy=False))
         return logits, known & (not self._is_logistic_regression(held_out.discriminant))
 
-    def _min_columns_of_copies(self, X):
-        # Rows that validate less shrinkage must have no copies.
-        return 1 if self.shrinkage == "auto" and is_tall(X) else super()._min_columns_of_copies(X)
-
-    @property
-    def _is_exact(self):
-        return self.shrinkage != "auto" and needs_float64(self.shrinkage)
-
     def _empty_sums(self, n_classes, n_features):
         return Sums(n_classes, n_features, exact=self._is_exact)
-
-    def _maker(self, X, targets, weights):
-        if self._is_exact:
-            X = X.astype(np.float64)
-            weights = None if weights is None else weights.astype(np.float64)
-        return partial(Discriminant, X, targets, len(self.classes_), weights)
-
-    def _rescaling(self, variance=1.0):
-        """Return the blocks of columns to rescale, with the variance that each gets."""
-        names, blocks = getattr(self, "feature_names_in_", None), {}
-        for place, columns in enumerate(self.rescale or []):
-            owner = f"rescale[{place}]"
-            blocks[owner] = positions(columns, self.n_features_in_, names, owner)
-        refuse_shared(blocks.items())
-        return Rescaling(tuple(blocks.values()), variance)
-
-    def _variances(self):
-        """Return candidate variances of rescaled blocks; one if there are no other columns."""
-        rescaled = {column for block in self._rescaling().blocks for column in block.tolist()}
-        return VARIANCES if 0 < len(rescaled) < self.n_features_in_ else VARIANCES[:1]
-
-    def _choose(self, make, folds, targets, weights):
-        """Choose variance and shrinkage; return HeldOutDiscriminants and their logits."""
-
-        def held_out_at(variance):
-            return HeldOutDiscriminants(make(rescaling=self._rescaling(variance)), folds)
-
-        if self.shrinkage == "auto":
-            given = self._variances(), targets, weights, len(self.classes_)
-            self.shrinkage_, *chosen = search_shrinkage(held_out_at, *given)
-            return chosen
-        self.shrinkage_, held_out = self.shrinkage, held_out_at(VARIANCES[0])
-        return held_out, logits_at(held_out, self.shrinkage)
-
-    def _logits_of(self, X):
-        return X @ self.coef_.T + self.intercept_
-
-    def _linear(self):
-        """Return coefficients and intercept of centred logits, and False: rows are not scaled."""
-        coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
-        of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
-        return of_level, intercept - intercept.mean(), False

@@ -103,23 +103,23 @@ class SummedDiscriminant(BaseDiscriminant):
         self, sums, targets=None, weights=None, validation=None, X_validation=None, rescaling=None
     ):
         self.n_features = sums.of_classes.shape[1]
-        self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
+        self.n_rows, self._counts, self.centre = sums.counts.sum(), sums.counts, sums.mean
         self._tiny = np.finfo(sums.dtype).tiny
-        self._means = sums.of_classes / np.maximum(self._counts, self._tiny)[:, None] - self._centre
+        self._means = sums.of_classes / np.maximum(self._counts, self._tiny)[:, None] - self.centre
         self._means[self._counts == 0] = 0
-        self._scales = 1.0
+        self.scales = 1.0
         scatter = sums.scatter
         self.rescaling = rescaling = rescaling or Rescaling()
         if rescaling.blocks:
             totals = [scatter.diagonal()[one].sum() / self.n_rows for one in rescaling.blocks]
-            self._scales = rescaling.scales(totals, sums.mean, sums.dtype)
-            self._means *= self._scales
-            scatter = scatter * np.outer(self._scales, self._scales)
+            self.scales = rescaling.scales(totals, sums.mean, sums.dtype)
+            self._means *= self.scales
+            scatter = scatter * np.outer(self.scales, self.scales)
         between = (self._means.T * self._counts) @ self._means
         self._gram = np.subtract(scatter, between, out=between)
         self._log_prior = self._log_priors(None)
         if validation is not None:
             self._targets = targets
             self._weights, self.validation, self.X_validation = weights, validation, X_validation
-            R = (X_validation - self._centre) * self._scales - self._means[targets[validation]]
+            R = (X_validation - self.centre) * self.scales - self._means[targets[validation]]
             self._validation_residuals = R * np.sqrt(self._weights[validation])[:, None]

@@ -1,0 +1,56 @@
+"""Held-out logits of discriminants, by leave-one-out or folds."""
+
+import numpy as np
+
+from .._utils._folds import held_out_rows
+from .._utils._linalg import positions_in
+
+
+class HeldOutDiscriminants:
+    """Held-out logits of a discriminant, by leave-one-out or folds.
+
+    Parameters
+    ----------
+    discriminant : Discriminant
+    folds : list of (train, test) or None
+        None: leave out one row at a time.
+
+    Attributes
+    ----------
+    discriminant : Discriminant
+    rows : ndarray of int
+        Positions of the rows that have held-out logits.
+    """
+
+    def __init__(self, discriminant, folds):
+        self.discriminant = discriminant
+        self._parts = None
+        validation = np.zeros(len(discriminant.can_be_held_out), bool)
+        validation[discriminant.validation] = True
+        known = discriminant.can_be_held_out
+        if folds is not None:
+            held_out = [(train, test[validation[test]]) for train, test in folds]
+            self._parts = [(discriminant.subset(train), test) for train, test in held_out]
+            known = np.zeros(len(validation), bool)
+            known[held_out_rows(held_out)] = True
+        self.rows = np.flatnonzero(known & validation)
+
+    def logits(self, ridge_of, some=slice(None)):
+        """Return held-out logits of ``rows``, or some; `ridge_of` maps discriminants to ridges."""
+        rows, whole = self.rows[some], self.discriminant
+        if self._parts is None:
+            places = np.searchsorted(whole.validation, rows)
+            return whole.lowest_where_unseen(whole.left_out(ridge_of(whole), places))
+        logits = np.empty((len(rows), len(whole._means)), whole._X.dtype)
+        for part, test in self._parts:
+            coef, intercept = part.linear(ridge_of(part))
+            mine = positions_in(rows, test)
+            logits[mine] = part.lowest_where_unseen(whole._X[rows[mine]] @ coef.T + intercept)
+        return logits
+
+    def of_all(self, logits):
+        """Expand logits of ``rows`` to all rows, (n, C), zero elsewhere; also return the mask."""
+        n_rows = len(self.discriminant.can_be_held_out)
+        found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
+        found[self.rows], known[self.rows] = logits, True
+        return found, known

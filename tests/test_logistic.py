@@ -1,0 +1,165 @@
+"""Logistic regression that starts from a linear discriminant."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import check_grad
+from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GroupKFold, train_test_split
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.heads import LinearDiscriminantHead, LogisticDiscriminantHead
+from skclipens.heads._logistic import _Table
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X / 16, y, test_size=0.5, random_state=0, stratify=y)
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    data = load_emoji(min_class_size=50)
+    X = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"]).fit_transform(data.filenames)
+    return X, data.target_names[data.target]
+
+
+def covariance(X, y, shrinkage):
+    """The covariance within classes, shrunk relative to the variance of all rows."""
+    classes, targets = np.unique(y, return_inverse=True)
+    means = np.stack([X[y == one].mean(axis=0) for one in classes])
+    within = np.cov((X - means[targets]).T, bias=True)
+    return within + shrinkage * X.var(axis=0).mean() * np.eye(X.shape[1])
+
+
+def test_it_minimises_the_loss_of_the_docstring(digits):
+    X, _, y, _ = digits
+    head = LogisticDiscriminantHead(Cs=[0.3], shrinkage=0.5, max_iter=1000).fit(X, y)
+    prior = LinearDiscriminantHead(shrinkage=0.5).fit(X, y)
+    targets, sigma = np.searchsorted(head.classes_, y), covariance(X, y, 0.5)
+    assert head.C_ == 0.3
+
+    def loss(change, temperature):
+        coef = head.coef_ + change
+        apart = coef - prior.coef_ / temperature
+        logits = X @ coef.T + head.intercept_
+        logits -= logits.max(axis=1, keepdims=True)
+        true = logits[np.arange(len(y)), targets] - np.log(np.exp(logits).sum(axis=1))
+        return -true.sum() + np.einsum("cd,de,ce->", apart, sigma, apart) / 0.6
+
+    temperatures = np.geomspace(0.1, 100, 60)
+    rng, here = np.random.default_rng(0), [loss(0, one) for one in temperatures]
+    temperature = temperatures[np.argmin(here)]  # near that of the prior, which is not kept
+    for _ in range(20):
+        step = 0.3 * rng.normal(size=head.coef_.shape)
+        assert loss(step, temperature) > min(here)
+
+
+def test_the_gradient_is_that_of_the_loss():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), rng.integers(3, size=40)
+    head = LogisticDiscriminantHead(shrinkage=0.5, rescale=[[1]])
+    head.fit(X, y)
+    weights = rng.uniform(0.5, 2, size=40)
+    targets = y
+    discriminant = head._maker(X, targets, weights)(rescaling=head._rescaling())
+    fit = _Table(X, targets, weights, discriminant, 2.0, head).fit_on(np.arange(30))
+    point = rng.normal(size=12)
+    error = check_grad(lambda p: fit.loss(p, 0.7)[0], lambda p: fit.loss(p, 0.7)[1], point)
+    assert error < 1e-6
+
+
+def test_with_many_rows_it_is_better_than_the_discriminant(digits):
+    X, X_test, y, y_test = digits
+    head, prior = LogisticDiscriminantHead().fit(X, y), LinearDiscriminantHead().fit(X, y)
+    assert head.C_ > 0
+    assert head.n_iter_ > 0
+    assert head.score(X_test, y_test) > prior.score(X_test, y_test)
+    proba = head.predict_proba(X_test)
+    assert log_loss(y_test, proba) < log_loss(y_test, prior.predict_proba(X_test))
+    assert abs(proba.max(axis=1).mean() - head.score(X_test, y_test)) < 0.03
+
+
+def test_labels_that_say_nothing_are_not_learned():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 20)), rng.integers(3, size=300)
+    assert LogisticDiscriminantHead().fit(X, y).predict_proba(X).max() < 0.6
+
+
+def test_rows_that_are_held_out_teach_nothing(digits):
+    X, _, y, _ = digits
+    head = LogisticDiscriminantHead()
+    logits, known = head.cross_fit(X, y)
+    assert head.C_ > 0
+    assert known.sum() == len(y) // 5
+    train = np.flatnonzero(~known)
+    again = LogisticDiscriminantHead(Cs=[head.C_], shrinkage=head.shrinkage_).fit(
+        X[train], y[train]
+    )
+    found, expected = logits[known], again.decision_function(X[known])
+    found = found - found.mean(axis=1, keepdims=True)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
+    accuracy = np.mean(head.classes_[found.argmax(axis=1)] == y[known])
+    assert accuracy < head.score(X[known], y[known])
+
+
+def test_folds_and_groups_hold_out_their_rows(digits):
+    X, _, y, _ = digits
+    groups = np.arange(len(y)) % 7
+    folds = list(GroupKFold(3).split(X, y, groups))
+    head = LogisticDiscriminantHead(Cs=[0.1], shrinkage=0.1)
+    logits, known = head.cross_fit(X, y, folds=folds)
+    assert known.all()
+    assert head.cross_fit(X, y, groups=groups)[1].all()
+    train, test = folds[0]
+    alone, known = head.cross_fit(X, y, folds=[folds[0]])
+    assert_array_equal(np.flatnonzero(known), np.sort(test))
+    assert np.corrcoef(alone[test].ravel(), logits[test].ravel())[0, 1] > 0.999
+
+
+def test_weights_are_repetitions(digits):
+    X, X_test, y, _ = digits
+    X, y = X[:400], y[:400]
+    weights = np.where(np.arange(400) % 3, 1, 2)
+    folds = [(np.arange(300), np.arange(300, 400))]
+    rows = np.repeat(np.arange(400), weights)
+    of_rows = [(np.flatnonzero(rows < 300), np.flatnonzero(rows >= 300))]
+    options = {"Cs": [0.1], "shrinkage": 1.0, "max_iter": 1000}
+    weighted = LogisticDiscriminantHead(**options, cv=folds).fit(X, y, sample_weight=weights)
+    repeated = LogisticDiscriminantHead(**options, cv=of_rows).fit(X[rows], y[rows])
+    assert_allclose(
+        weighted.decision_function(X_test), repeated.decision_function(X_test), atol=0.05
+    )
+
+
+@pytest.mark.parametrize("Cs", [[], [0.0], [-1, 1], [np.inf], ["a"]])
+def test_candidates_are_checked(Cs, digits):
+    with pytest.raises(ValueError, match="Cs are positive, finite numbers, at least one"):
+        LogisticDiscriminantHead(Cs=Cs).fit(digits[0], digits[2])
+
+
+@pytest.mark.parametrize("columns", [2, 64])
+def test_one_row_per_class_is_what_the_linear_head_makes_of_it(columns, digits):
+    X, _, y, _ = digits
+    X, first = X[:, :columns], np.unique(y, return_index=True)[1]
+    head = LogisticDiscriminantHead().fit(X[first], y[first])
+    prior = LinearDiscriminantHead().fit(X[first], y[first])
+    assert head.C_ == 0
+    assert_array_equal(head.predict(X), prior.predict(X))
+
+
+def test_the_default_has_it_where_there_are_many_rows(emoji):
+    X, y = emoji
+    two = np.isin(y, np.unique(y)[:2])
+    some = np.flatnonzero(two)[np.random.default_rng(0).integers(two.sum(), size=201)]
+    noisy = X[some] + 0.01 * np.random.default_rng(1).normal(size=(201, X.shape[1]))
+    for n_rows, name in ((200, "all:linear-all"), (201, "all:logistic-all")):
+        clf = AdaptiveBackboneEnsemble(["zoo/RN20", "zoo/ViT-16"], random_state=0)
+        clf.fit(noisy[:n_rows], y[some][:n_rows])
+        assert clf.expert_names_[-1] == name
+        assert clf.validated_.all()
+    one = AdaptiveBackboneEnsemble("zoo/RN20", random_state=0).fit(noisy[:, :128], y[some])
+    assert one.expert_names_[-1] == "zoo/RN20:logistic"
