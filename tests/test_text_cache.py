@@ -25,7 +25,7 @@ from skclipens import (
 from skclipens._utils import _progress
 from skclipens.backbones import Backbone, _text
 from skclipens.datasets import load_emoji
-from skclipens.embedding import EmbeddingStore, EmbeddingStoreError, _memory, _texts
+from skclipens.embedding import EmbeddingStore, EmbeddingStoreError, _row_cache, _texts
 from skclipens.embedding._texts import embed_classes
 from skclipens.heads import _text_head
 
@@ -36,7 +36,7 @@ TEMPLATES = ("{}", "a photo of a {}.")
 
 def forget(monkeypatch):
     """As in another process."""
-    monkeypatch.setattr(_texts, "_known", _memory.RowCache(2**27))
+    monkeypatch.setattr(_texts, "_known", _row_cache.RowCache(2**27))
     _text_head._encoded.clear()
 
 
@@ -226,7 +226,7 @@ def test_a_process_that_is_forked_meanwhile_encodes_prompts_of_its_own(busy, mon
 def test_few_prompts_are_held(monkeypatch):
     expected = embed_classes(RN20, NAMES, TEMPLATES)[0]
     monkeypatch.setattr(_texts, "_HELD", 5)
-    monkeypatch.setattr(_texts, "_known", _memory.RowCache(2000))
+    monkeypatch.setattr(_texts, "_known", _row_cache.RowCache(2000))
     np.testing.assert_array_equal(embed_classes(RN20, NAMES, TEMPLATES)[0], expected)
     assert _texts._known._bytes <= 2000
     monkeypatch.setattr(_text_head, "_MAX_BYTES", 3000)
