@@ -47,6 +47,7 @@ WIDE, WIDE_FIRST = PIXELS[:, 8:56].copy(), CHANNELS_FIRST[:, :, 8:56].copy()  # 
         WIDE.reshape(-1, 64, 48, 3),
         [*(WIDE / 255).reshape(-1, 64, 48, 3)],
         [*WIDE[..., 1].copy().reshape(-1, 64, 48)],
+        [*torch.from_numpy(WIDE[..., 1].copy()).reshape(-1, 64, 48)],
         torch.from_numpy(WIDE_FIRST).reshape(-1, 3, 64, 48),
     ],
 )
@@ -55,6 +56,13 @@ def test_height_and_width_exchanged_are_doubted(images):
     assert "Pixels seem to be scrambled, such as those of row 0" in text
     assert "that is 64 wide and 48 high" in text
     assert not said(EMBEDDER.transform, images[:9])
+
+
+def test_grey_tensors_are_read_as_arrays_are():
+    grey = WIDE[..., 1].copy()
+    tensors = [*torch.from_numpy(grey)]
+    assert not said(EMBEDDER.transform, tensors)
+    np.testing.assert_array_equal(EMBEDDER.transform(tensors), EMBEDDER.transform([*grey]))
 
 
 PHOTOS = RANDOM.integers(1, 255, size=(12, 9, 9, 4), dtype=np.uint8)

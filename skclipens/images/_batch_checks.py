@@ -140,7 +140,8 @@ def _pixels_of(image):
         return image, False
     try:
         image = image.detach().cpu()
-        return (image.float() if image.is_floating_point() else image).numpy(), True
+        pixels = (image.float() if image.is_floating_point() else image).numpy()
+        return pixels, pixels.ndim > 2
     except (TypeError, NotImplementedError):  # sparse, quantized, without values
         return None, True
 
