@@ -66,6 +66,16 @@ def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
     assert len(clf.classes_) == len(labels)
 
 
+@pytest.mark.parametrize("missing", ["", None, np.nan])
+def test_rows_without_a_label_are_no_class(table, missing):
+    X, labels = table
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore")
+    y = [missing if i % 2 else label for i, label in enumerate(labels)]
+    for given in (y, np.array(y, object), np.where(np.arange(len(y)) % 2, "", labels)):
+        assert not said(clf.fit, X, given)
+        assert_array_equal(clf.classes_, np.unique(labels))
+
+
 @pytest.mark.parametrize(
     "classes",
     [
