@@ -436,6 +436,21 @@ def test_weights_of_another_architecture_say_which_they_fit(state, tmp_path, suf
         load_backbone(f"{OTHER}//{save(state, tmp_path / f'part.{suffix}')}")
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "model.clip."])
+def test_weights_whose_names_have_a_prefix(state, outputs, tmp_path, prefix):
+    prefixed = {prefix + key: value for key, value in state.items()}
+    folder = save_directory(tmp_path / "model")
+    file = save(prefixed, folder / "open_clip_pytorch_model.bin")
+    message = rf"names of its tensors begin with '{prefix.removeprefix('module.')}'\. Save the"
+    with pytest.raises(ValueError, match=message):
+        load_backbone(str(folder))
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(f"{TINY}-quickgelu//{file}")
+    advice = str(caught.value).partition("without it: ")[2].rstrip(".")
+    save(eval(advice, {"state_dict": prefixed}), file)
+    assert activation(f"{TINY}-quickgelu//{file}", outputs) == ["quickgelu"]
+
+
 def test_weights_of_no_known_architecture(state, tmp_path):
     block = "visual.transformer.resblocks"
     deeper = {

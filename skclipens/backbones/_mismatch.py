@@ -41,6 +41,8 @@ def explain_misfit(text, read_shapes, backbone):
     if not (is_half or _MISFIT.search(text)):  # the file may be unreadable
         return None
     shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
+    if prefixed := _prefixed(shapes):
+        return prefixed
     key = "visual.positional_embedding"
     names = fitting(shapes, backbone.architecture) if backbone.architecture else []
     if is_half and key in shapes and not names:  # positions are interpolated in its precision
@@ -67,6 +69,17 @@ def _other(names, path):
         )
     names = listed(f"{name}//{path}" for name in names)
     return f"its tensors are of another architecture. They fit {names}."
+
+
+def _prefixed(shapes):
+    anchor = "logit_scale"  # a tensor of all models of open_clip, outside of the towers
+    prefixes = [key.removesuffix(anchor) for key in shapes if key.endswith(f".{anchor}")]
+    if anchor in shapes or not prefixes:
+        return None
+    return (
+        f"the names of its tensors begin with {prefixes[0]!r}. Save the state dict without it: "
+        f"{{name.replace({prefixes[0]!r}, ''): tensor for name, tensor in state_dict.items()}}."
+    )
 
 
 def _lacking(shapes):
