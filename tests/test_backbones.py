@@ -197,6 +197,7 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
         ("RN50/openai@pooled+views", r"Name the backbone, 'RN50/openai'; .*'views'"),
         ("zoo/rn20", "did you mean 'zoo/RN20'?"),
         ("VIT-B-16-SIGLIP//weights.pt", "did you mean 'ViT-B-16-SigLIP'?"),
+        ("openai/clip-vit-base-patch32", r"Unknown.*'hf-hub:ORG/NAME', a repository of the hub"),
         ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),
         ("/no/model", "Unknown backbone '/no/model'.*There is no directory '/no/model'."),
         ("no/model", "There is no directory '/.*/no/model'."),  # of a path relative to another

@@ -159,8 +159,9 @@ def _check_architecture(architecture, spec):
         similar += f"/{tag}" if tag in known else ""
     raise ValueError(
         f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'zoo/NAME', 'NAME/TAG' "
-        "as open_clip.list_pretrained() lists them, or weights of your own: 'NAME//path/to/file', "
-        f"or a directory that holds {CONFIG}.{_misnamed(spec)}"
+        f"as open_clip.list_pretrained() lists them, '{_HUB}ORG/NAME', a repository of the hub, or "
+        "weights of your own: 'NAME//path/to/file', or a directory that holds "
+        f"{CONFIG}.{_misnamed(spec)}"
     )
 
 
