@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
-from skclipens.backbones import Backbone, _checkpoints, load_backbone
+from skclipens.backbones import Backbone, _checkpoints, clear_backbone_cache, load_backbone
 from skclipens.backbones._checkpoints import check_checkpoint, openai_digests
 from skclipens.backbones._configs import check_vocabulary
 from skclipens.backbones._hub import checked_downloads
@@ -541,3 +541,19 @@ def test_what_is_fetched_has_the_digest_that_the_hub_states(hub, tmp_path, diges
         assert file.read() == hub.content
     with open(fetch(), "rb") as file:  # from the cache
         assert file.read() == hub.content
+
+
+def test_a_cache_of_the_hub_that_cannot_be_read(tmp_path, monkeypatch):
+    # As root may read all folders, the name is too long in place of a home of another user.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / ("x" * 300)))
+    clear_backbone_cache()
+    assert not load_backbone("zoo/RN20").model.training
+
+
+def test_a_file_that_another_process_is_fetching(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    blobs = tmp_path / "models--tests--model" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "0a.incomplete").symlink_to("renamed since it was listed")
+    with checked_downloads():
+        pass

@@ -1,5 +1,6 @@
 """Repositories of the Hugging Face hub in the cache of this machine."""
 
+import glob
 import hashlib
 import re
 import time
@@ -96,7 +97,11 @@ def _refuse_other_digests(start):
     """Raise BackboneNotAvailableError if a file fetched since ``start`` has another digest."""
     import huggingface_hub
 
-    for file in Path(huggingface_hub.constants.HF_HUB_CACHE).glob("models--*/blobs/*"):
+    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    # Unlike that of pathlib, this glob finds nothing in a folder that may not be read.
+    for file in map(cache.joinpath, glob.iglob("models--*/blobs/*", root_dir=cache)):
+        if file.suffix:  # another process is fetching it, and may rename it now
+            continue
         if file.stat().st_ctime >= start and not _has_its_digest(file):
             file.unlink()
             raise BackboneNotAvailableError(
