@@ -543,7 +543,8 @@ def test_floats_that_rounding_leaves_outside_of_their_range(dtype):
     [
         (np.full((2, 2), 1.5), ["from 1.5 to 1.5", "float64 must lie in [0, 1]"]),
         (np.full((2, 2, 3), -0.1, np.float32), ["float32 must lie in [0, 1]", "do not normalise"]),
-        (np.full((2, 2), np.nan), ["nan", "[0, 1]"]),
+        (np.full((2, 2), np.nan), ["pixels are NaN. Fill them, as np.nan_to_num(image) does"]),
+        (np.array([[0.5, np.nan]]), ["pixels are NaN"]),
         (np.full((2, 2), np.inf), ["inf", "[0, 1]"]),
         (np.full((2, 2), 256), ["256", "int64 must lie in [0, 255]"]),
         (np.full((2, 2), -1, np.int8), ["-1", "int8 must lie in [0, 255]"]),
@@ -567,6 +568,7 @@ def test_bad_tensors():
     assert_fails(torch.zeros(8, 9, 3), "tensor of shape (8, 9, 3)", "image.permute(2, 0, 1)")
     assert_fails(torch.zeros(2, 8, 9), "(2, 8, 9)", "channels first", "grey")
     assert_fails(torch.full((3, 2, 2), 2.0), "torch.float32", "[0, 1]")
+    assert_fails(torch.tensor([[0.5, torch.nan]]), "pixels are NaN")
     assert_fails(torch.zeros(1, 3, 4, 4), "(1, 3, 4, 4)", "one image at a time")
     assert_fails(torch.zeros(3, 0, 4), "no pixels")
     assert_fails(torch.zeros(3, 2, 2).to_sparse(), "Sparse", "Pass a dense one")
@@ -575,7 +577,7 @@ def test_bad_tensors():
 def test_bad_pil_values_and_types():
     assert_fails(Image.fromarray(np.full((2, 2), 70000, np.int32)), "mode I", "[0, 65535]")
     assert_fails(Image.fromarray(np.full((2, 2), 300, np.float32)), "300", "[0, 255]")
-    assert_fails(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "nan", "mode F")
+    assert_fails(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "pixels are NaN")
     assert_fails(Image.new("L", (0, 3)), "no pixels")
     assert_fails(3.0, "3.0", "of type float", "a path")
     assert_fails({"a": b""}, "dict with the keys ['a']")

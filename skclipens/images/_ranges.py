@@ -68,6 +68,8 @@ def check_pixel_range(pixels, top, name, rule):
     """Raise ImageError if pixels are outside of a range that begins at 0."""
     if not _is_within(pixels, top):
         low, high = pixels.min(), pixels.max()
+        if low != low:
+            raise image_error(name, "pixels are NaN", "Fill them, as np.nan_to_num(image) does.")
         raise image_error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
 
 
