@@ -14,7 +14,7 @@ from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
-from ._mismatch import explain_misfit
+from ._mismatch import explain_misfit, with_few_keys
 from ._own_configs import check_own_config
 from ._root_logger import own_handler
 from ._spec import Backbone, resolve_backbones
@@ -348,5 +348,6 @@ def _loading_error(backbone, text):
         text = explain_misfit(text, partial(shapes_in, backbone), backbone) or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
-        f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {text}"
+        f"{backbone.architecture or f'the model that its {CONFIG} describes'}: "
+        f"{with_few_keys(text)}"
     )

@@ -14,6 +14,7 @@ _FOREIGN = re.compile(r"visual\.trunk\.|transformer\.(?!resblocks)")  # of timm,
 _OTHER_SHAPE = re.compile(
     r"size mismatch for (\S+): .*?\[([\d, ]*)\]\) from checkpoint, .*? is torch.Size\(\[([\d, ]*)\]"
 )
+_KEYS = re.compile(r'"[^"\s]+"(?:, "[^"\s]+")+')
 _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 
 
@@ -59,6 +60,11 @@ def explain_misfit(text, read_shapes, backbone):
     # If it fits the model itself, only keys are wrong.
     in_directory = not backbone.architecture
     return None if in_directory or backbone.architecture in names else _other(names, backbone.path)
+
+
+def with_few_keys(text):
+    """Return torch's text with some names of each list of tensors: large models have hundreds."""
+    return _KEYS.sub(lambda keys: listed(keys[0].split(", "), write=str), text)
 
 
 def _other(names, path):
