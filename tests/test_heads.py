@@ -282,6 +282,7 @@ def test_one_name_searches_rows(X):
         (["{{}}"], "got '{{}}'"),
         (["a {} {"], "got 'a {} {'"),
         ([3], "got 3"),
+        (open_clip.SIMPLE_IMAGENET_TEMPLATES, "pass [template('{}') for template in templates]."),
         ([], "templates is empty"),
     ],
 )

@@ -24,9 +24,11 @@ def check_templates(templates):
     for template in templates:
         before, place, after = template.partition("{}") if isinstance(template, str) else ("",) * 3
         if not place or re.search("[{}]", before + after):
+            made = "[template('{}') for template in templates]"
+            advice = f" Of functions, as open_clip has them, pass {made}." * callable(template)
             raise ValueError(
                 f"Each of templates is a string with one '{{}}', where the name of a class goes, "
-                f"and no other brace, such as 'a photo of a {{}}.'; got {template!r}."
+                f"and no other brace, such as 'a photo of a {{}}.'; got {template!r}.{advice}"
             )
     return templates
 
