@@ -23,6 +23,7 @@ from sklearn.ensemble import BaggingClassifier, IsolationForest, StackingClassif
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
+from sklearn.manifold import TSNE
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -602,6 +603,17 @@ def test_fit_transform_has_rows_of_nan(make, fitted, broken, paths, container):
         assert container in (type(values).__module__ + "default")
         assert np.isnan(np.asarray(values)[GAPS]).all()
         assert_close(np.asarray(values)[~GAPS], fitted.transform(paths))
+
+
+@pytest.mark.filterwarnings("ignore:2 of 34 images")
+@pytest.mark.parametrize("container", ["default", "pandas", "polars"])
+def test_a_last_step_without_transform_has_rows_of_nan(make, broken, paths, container):
+    last = TSNE(perplexity=5, random_state=0).set_output(transform=container)
+    values = make(estimator=last, on_error="nan").fit_transform(broken[0])
+    assert container in (type(values).__module__ + "default")
+    assert container != "pandas" or values.index.tolist() == list(range(len(GAPS)))
+    assert_array_equal(np.isnan(np.asarray(values)).all(axis=1), GAPS)
+    assert_close(np.asarray(values)[~GAPS], make(estimator=last).fit_transform(paths))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from numbers import Real
 
-import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
@@ -225,6 +224,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit_transform(X, y, **params)
+        if not hasattr(self._final_estimator, "transform"):  # such as a TSNE
+            return self._fit_and_answer("fit_transform", after, X, y, params)
         embedded, unreadable, _ = self._fit_readable(after, X, y, params)
         return self[after:]._answer_with_unreadable("transform", embedded, unreadable, {})
 
@@ -254,9 +255,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit_predict(X, y, **params)
-        _, unreadable, answers = self._fit_readable(after, X, y, params, "fit_predict")
-        rows = np.cumsum(~unreadable) - 1
-        return self._mark_unreadable("predict", answers[np.maximum(rows, 0)], unreadable)
+        return self._fit_and_answer("fit_predict", after, X, y, params)
 
     predict = _on_images("predict", "Predict labels or values.", "(n,)")
     predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")

@@ -55,6 +55,16 @@ class ReadableMixin:
         self._check_unreadable_label(getattr(self.steps[-1][1], "classes_", None))
         return embedded, unreadable, answers
 
+    def _fit_and_answer(self, method, after, X, y, params):
+        """Return what `method` of the last step, such as fit_predict, gives for all images."""
+        embedded, unreadable, answers = self._fit_readable(after, X, y, params, method)
+        rows = np.maximum(np.cumsum(~unreadable) - 1, 0)
+        if hasattr(answers, "iloc"):
+            answers = answers.iloc[rows].set_axis(embedded.index)
+        else:
+            answers = answers[rows]
+        return self._mark_unreadable(method.removeprefix("fit_"), answers, unreadable)
+
     def _check_unreadable_label(self, classes):
         """Raise ValueError if the label is one of the classes, or of another type."""
         if classes is None or self.unreadable_label is None:
