@@ -151,15 +151,21 @@ def test_one_row_per_class_is_what_the_linear_head_makes_of_it(columns, digits):
     assert_array_equal(head.predict(X), prior.predict(X))
 
 
-def test_the_default_has_it_where_there_are_many_rows(emoji):
+@pytest.mark.parametrize(
+    ("blocks", "n_rows", "name"),
+    [
+        (["zoo/RN20", "zoo/ViT-16"], 256, "all:linear-all"),  # as many as columns
+        (["zoo/RN20", "zoo/ViT-16"], 257, "all:logistic-all"),
+        (["zoo/RN20"], 200, "zoo/RN20:linear"),  # 100 per class
+        (["zoo/RN20"], 201, "zoo/RN20:logistic"),
+    ],
+)
+def test_the_default_has_it_where_there_are_many_rows(emoji, blocks, n_rows, name):
     X, y = emoji
-    two = np.isin(y, np.unique(y)[:2])
-    some = np.flatnonzero(two)[np.random.default_rng(0).integers(two.sum(), size=201)]
-    noisy = X[some] + 0.01 * np.random.default_rng(1).normal(size=(201, X.shape[1]))
-    for n_rows, name in ((200, "all:linear-all"), (201, "all:logistic-all")):
-        clf = AdaptiveBackboneEnsemble(["zoo/RN20", "zoo/ViT-16"], random_state=0)
-        clf.fit(noisy[:n_rows], y[some][:n_rows])
-        assert clf.expert_names_[-1] == name
-        assert clf.validated_.all()
-    one = AdaptiveBackboneEnsemble("zoo/RN20", random_state=0).fit(noisy[:, :128], y[some])
-    assert one.expert_names_[-1] == "zoo/RN20:logistic"
+    rng, two = np.random.default_rng(0), np.flatnonzero(np.isin(y, np.unique(y)[:2]))
+    some = two[rng.integers(len(two), size=n_rows)]
+    table = X[some] + 0.01 * rng.normal(size=(n_rows, X.shape[1]))
+    clf = AdaptiveBackboneEnsemble(blocks, random_state=0)
+    clf.fit(table[:, : 128 * len(blocks)], y[some])
+    assert clf.expert_names_[-1] == name
+    assert clf.validated_.all()

@@ -87,7 +87,8 @@ class AdaptiveBackboneEnsemble(
           no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
           at least half of the classes have one row, no row can validate a head on one backbone, so
           it is ``["zero-shot", "kernel-all", "linear-all"]``. With more than 100 rows per class
-          it has ``"logistic-all"``, unless rows times columns times classes are 1e10 or more.
+          and more rows than columns it has ``"logistic-all"``, unless rows times columns times
+          classes are 1e10 or more.
     router : str or router, default="shrunk"
         How the experts are combined.
 

@@ -69,9 +69,9 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
 
 def _has_many_rows(y, n_features):
     """Return whether ``"auto"`` has a logistic regression, which reads all rows many times."""
-    n_classes = len(np.unique(y))
-    products = len(y) * n_features * n_classes
-    return len(y) > _FEW_PER_CLASS * n_classes and products < _MAX_PRODUCTS
+    n_rows, n_classes = len(y), len(np.unique(y))
+    is_many = n_rows > max(_FEW_PER_CLASS * n_classes, n_features)
+    return is_many and n_rows * n_features * n_classes < _MAX_PRODUCTS
 
 
 def make_router(ensemble):
