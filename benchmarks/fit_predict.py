@@ -133,7 +133,8 @@ def stacking(blocks):
 
 def ensemble(blocks, **parameters):
     """Return our ensemble."""
-    return AdaptiveBackboneEnsemble(blocks, head=HEAD, random_state=0, **parameters)
+    options = {"head": HEAD, "random_state": 0, **parameters}
+    return AdaptiveBackboneEnsemble(blocks, **options)
 
 
 def ways_to_fit(models, blocks, folder, X, y):

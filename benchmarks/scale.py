@@ -13,6 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from skclipens.ensemble._plan import has_many_rows
+
 from ._machine import best_by, describe, heading, markdown, peak_memory, stop_if
 from .fit_predict import LIBRARIES, Pictures, blocks_of, ensemble, probe, searched_probe
 
@@ -34,13 +36,19 @@ def sizes(largest):
     }
 
 
+def default(widths, y):
+    """Return an ensemble with the heads of the default for so many rows."""
+    linear_all = "logistic-all" if has_many_rows(y, sum(widths)) else "linear-all"
+    return ensemble(blocks_of(widths), head=["kernel", linear_all])
+
+
 def measure(pictures, size, repeats):
     """Return wall and process seconds of ours and of the rivals, and peak memory of two."""
     n, n_classes, n_blocks = size
     widths = [WIDTH] * n_blocks
     X, y = pictures.table(widths, n_classes, n // n_classes)
     ways = {
-        "ours": partial(ensemble(blocks_of(widths)).fit, X, y),
+        "ours": partial(default(widths, y).fit, X, y),
         "rival": partial(probe().fit, X, y),
     }
     peaks = [peak_memory(run) for run in ways.values()]
@@ -81,7 +89,7 @@ def report_predict(pictures, largest):
     """Print the peak memory of predict by the number of rows; return its growth if too large."""
     widths, n = [WIDTH] * 5, min(1_600, largest)
     X, y = pictures.table(widths, 32, n // 32)
-    fitted = ensemble(blocks_of(widths)).fit(X, y)
+    fitted = default(widths, y).fit(X, y)
     lines, peaks = [], []
     for n_rows in (10_000, 40_000):
         many = X[np.resize(np.arange(len(X)), n_rows)]

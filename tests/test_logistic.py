@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import check_grad
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, train_test_split
 
@@ -133,6 +134,12 @@ def test_weights_are_repetitions(digits):
     assert_allclose(
         weighted.decision_function(X_test), repeated.decision_function(X_test), atol=0.05
     )
+
+
+def test_too_few_iterations_are_told(digits):
+    X, _, y, _ = digits
+    with pytest.warns(ConvergenceWarning, match="not converged after 2 iterations"):
+        LogisticDiscriminantHead(Cs=[1.0], max_iter=2).fit(X, y)
 
 
 @pytest.mark.parametrize("Cs", [[], [0.0], [-1, 1], [np.inf], ["a"]])

@@ -53,7 +53,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
         feature_names,
         named_classes=_has_named_classes(ensemble, y),
         one_shot=is_one_shot(y),
-        many_rows=in_memory and _has_many_rows(y, n_features),
+        many_rows=in_memory and has_many_rows(y, n_features),
         class_names=ensemble.class_names,
         templates=ensemble.templates,
         cache=ensemble.cache,
@@ -67,7 +67,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
 
 
-def _has_many_rows(y, n_features):
+def has_many_rows(y, n_features):
     """Return whether ``"auto"`` has a logistic regression, which reads all rows many times."""
     n_rows, n_classes = len(y), len(np.unique(y))
     is_many = n_rows > max(_FEW_PER_CLASS * n_classes, n_features)

@@ -5,11 +5,13 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, drop_unseen_classes, stratified_rows, validation_rows
 from .._utils._linalg import row_batches, some_of
 from .._utils._sklearn import Interval
+from .._utils._warnings import warn
 from ._base_discriminant import BaseDiscriminantHead
 from ._losses import VALUES_IN_CACHE, log_loss, row_sums
 from ._temperature import fit_temperature
@@ -66,6 +68,11 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
     n_iter_ : int
         Iterations of the final fit; 0 with C = 0.
     %(table_columns)s
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the final fit needs more than `max_iter` iterations.
 
     See Also
     --------
@@ -146,6 +153,12 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         final = table.fit_on(slice(None))
         self._set_coefficients(table, *final.coefficients(final.solve(self.C_, solutions[0])))
         self.n_iter_ = final.n_iter
+        if self.n_iter_ >= self.max_iter:
+            warn(
+                f"The logistic regression has not converged after {self.max_iter} iterations. "
+                "Give a larger max_iter, or smaller Cs.",
+                ConvergenceWarning,
+            )
         return found, known
 
     def _set_coefficients(self, table, *solved):
@@ -213,7 +226,7 @@ class _Table:
         some = self.X[rows], self.targets[rows], some_of(self.weights, rows)
         ridge = discriminant.ridge(self.head.shrinkage_)
         prior = [one / self.temperature for one in self.head._coefficients(discriminant)]
-        return _LogisticFit(*some, discriminant, ridge, *prior, self.head.max_iter)
+        return _LogisticFit(*some, discriminant, ridge, prior, self.head.max_iter)
 
 
 class _LogisticFit:
@@ -223,12 +236,12 @@ class _LogisticFit:
     for the prior itself.
     """
 
-    def __init__(self, X, targets, weights, discriminant, ridge, coef, intercept, max_iter):
+    def __init__(self, X, targets, weights, discriminant, ridge, prior, max_iter):
         self._X, self._targets, self.n_rows = X, targets, len(X)
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
         self._root = discriminant.covariance_root(ridge).astype(X.dtype)
         self._centre, self._scales = discriminant.centre, discriminant.scales
-        self._prior, self._max_iter = (coef, intercept), max_iter
+        self._prior, self._max_iter = prior, max_iter
         self.n_iter = 0
 
     def solve(self, C, start=None):
