@@ -15,6 +15,8 @@ are reported on test sets. No picture has both roles.
   counted from zero. Those at even positions are for validation, those at odd positions for test.
 - **The training pictures of Tiny ImageNet**, of the classes at even positions, are for validation
   with up to 500 labels per class, with the zoo alone: they trained the models on photographs.
+- **`font-characters`**, digits and capital letters in computer fonts (Chars74K), is laid out on disk
+  by `benchmarks.paper.new_sets`, and is for validation with up to 500 labels per class.
 - **PACS.** Art paintings and sketches are for validation, photographs and cartoons for test.
 - **Left out** are the faces, the easy faces and the elephant of Caltech101, all at even positions:
   the same photographs are in PACS. Some electric guitars are in both sets, too, but there both are
@@ -32,6 +34,7 @@ _OPENMOJI = (
     "openmoji-lines-to-colour",
 )
 MANY = "tiny-imagenet-many-even"
+_FOLDERS = {"font-characters": VALIDATION}  # that are laid out on disk, and named by their paths
 _LOCAL = ("emoji", "tuxpaint", "digits", "emoji-style")
 
 
@@ -60,7 +63,7 @@ def role_of(name):
     A perturbed set has the role of its clean one; other sets of the paper are for test.
     """
     name = name.removesuffix("-perturbed")
-    return ROLES.get(name, "" if name == "caltech101" else TEST)
+    return (ROLES | _FOLDERS).get(name, "" if name == "caltech101" else TEST)
 
 
 def table():
