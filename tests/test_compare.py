@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from _models import LabelsInColumn
 from _said import said
+from joblib import parallel_config
 from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -146,7 +147,8 @@ def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
     broken.write_text("no picture")
     clf = make_backbone_pipeline(BACKBONES, random_state=0, on_error="nan")
     splits = [(train + 1, test + 1) for train, test in FEW.split(labels, labels)]  # of all images
-    with pytest.warns(UserWarning, match=r"1 of 61 images .* are left out: row 0 .*broken\.png"):
+    told = pytest.warns(UserWarning, match=r"1 of 61 images .* are left out: row 0 .*broken\.png")
+    with told, parallel_config("threading"):  # processes take seconds to start
         again = compare_with_baselines(
             clf, [str(broken), *files], [labels[0], *labels], cv=splits, n_jobs=2
         )
