@@ -287,7 +287,7 @@ class Discriminant(BaseDiscriminant):
     """
 
     def __init__(self, X, targets, n_classes, weights=None, log_prior=None, rescaling=None):
-        self._X, self._targets, self._given_weights = X, targets, weights
+        self.X, self._targets, self._given_weights = X, targets, weights
         self.rescaling = rescaling = rescaling or Rescaling()
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
@@ -313,7 +313,7 @@ class Discriminant(BaseDiscriminant):
     def subset(self, rows):
         """Return the discriminant of some rows, with the priors of all."""
         weights = some_of(self._given_weights, rows)
-        given = self._X[rows], self._targets[rows], len(self._means), weights
+        given = self.X[rows], self._targets[rows], len(self._means), weights
         return Discriminant(*given, self._log_prior, self.rescaling)
 
     @cached_property
@@ -324,7 +324,7 @@ class Discriminant(BaseDiscriminant):
     @property
     def X_validation(self):
         """The validation rows."""
-        return take_rows(self._X, self.validation)
+        return take_rows(self.X, self.validation)
 
     @property
     def _validation_residuals(self):

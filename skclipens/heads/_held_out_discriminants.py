@@ -41,11 +41,11 @@ class HeldOutDiscriminants:
         if self._parts is None:
             places = np.searchsorted(whole.validation, rows)
             return whole.lowest_where_unseen(whole.left_out(ridge_of(whole), places))
-        logits = np.empty((len(rows), len(whole._means)), whole._X.dtype)
+        logits = np.empty((len(rows), len(whole._means)), whole.X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
             mine = positions_in(rows, test)
-            logits[mine] = part.lowest_where_unseen(whole._X[rows[mine]] @ coef.T + intercept)
+            logits[mine] = part.lowest_where_unseen(whole.X[rows[mine]] @ coef.T + intercept)
         return logits
 
     def of_all(self, logits):

@@ -219,11 +219,11 @@ class _Table:
 
     def fit_on(self, rows):
         """Return the problem of fitting a logistic regression to these rows."""
-        if isinstance(rows, slice):
-            discriminant = self.discriminant
-        else:
-            discriminant = self.discriminant.subset(rows)
-        some = self.X[rows], self.targets[rows], some_of(self.weights, rows)
+        discriminant, X = self.discriminant, self.X
+        if not isinstance(rows, slice):
+            discriminant = discriminant.subset(rows)
+            X = discriminant.X  # which is a copy already
+        some = X, self.targets[rows], some_of(self.weights, rows)
         ridge = discriminant.ridge(self.head.shrinkage_)
         prior = [one / self.temperature for one in self.head._coefficients(discriminant)]
         return _LogisticFit(*some, discriminant, ridge, prior, self.head.max_iter)
