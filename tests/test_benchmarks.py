@@ -115,6 +115,7 @@ def test_program_of_unlabelled_pictures(on_digits):
     assert "| mean of the sets | " in printed
 
 
+@pytest.mark.slow
 def test_program_of_tables(on_digits):
     printed = on_digits(tables, "--shots", 1, "--draws", 1)
     for kind in tables.KINDS:
@@ -160,6 +161,7 @@ def test_program_of_real_tables(capsys, tmp_path, monkeypatch):
     assert "11 creatures" in printed and "Fire, Water" in printed
 
 
+@pytest.mark.slow
 def test_program_of_doubts(on_digits):
     lines = on_digits(doubts, "--draws", 1, backbones=["zoo/ViT-16", "zoo/RN20"]).splitlines()
     shares = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
@@ -219,6 +221,7 @@ def test_program_of_shrinkage(on_digits):
     assert losses[0][0] == losses[0][1] and losses[1][0] < losses[1][1]
 
 
+@pytest.mark.slow
 def test_program_of_agreement(on_digits):
     """Prompts that mean nothing cost less where backbones disagree on them."""
     options, backbones = ("--draws", 6, "--shots", 1, "--classes", 3), ["zoo/ViT-16", "zoo/RN20"]
@@ -229,6 +232,7 @@ def test_program_of_agreement(on_digits):
     assert len(gains) == 4 and gains[2] > 0
 
 
+@pytest.mark.slow
 def test_program_of_near_duplicates(on_digits):
     """Pictures that are there again, brighter, cost nothing where groups are found."""
     told, scores = on_digits(near_duplicates, "--shots", 8, "--draws", 1).split("Log-loss")

@@ -260,6 +260,7 @@ def test_embedding_goes_on_where_it_stopped(finished, few, tmp_path, monkeypatch
     np.testing.assert_allclose(np.load(folder / "X.npy"), whole, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on(finished, few, tmp_path):
     """After kill -9 of a run, the next one keeps its files, and ends with the same numbers."""
     embeddings = next(finished.glob("work/embeddings/few-*"))
