@@ -8,7 +8,7 @@ from _models import LabelsInColumn
 from _said import said
 from joblib import parallel_config
 from PIL import Image
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest, SelectorMixin
@@ -99,6 +99,49 @@ def test_rows_and_intervals_are_what_is_promised(found):
     others = found.drop(index="ensemble")
     assert (others["low"] <= others["gain"]).all() and (others["gain"] <= others["high"]).all()
     assert (others["low"] < others["high"]).any()
+
+
+def test_classes_count_alike_in_balanced_accuracy(table, labels):
+    rows = np.r_[0:20, 20:32, 40:46]
+    X, y = table.iloc[rows], labels[rows]
+    folds = [(np.r_[0:38:2], np.r_[1:38:2]), (np.r_[1:38:2], np.r_[0:38:2])]
+    logistic = LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000)
+    clf = AdaptiveBackboneEnsemble(class_weight="balanced", random_state=0)
+    options = {"cv": folds, "scoring": "balanced_accuracy"}
+    found = compare_with_baselines(clf, X, y, baselines={"fixed": logistic}, **options)
+    assert found.columns.tolist() == ["balanced_accuracy", "std", "gain", "low", "high"]
+    means = {}
+    for name, one in {"ensemble": clf, "fixed": logistic}.items():
+        scores = cross_val_score(one, X, y, **options)
+        plain = cross_val_score(one, X, y, cv=folds)
+        assert not np.allclose(scores, plain)
+        means[name] = scores.mean()
+        assert found.loc[name, "balanced_accuracy"] == pytest.approx(means[name]), name
+        assert found.loc[name, "std"] == pytest.approx(scores.std(ddof=1)), name
+    assert found.loc["fixed", "gain"] == pytest.approx(means["ensemble"] - means["fixed"])
+    assert (found["low"] <= found["gain"])[1:].all() and (found["gain"] <= found["high"])[1:].all()
+
+
+def test_the_logistic_regression_has_the_class_weights_of_the_ensemble(table, labels):
+    rows = np.r_[0:20, 20:24, 40:44]
+    X, y = table.iloc[rows], labels[rows]
+    one_shot = [(np.r_[0:17, 20, 24], np.r_[17:20, 21:24, 25:28])]  # two classes with one row
+    weights = dict(zip(np.unique(y).tolist(), (0.01, 1.0, 1.0), strict=True))
+    options = {"cv": one_shot, "scoring": "balanced_accuracy"}
+    clf = AdaptiveBackboneEnsemble(head="linear-all", class_weight=weights, random_state=0)
+    logistic = LogisticRegression(C=10, class_weight=weights, max_iter=1000)
+    found = compare_with_baselines(clf, X, y, baselines={"same": logistic}, **options)
+    assert found.loc[LOGISTIC].equals(found.loc["same"])
+    plain = compare_with_baselines(clone(clf).set_params(class_weight=None), X, y, **options)
+    name = "balanced_accuracy"
+    assert found.loc[LOGISTIC, name] > plain.loc[LOGISTIC, name]
+
+
+@pytest.mark.parametrize("scoring", ["f1", None, ("accuracy",)])
+def test_other_scores_are_refused_with_another_way(table, labels, scoring):
+    clf = AdaptiveBackboneEnsemble(head="linear-all")
+    with pytest.raises(ValueError, match=r"scoring is one of .* cross_validate"):
+        compare_with_baselines(clf, table, labels, scoring=scoring)
 
 
 def test_of_one_row_per_class_the_logistic_regression_is_not_searched(table, labels):
@@ -384,7 +427,7 @@ def test_rows_of_one_picture_do_not_choose_the_strength_of_the_logistic_regressi
     rows = np.r_[0:60:2, 0:60:2]
     X = table.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=60))
     blocks = find_blocks(None, X.shape[1], column_names(X))
-    folds = _compare._logistic_regression(X, labels[rows], blocks)[-1].cv
+    folds = _compare._logistic_regression(X, labels[rows], blocks, None, "accuracy")[-1].cv
     assert len(folds) == 3
     for train, test in folds:
         assert not np.isin(rows[test], rows[train]).any()

@@ -1,56 +1,65 @@
 """Compare an ensemble with simpler classifiers on the same splits."""
 
-from numbers import Integral
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
+from sklearn.utils.class_weight import compute_sample_weight
 
-from .._utils._copies import groups_of_pictures, numbers_of
-from .._utils._folds import by_appearance, check_folds, few_shot_folds, folds_of_some, splitter_of
+from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
 from .._utils._linalg import some_of
-from .._utils._messages import listed
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import refuse_class
-from .._utils._warnings import each_warning_once, silent, warn
-from ..backbones._blocks import column_names, columns_of_backbones, embeddings_beside_others
+from .._utils._warnings import each_warning_once, silent
+from ..backbones._blocks import embeddings_beside_others
 from ..embedding._base import BaseEmbedder
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import are_splits, readable
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
+from ._compare_splits import splits_to_compare
 from ._intervals import paired_interval
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
 LOGISTIC = "logistic regression, all columns"
 ORACLE = "oracle: any backbone is right"
+SCORINGS = "accuracy", "balanced_accuracy"
 _ALONE = " alone"
 _STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
 
 
 @each_warning_once()
 def compare_with_baselines(
-    estimator, X, y, *, cv=5, groups=None, baselines=None, n_jobs=None, verbose=False
+    estimator,
+    X,
+    y,
+    *,
+    cv=5,
+    groups=None,
+    scoring="accuracy",
+    baselines=None,
+    n_jobs=None,
+    verbose=False,
 ):
     r"""Compare an ensemble with simpler classifiers, on the same splits.
 
     It shows whether an ensemble is worth its cost on your own pictures. The rows of the result are:
 
     - ``"ensemble"``;
-    - ``"logistic regression, all columns"``, whose C is chosen from 0.1, 1, 10, 100 and 1000 by
-      cross-validation on the training rows, which keeps `groups` and copies together; if a class
-      has one row, C is 10. If the table has other columns beside embeddings, all are first scaled
-      to the same variance;
+    - ``"logistic regression, all columns"``, with the ensemble's ``class_weight``. Its C is chosen
+      from 0.1, 1, 10, 100 and 1000 by cross-validated `scoring` on the training rows, which keeps
+      `groups` and copies together; if a class has one row, C is 10. If the table has other columns
+      beside embeddings, all are first scaled to the same variance;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
       that belong to none. The best of them is optimistic, since it is chosen by the test rows.
       A backbone is left out if a head is made for other backbones;
@@ -76,6 +85,10 @@ def compare_with_baselines(
     groups : array-like of shape (n,), default=None
         Rows that belong together, such as pictures of one object; passed to `cv`, the ensembles,
         and the baselines that take groups.
+    scoring : {"accuracy", "balanced_accuracy"}, default="accuracy"
+        What is compared. The balanced accuracy is the mean of the accuracies of the classes, so
+        that a rare class counts as much as a frequent one. Training is not changed by it: see
+        ``class_weight`` of the ensemble.
     baselines : dict of str to classifier, default=None
         Further classifiers, which are fitted on the output of the steps before the ensemble.
     n_jobs : int, default=None
@@ -86,9 +99,10 @@ def compare_with_baselines(
     Returns
     -------
     DataFrame
-        A row for each classifier, with the columns ``accuracy`` and ``std``, the mean and standard
-        deviation over splits; ``gain``, the accuracy of the ensemble minus this one; and ``low``
-        and ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits.
+        A row for each classifier, with the columns ``accuracy`` (or ``balanced_accuracy``) and
+        ``std``, the mean and standard deviation over splits; ``gain``, that of the ensemble minus
+        this one; and ``low`` and ``high``, the 95 % interval of the gain, by a bootstrap of both
+        test rows and splits.
         With folds the interval is too wide: in simulations it contained the true gain in 99 % of
         cases. Rows of one group, or else copies of a row, are drawn together. All are fractions,
         not percent. If a step selects other backbones in each split, the row of a backbone is the
@@ -100,8 +114,8 @@ def compare_with_baselines(
         If `estimator` is not an ensemble that learns from blocks of columns, or `baselines` is not
         a dict of classifiers.
     ValueError
-        If a row has no label, a split has a row on both sides, or a baseline has the name of
-        another row of the result.
+        If a row has no label, a split has a row on both sides, a baseline has the name of another
+        row of the result, or `scoring` is neither of its values.
 
     Warns
     -----
@@ -138,18 +152,36 @@ def compare_with_baselines(
     """
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y)
+    _check_scoring(scoring)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     groups = check_groups(groups, len(y))
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         before = _embedding_once(before, folder)
-        splits, copies = _splits(cv, X, y, groups, before, ensemble)
-        calls = ((before, ensemble, baselines, X, y, groups, *split) for split in splits)
+        splits, copies = splits_to_compare(cv, X, y, groups, before, ensemble)
+        calls = ((before, ensemble, baselines, X, y, groups, scoring, *split) for split in splits)
         with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
             found = list(in_parallel(_score, calls, n_jobs=n_jobs, bar=bar))
     units = copies if groups is None else groups
-    return _summary(found, splits, np.arange(len(y)) if units is None else by_appearance(units))
+    units = np.arange(len(y)) if units is None else by_appearance(units)
+    tests = [test for _, test in splits]
+    return _summary(found, tests, units, [_weights(y[test], scoring) for test in tests], scoring)
+
+
+def _check_scoring(scoring):
+    if not isinstance(scoring, str) or scoring not in SCORINGS:
+        raise ValueError(
+            f"scoring is one of {', '.join(map(repr, SCORINGS))}; got {scoring!r}. For another "
+            "score, pass each classifier to cross_validate with the same splits."
+        )
+
+
+def _weights(y, scoring):
+    """Return weights of test rows whose weighted accuracy is the score."""
+    if scoring == "accuracy":
+        return np.ones(len(y))
+    return compute_sample_weight("balanced", y)
 
 
 def _checked_names(baselines):
@@ -208,81 +240,7 @@ def _embedding_once(before, folder):
     return before
 
 
-def _splits(cv, X, y, groups, before, ensemble):
-    """Return the positions of training and test rows of each split, and copies as groups or None.
-
-    If `cv` is an int and there are no groups, copies of a row stay together. Otherwise, copies in
-    both parts give a warning. Rows of one picture that differ only in columns of no backbone count
-    as copies.
-    """
-    given = cv
-    if isinstance(cv, Integral):
-        _check_n_folds(cv, y)
-    copies = _groups_of_pictures(X, y, before, ensemble.blocks)
-    if isinstance(cv, Integral):
-        groups = copies if groups is None else groups
-        if groups is not None:
-            cv, groups = StratifiedGroupKFold(cv), by_appearance(groups)  # names play no part
-    splitter = splitter_of(cv, y, classifier=True)
-    with silent("The groups parameter is ignored"):  # what is split is checked
-        splits = check_folds(splitter.split(X, y, groups), len(y), "cv", groups)
-    _warn_of_new_classes(splits, y, isinstance(given, Integral))
-    if copies is not None:
-        seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
-        if seen.any():
-            warn(
-                f"{seen.sum()} of {len(seen)} test rows are copies of training rows, as where a "
-                "picture is there twice, so accuracies are too high. Leave copies out."
-            )
-    return splits, copies
-
-
-def _groups_of_pictures(X, y, before, blocks):
-    """Group rows of one picture; in what steps make of all rows, if X holds no numbers."""
-    table = numbers_of(X)
-    if before is not None and table is not None:
-        blocks = None  # these are of what the steps make
-    elif before is not None:
-        X = clone(before).fit_transform(X, y)
-        table = numbers_of(X)
-    if table is None:
-        return None
-    columns = columns_of_backbones(blocks, table.shape[1], column_names(X))
-    return groups_of_pictures(table, y, columns)
-
-
-def _warn_of_new_classes(splits, y, are_folds):
-    """Warn if test rows have classes that training rows lack, as in plain folds of sorted rows.
-
-    `are_folds` is whether the splits are the stratified folds of an int.
-    """
-    new = np.concatenate([test[~np.isin(y[test], y[train])] for train, test in splits])
-    if not len(new):
-        return
-    advice = "Take an int as cv, or splits that train all classes."
-    classes, counts = np.unique(y, return_counts=True)
-    lone = np.intersect1d(classes[counts == 1], y[new]).tolist()
-    if lone:
-        advice = f"Classes with one row: {listed(lone)}. Add rows of them, or leave them out."
-    elif are_folds:
-        advice = "All rows of the class are of one group or copies. Add others, or leave it out."
-    warn(
-        f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
-        f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
-        f"can only count as wrong. {advice}"
-    )
-
-
-def _check_n_folds(n_folds, y):
-    largest = np.unique(y, return_counts=True)[1].max()
-    if n_folds > largest:
-        raise ValueError(
-            f"cv={n_folds} folds need {n_folds} rows of a class, but none has more than {largest}. "
-            "Take fewer folds, or FewShotSplit, which trains on a few rows of each class."
-        )
-
-
-def _score(before, ensemble, baselines, X, y, groups, train, test):
+def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
     """Return which test rows each classifier predicts correctly."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
     y_train, y_test = safe_indexing(y, train), np.asarray(safe_indexing(y, test))
@@ -299,7 +257,9 @@ def _score(before, ensemble, baselines, X, y, groups, train, test):
     found = {ENSEMBLE: right(fitted, **groups)}
     with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
         blocks = distinct_blocks(fitted.experts_)
-        logistic = _logistic_regression(X_train, y_train, blocks, **groups)
+        logistic = _logistic_regression(
+            X_train, y_train, blocks, ensemble.class_weight, scoring, **groups
+        )
         found[LOGISTIC] = right(logistic)
     alone = {
         f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=blocks), **groups)
@@ -318,17 +278,17 @@ def _score(before, ensemble, baselines, X, y, groups, train, test):
     }
 
 
-def _logistic_regression(X, y, blocks, groups=None):
+def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
     """Return a logistic regression whose C is searched.
 
     Columns are standardised if only some belong to a backbone, since others may have any unit.
     """
     columns = embeddings_beside_others(blocks, np.shape(X)[1])
-    one = LogisticRegression(C=10, max_iter=1000)
+    one = LogisticRegression(C=10, class_weight=class_weight, max_iter=1000)
     if np.unique(y, return_counts=True)[1].min() > 1:
         options = {"every_class": True, "random_state": 0, "images": columns}
         if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
-            one = GridSearchCV(one, _STRENGTHS, cv=folds)
+            one = GridSearchCV(one, _STRENGTHS, scoring=scoring, cv=folds)
     return one if columns is None else make_pipeline(StandardScaler(), one)
 
 
@@ -368,31 +328,28 @@ def _in_order(found):
     return sorted(names, key=lambda name: places.get(name, 2 if name.endswith(_ALONE) else 5))
 
 
-def _summary(found, splits, units):
-    """Return accuracies and gains of classifiers, given their correct test rows in each split.
+def _summary(found, tests, units, weights, scoring):
+    """Return scores and gains of classifiers, given their correct test rows in each split.
 
-    `units` has the number of the group of each row, which intervals resample.
+    `units` has the number of the group of each row, which intervals resample, and `weights` the
+    weights of test rows in the score.
     """
     import pandas as pd
 
-    rows = {}
+    rows, n_units = {}, units.max() + 1
+    totals = [np.bincount(units[test], one, n_units) for test, one in zip(tests, weights)]
     for name in _in_order(found):
         there = [i for i, of_split in enumerate(found) if name in of_split]
-        accuracies = [found[i][name].mean() for i in there]
-        std = np.std(accuracies, ddof=1) if len(accuracies) > 1 else np.nan
+        scores = [np.average(found[i][name], weights=weights[i]) for i in there]
+        std = np.std(scores, ddof=1) if len(scores) > 1 else np.nan
         gain = (np.nan,) * 3
         if name != ENSEMBLE:
-            tests = [units[splits[i][1]] for i in there]
-            ours, theirs = ([found[i][one] for i in there] for one in (ENSEMBLE, name))
-            tested = [np.ones(len(test)) for test in tests]
-            totals = (_totals(tests, values, units) for values in (ours, theirs, tested))
-            gain = paired_interval(*totals)
-        rows[name] = [np.mean(accuracies), std, *gain]
+            ours, theirs = (
+                [np.bincount(units[tests[i]], weights[i] * found[i][one], n_units) for i in there]
+                for one in (ENSEMBLE, name)
+            )
+            gain = paired_interval(ours, theirs, [totals[i] for i in there])
+        rows[name] = [np.mean(scores), std, *gain]
     return pd.DataFrame.from_dict(
-        rows, orient="index", columns=["accuracy", "std", "gain", "low", "high"]
+        rows, orient="index", columns=[scoring, "std", "gain", "low", "high"]
     )
-
-
-def _totals(tests, values, units):
-    """Return the sums of values of test rows for each split and unit."""
-    return [np.bincount(*one, minlength=units.max() + 1) for one in zip(tests, values, strict=True)]

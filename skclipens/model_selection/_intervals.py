@@ -29,9 +29,9 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
         The values to average, of D draws and N images: 1 if a system is right and 0 if it is
         wrong, or the difference of two systems. Where images are resampled in groups, such as
         those of a patient, N is the number of groups, and values are sums over their images.
-    tested : array-like of shape (D, N), bool or int, default=None
-        Which images a draw tests, or how many of each group. They are matched over draws by their
-        position. None: all.
+    tested : array-like of shape (D, N), bool or number, default=None
+        Which images a draw tests, or how many of each group, or the sum of their weights. They are
+        matched over draws by their position. None: all.
     n_replicates : int
     random_state : int
 
@@ -58,7 +58,7 @@ def _replicates(values, tested, rng, n_replicates):
     sums = values @ images.T  # (..., D, B)
     # If no image of a small draw is resampled, the draw is ignored.
     draws = np.where(sizes > 0, draws, 0).T
-    means = sums / np.maximum(sizes, 1).T
+    means = sums / np.where(sizes > 0, sizes, 1).T
     total = draws.sum(axis=0)
     replicates = np.einsum("...db,db->...b", means, draws) / np.maximum(total, 1)
     return np.where(total > 0, replicates, mean_of(values, tested)[..., None])
@@ -90,8 +90,9 @@ def paired_interval(ours, theirs, tested=None, **options):
 
     Parameters
     ----------
-    ours, theirs : array-like of shape (D, N), bool or int
-        Which images each system classifies correctly, or how many of each group.
+    ours, theirs : array-like of shape (D, N), bool or number
+        Which images each system classifies correctly, or how many of each group, or the sum of
+        their weights.
     tested, options
         As in :func:`crossed_bootstrap`.
 

@@ -1,0 +1,87 @@
+"""Splits on which classifiers are compared."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold
+
+from .._utils._copies import groups_of_pictures, numbers_of
+from .._utils._folds import by_appearance, check_folds, splitter_of
+from .._utils._messages import listed
+from .._utils._warnings import silent, warn
+from ..backbones._blocks import column_names, columns_of_backbones
+
+
+def splits_to_compare(cv, X, y, groups, before, ensemble):
+    """Return the positions of training and test rows of each split, and copies as groups or None.
+
+    If `cv` is an int and there are no groups, copies of a row stay together. Otherwise, copies in
+    both parts give a warning. Rows of one picture that differ only in columns of no backbone count
+    as copies.
+    """
+    given = cv
+    if isinstance(cv, Integral):
+        _check_n_folds(cv, y)
+    copies = _groups_of_pictures(X, y, before, ensemble.blocks)
+    if isinstance(cv, Integral):
+        groups = copies if groups is None else groups
+        if groups is not None:
+            cv, groups = StratifiedGroupKFold(cv), by_appearance(groups)  # names play no part
+    splitter = splitter_of(cv, y, classifier=True)
+    with silent("The groups parameter is ignored"):  # what is split is checked
+        splits = check_folds(splitter.split(X, y, groups), len(y), "cv", groups)
+    _warn_of_new_classes(splits, y, isinstance(given, Integral))
+    if copies is not None:
+        seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
+        if seen.any():
+            warn(
+                f"{seen.sum()} of {len(seen)} test rows are copies of training rows, as where a "
+                "picture is there twice, so accuracies are too high. Leave copies out."
+            )
+    return splits, copies
+
+
+def _groups_of_pictures(X, y, before, blocks):
+    """Group rows of one picture; in what steps make of all rows, if X holds no numbers."""
+    table = numbers_of(X)
+    if before is not None and table is not None:
+        blocks = None  # these are of what the steps make
+    elif before is not None:
+        X = clone(before).fit_transform(X, y)
+        table = numbers_of(X)
+    if table is None:
+        return None
+    columns = columns_of_backbones(blocks, table.shape[1], column_names(X))
+    return groups_of_pictures(table, y, columns)
+
+
+def _warn_of_new_classes(splits, y, are_folds):
+    """Warn if test rows have classes that training rows lack, as in plain folds of sorted rows.
+
+    `are_folds` is whether the splits are the stratified folds of an int.
+    """
+    new = np.concatenate([test[~np.isin(y[test], y[train])] for train, test in splits])
+    if not len(new):
+        return
+    advice = "Take an int as cv, or splits that train all classes."
+    classes, counts = np.unique(y, return_counts=True)
+    lone = np.intersect1d(classes[counts == 1], y[new]).tolist()
+    if lone:
+        advice = f"Classes with one row: {listed(lone)}. Add rows of them, or leave them out."
+    elif are_folds:
+        advice = "All rows of the class are of one group or copies. Add others, or leave it out."
+    warn(
+        f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
+        f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
+        f"can only count as wrong. {advice}"
+    )
+
+
+def _check_n_folds(n_folds, y):
+    largest = np.unique(y, return_counts=True)[1].max()
+    if n_folds > largest:
+        raise ValueError(
+            f"cv={n_folds} folds need {n_folds} rows of a class, but none has more than {largest}. "
+            "Take fewer folds, or FewShotSplit, which trains on a few rows of each class."
+        )
