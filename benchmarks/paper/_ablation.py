@@ -55,6 +55,10 @@ VARIANTS = {
     "features: image embeddings alone": {"features": _systems.PROJECTED},
     "pool without zero-shot heads": {"head": _without("zero-shot")},
     "pool without kernels": {"head": _without("kernel")},
+    "pool with a logistic regression on all, without kernels": {
+        "head": ["zero-shot", "logistic-all"]
+    },
+    "pool with a logistic regression on all": {"head": ["zero-shot", "kernel", "logistic-all"]},
     "pool without the linear head on all": {"head": _without("linear-all")},
     "pool with a linear discriminant on all, as it was": {"head": list(_POOL)},
     "the kernels alone": {"head": "kernel"},
