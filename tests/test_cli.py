@@ -264,6 +264,32 @@ def test_compare_shows_what_the_library_finds(photos, tmp_path):
     assert "--splits 9 needs 9 images of a class" in told.stderr and "--shots" in told.stderr
 
 
+def test_classes_of_few_pictures_count_as_much_as_others(photos, tmp_path):
+    cache, out, train = (
+        ["--cache", tmp_path / "c"],
+        tmp_path / "out.csv",
+        load_folder(photos / "train"),
+    )
+    table = train.frame[["path", "label"]].drop(index=[1, 6, 7, 11])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    clf = make_backbone_pipeline(BACKBONES, class_weight="balanced", random_state=0, device="cpu")
+    weighted = [tmp_path / "t.csv", "--class-weight", "balanced", *cache, *SMALL]
+    run("fit", *weighted, "-o", tmp_path / "m")
+    written = joblib.load(tmp_path / "m").predict_proba(train.filenames)
+    clf.fit(table["path"], table["label"])
+    np.testing.assert_allclose(written, clf.predict_proba(train.filenames))
+    clf.set_params(adaptivebackboneensemble__class_weight=None).fit(table["path"], table["label"])
+    assert not np.allclose(written, clf.predict_proba(train.filenames))
+    clf.set_params(adaptivebackboneensemble__class_weight="balanced")
+    run("compare", *weighted, "--scoring", "balanced_accuracy", "--splits", 2, "-o", out)
+    found = compare_with_baselines(
+        clf, table["path"], table["label"], cv=2, scoring="balanced_accuracy"
+    )
+    shown = pd.read_csv(out, index_col="way")
+    assert shown.columns.tolist() == found.columns.tolist()
+    np.testing.assert_allclose(shown, found, atol=1e-6)
+
+
 def test_pictures_of_a_group_stay_together(photos, tmp_path):
     cache, train = ["--cache", tmp_path / "cache"], load_folder(photos / "train")
     table = train.frame[["path", "label"]].assign(

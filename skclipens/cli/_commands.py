@@ -18,6 +18,7 @@ from ..images import load_image
 from ..images._protocols import is_url
 from ..images._texts import is_file
 from ..model_selection import FewShotSplit, compare_with_baselines
+from ..model_selection._compare import SCORINGS
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever
 from ._files import (
@@ -35,6 +36,7 @@ from ._html import gallery, write_page
 from ._options import (
     BACKBONES,
     CLASS_NAMES,
+    CLASS_WEIGHT,
     COLUMNS,
     GROUPS,
     HOW,
@@ -123,6 +125,7 @@ def cli():
 @CLASS_NAMES
 @RAW_NAMES
 @GROUPS
+@CLASS_WEIGHT
 @COLUMNS
 @features_option("both with --head auto, otherwise projected")
 @HOW
@@ -154,14 +157,24 @@ def fit(pictures, output, head, class_names, raw_names, groups, backbones, **opt
     show_default=True,
     help="Number of draws, or of folds.",
 )
+@click.option(
+    "--scoring",
+    type=click.Choice(SCORINGS),
+    default="accuracy",
+    show_default=True,
+    help="balanced_accuracy: the mean of the accuracies of the classes.",
+)
 @CLASS_NAMES
 @RAW_NAMES
 @GROUPS
+@CLASS_WEIGHT
 @output_option("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
 @COLUMNS
 @features_option("both")
 @HOW
-def compare(pictures, shots, splits, class_names, raw_names, groups, output, backbones, **options):
+def compare(
+    pictures, shots, splits, scoring, class_names, raw_names, groups, output, backbones, **options
+):
     """Show what the classifier gains over a logistic regression, or over one backbone.
 
     On labelled images, each way to classify them is fitted and tested on the same splits: the
@@ -178,7 +191,7 @@ def compare(pictures, shots, splits, class_names, raw_names, groups, output, bac
         _refuse_more_folds(splits, labels, groups)
     cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)
     found = compare_with_baselines(
-        model, files, labels, cv=cv, groups=groups, verbose=given["verbose"]
+        model, files, labels, cv=cv, groups=groups, scoring=scoring, verbose=given["verbose"]
     )
     if output is None:
         click.echo(found.map("{:.1%}".format, na_action="ignore").fillna("").to_string())

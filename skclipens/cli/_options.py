@@ -142,6 +142,11 @@ RAW_NAMES = click.option(
     help='Use names of folders as they are. Otherwise "laptop_computer" is "laptop computer".',
 )
 
+CLASS_WEIGHT = click.option(
+    "--class-weight",
+    type=click.Choice(["balanced"]),
+    help="balanced: in training, classes count alike however many images they have.",
+)
 GROUPS = click.option(
     "--groups",
     metavar="COLUMN",
