@@ -42,6 +42,7 @@ from skclipens import (
 )
 from skclipens._utils._folds import limit_validation_rows
 from skclipens.datasets import load_emoji
+from skclipens.ensemble import _plan
 from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.heads import _shrinkage
 from skclipens.labels import OpenSetClassifier
@@ -398,6 +399,37 @@ def test_an_ensemble_over_files_is_the_one_in_memory(folder, table, max_rows, pa
         found, expected = clone(clf).fit_from(folder, y), clone(clf).fit(X, y)
     assert_same_ensemble(found, expected, X)
     assert_array_equal(predict_embeddings(found, folder)["label"], expected.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "weighted", "name"),
+    [
+        ({}, False, "zoo/RN20:logistic"),
+        ({}, True, "zoo/RN20:logistic"),
+        ({"head": ["zero-shot", "logistic"], "class_weight": "balanced"}, False, None),
+    ],
+)
+def test_an_ensemble_over_files_of_many_rows(folder, table, parameters, weighted, name):
+    X, y = table
+    X = X.loc[:, X.columns.str.startswith("zoo/RN20__")]
+    y = np.where(np.isin(y, np.unique(y)[::2]), "thing", "animal")
+    weights = np.random.default_rng(0).integers(0, 3, len(y)) * 1.0 if weighted else None
+    clf = AdaptiveBackboneEnsemble(random_state=0, **parameters)
+    with limit_validation_rows(100):
+        found = clone(clf).fit_from(folder, y, backbones=["zoo/RN20"], sample_weight=weights)
+        expected = clone(clf).fit(X, y, sample_weight=weights)
+    assert name is None or found.expert_names_[-1] == name
+    assert found.experts_[-1].head.C_ == expected.experts_[-1].head.C_
+    assert_same_ensemble(found, expected, X)
+
+
+def test_all_rows_of_files_are_kept_only_if_they_fit_in_memory(folder, table, monkeypatch):
+    y = np.where(table[1] == table[1][0], "thing", "animal")
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    monkeypatch.setattr(_plan, "_MAX_VALUES_OF_FILES", len(y) * 128)
+    assert clf.fit_from(folder, y, backbones="zoo/RN20").expert_names_[-1] == "zoo/RN20:logistic"
+    monkeypatch.setattr(_plan, "_MAX_VALUES_OF_FILES", len(y) * 128 - 1)
+    assert clf.fit_from(folder, y, backbones="zoo/RN20").expert_names_[-1] == "zoo/RN20:linear"
 
 
 @pytest.mark.parametrize("n_rows", [1, 2])

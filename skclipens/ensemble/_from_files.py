@@ -1,4 +1,4 @@
-"""Fit an ensemble over the files of ``embed_to``: heads by sums, the rest on a sample."""
+"""Fit an ensemble over the files of ``embed_to``: heads by sums, or on rows that are kept."""
 
 from itertools import islice
 from numbers import Integral
@@ -33,9 +33,10 @@ class FitFromMixin:
         Linear and residual heads are fitted by sums over the rows, in two passes, or one without
         residual heads. Kernel heads, temperatures and router are fitted on a sample of the rows
         that is kept in memory: at most 5,000 held-out rows, and the rows that a kernel head draws.
-        The result is that of :meth:`fit` on all rows, up to rounding, if all images can be read and
-        no row is a copy of another: copies are not merged. ``head="auto"`` has ``"linear-all"``
-        here, however many rows there are. ``memory`` is not used; ``verbose``
+        For ``"logistic"`` and ``"logistic-all"``, all rows are kept, so ``head="auto"`` has
+        ``"linear-all"`` in place of it if rows times columns are more than 1e8 (0.4 GB). Otherwise
+        the result is that of :meth:`fit` on all rows, up to rounding, if all images can be read and
+        no row is a copy of another: copies are not merged. ``memory`` is not used; ``verbose``
         shows progress.
 
         Parts are read by joblib tasks; see :meth:`LinearDiscriminantHead.fit_from`.

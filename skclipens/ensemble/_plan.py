@@ -26,6 +26,7 @@ from .routers import is_fixed, named_router
 
 _FEW_PER_CLASS = 100  # rows, on average: up to these, the linear discriminant is the default
 _MAX_PRODUCTS = 1e10  # of rows, columns and classes: beyond it, a pass takes seconds
+_MAX_VALUES_OF_FILES = 1e8  # of rows and columns, which are then kept in memory: 0.4 GB
 
 
 class Plan(NamedTuple):
@@ -53,7 +54,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
         feature_names,
         named_classes=_has_named_classes(ensemble, y),
         one_shot=is_one_shot(y),
-        many_rows=in_memory and has_many_rows(y, n_features),
+        many_rows=has_many_rows(y, n_features, in_memory=in_memory),
         class_names=ensemble.class_names,
         templates=ensemble.templates,
         cache=ensemble.cache,
@@ -67,9 +68,11 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
 
 
-def has_many_rows(y, n_features):
+def has_many_rows(y, n_features, *, in_memory=True):
     """Return whether ``"auto"`` has a logistic regression, which reads all rows many times."""
     n_rows, n_classes = len(y), len(np.unique(y))
+    if not in_memory and n_rows * n_features > _MAX_VALUES_OF_FILES:
+        return False
     is_many = n_rows > max(_FEW_PER_CLASS * n_classes, n_features)
     return is_many and n_rows * n_features * n_classes < _MAX_PRODUCTS
 

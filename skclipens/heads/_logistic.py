@@ -9,10 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, drop_unseen_classes, stratified_rows, validation_rows
-from .._utils._linalg import row_batches, some_of
+from .._utils._linalg import row_batches, some_of, take_columns
 from .._utils._sklearn import Interval
 from .._utils._warnings import warn
 from ._base_discriminant import BaseDiscriminantHead
+from ._from_files import PassRequest
 from ._losses import VALUES_IN_CACHE, log_loss, row_sums
 from ._temperature import fit_temperature
 
@@ -140,6 +141,15 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         self._set_coefficients(table, *(one / temperature for one in self._coefficients(whole)))
         found, known = held_out.of_all((logits / temperature).astype(X.dtype, copy=False))
         return found, known & (not self._is_logistic_regression(whole))
+
+    def _fit_over(self, rows, columns):
+        """See :mod:`skclipens.heads._from_files`. All rows are kept."""
+        _, kept = yield PassRequest(keep=np.flatnonzero(rows.weights))
+        self.classes_, self.n_features_in_ = rows.classes, len(columns)
+        weights = rows.weights[kept.rows]
+        given = rows.targets[kept.rows], None if (weights == 1).all() else weights
+        logits, known = self._cross_fit(take_columns(kept.X, columns), *given, None, None)
+        return logits[kept.validation], known[kept.validation]
 
     def _fit_all(self, table, splits, parts, solutions):
         """Fit on all rows at the chosen C; return held-out logits, and the rows that have some."""
