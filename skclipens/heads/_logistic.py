@@ -161,7 +161,7 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
                 solution = part.solve(self.C_, solution)
             found[test], known[test] = part.logits(table.X[test], solution), True
         final = table.fit_on(slice(None))
-        self._set_coefficients(table, *final.coefficients(final.solve(self.C_, solutions[0])))
+        self._set_coefficients(table, *final.coefficients(final.solve(self.C_, solution)))
         self.n_iter_ = final.n_iter
         if self.n_iter_ >= self.max_iter:
             warn(
