@@ -499,6 +499,14 @@ def test_a_row_without_a_group_is_named(iris, name, missing, kind):
         OpenSetClassifier(clf).fit(X, y, groups=kind(groups))
 
 
+@pytest.mark.parametrize("kind", [lambda y: np.array(y, object), pd.Series])
+def test_groups_that_mix_strings_and_numbers_are_named(iris, kind):
+    """As a column of a spreadsheet, where a patient may be 7 in one row and '7' in another."""
+    groups = [i // 2 if i < 59 else str(i // 2) for i in range(60)]
+    with pytest.raises(ValueError, match=r"groups mixes .*: '29' in row 59 and 0 in row 0\."):
+        make().fit(*iris, groups=kind(groups))
+
+
 @pytest.mark.parametrize("unit", ["D", "us", "ns"])
 def test_a_row_without_a_date_as_its_group_is_named(iris, unit):
     days = np.arange(len(iris[1])).astype("M8[D]").astype(f"M8[{unit}]")

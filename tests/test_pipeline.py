@@ -280,6 +280,7 @@ def test_parameters_are_checked_before_an_image_is_read(make, parameters, messag
     [
         (lambda y: None, "the target y is None"),
         (lambda y: y[:-1], "inconsistent numbers of samples"),
+        (lambda y: "label", "y is a str. Give a list, an array or a column"),
         (
             lambda y: np.where(y == y[3], "", y),
             "y has no label for 8 of 32 rows; the first is row 3",
@@ -309,6 +310,8 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
         ),
         ({"unlabeled": "ignore"}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers"),
         ({}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers of samples"),
+        ({}, {"groups": "patient"}, ValueError, "groups is a str. Give a list, an array or a col"),
+        ({}, {"sample_weight": "weight"}, ValueError, "sample_weight is a str. Give a list, an ar"),
         ({"estimator": Ridge()}, {"groups": np.zeros(32)}, TypeError, "fit of Ridge: .*'groups'"),
         (
             {},

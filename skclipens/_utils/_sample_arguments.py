@@ -93,7 +93,10 @@ def _are_shares(weights):
 
 
 def check_groups(groups, n_rows):
-    """Return groups of rows as an array, or None; raise ValueError if a row has none."""
+    """Return groups of rows as an array, or None; raise ValueError if a row has none.
+
+    Nor may strings be mixed with other values, as in a column of a spreadsheet.
+    """
     if groups is None:
         return None
     refuse_no_column(groups, "groups")
@@ -116,7 +119,20 @@ def check_groups(groups, n_rows):
                     f"groups has no group for row {row}, but {str(group) or repr(group)}. Name one "
                     "for each row; a row that belongs to no other is a group of its own."
                 )
+    if groups.dtype.kind == "O":
+        _refuse_mixed(groups)
     return groups
+
+
+def _refuse_mixed(groups):
+    first = {}
+    for row, group in enumerate(groups):
+        first.setdefault(isinstance(group, str), f"{group!r} in row {row}")
+    if len(first) > 1:
+        raise ValueError(
+            f"groups mixes strings and other values: {first[True]} and {first[False]}. These would "
+            "be different groups: groups = [str(group) for group in groups] makes all strings."
+        )
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):

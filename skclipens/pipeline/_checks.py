@@ -10,6 +10,7 @@ from sklearn.utils.metadata_routing import process_routing
 from .._mistakes._row_order import warn_of_text_order
 from .._utils._labels import column_of_labels, refuse_paths_as_labels, unlabeled_rows
 from .._utils._metadata import METADATA
+from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
@@ -38,6 +39,8 @@ def check_before_images(pipeline, X, y, params):
         clone(pipeline.steps[0][1]).fit(X)  # an embedder learns nothing
         refuse_paths_as_labels(y)
         metadata = {name: for_last.get(name) for name in METADATA}
+        for name, values in {"y": y, **metadata}.items():
+            refuse_no_column(values, name)
         check_consistent_length(images, y, *metadata.values())
         warn_of_other_order(X, y=y, **metadata)
         warn_of_text_order(images if isinstance(images, list) else (), y)
