@@ -501,6 +501,11 @@ def test_bad_files_are_named(tmp_path):
         path.write_bytes(content)
         assert_fails(path, repr(str(path)), kind)
         assert_fails(content, f"content of {len(content)} bytes", kind)
+    for content, advice in {
+        bytes(128) + b"DICM" + bytes(99): "Convert it, say to PNG, or pass its pixels as an array",
+        npy.getvalue(): "Pass the array that numpy.load returns.",
+    }.items():
+        assert_fails(content, advice)
     assert_fails(damaged.read_bytes(), "content of 2000 bytes", "truncated")
     assert_fails("nul\0byte.png", "null byte")
     assert len(str(assert_fails("iVBORw0KGgo" * 10_000))) < 1000

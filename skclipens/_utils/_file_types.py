@@ -2,14 +2,14 @@
 
 import re
 
-ZIP = "a zip archive"
+ARRAY, DICOM, ZIP = "a NumPy array", "a DICOM file", "a zip archive"
 _SIGNS = {
     rb"\Z": "empty",
-    rb"\x93NUMPY": "a NumPy array",
+    rb"\x93NUMPY": ARRAY,
     rb"\x89HDF": "an HDF5 file",
     rb"GGUF": "a GGUF file",
     rb"PK\x03\x04": ZIP,
-    rb".{128}DICM": "a DICOM file",
+    rb".{128}DICM": DICOM,
     rb".{4}ftyp(isom|iso\d|mp4\d|M4V|qt|3g|avc1|dash|MSNV)|RIFF.{4}AVI|\x1aE\xdf\xa3": "a film",
     rb"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched (git lfs pull)",
     rb"\s*<": "a page of HTML or XML, as of a download that failed",

@@ -6,7 +6,7 @@ import stat
 
 from PIL import Image
 
-from .._utils._file_types import ZIP, kind_of
+from .._utils._file_types import ARRAY, DICOM, ZIP, kind_of
 from ._containers import is_base64
 
 _DRAWN = "It can hold a program, so it is not drawn here. Convert it to PNG, or drop the row."
@@ -22,6 +22,10 @@ _UNKNOWN = (
     "not an image file, or of a format that Pillow cannot read",
     "Convert it, say to PNG, or drop the row.",
 )
+_ADVICE = {
+    ARRAY: "Pass the array that numpy.load returns.",
+    DICOM: "Convert it, say to PNG, or pass its pixels as an array, scaled to floats in [0, 1].",
+}
 
 
 def refusal(picture):
@@ -69,7 +73,7 @@ def refusal_of_format(source):
         advice = f"Drop the row. To embed the pictures in it, pass {name!r} to embed_to, alone."
         return f"it is {kind}", advice
     if kind:
-        return f"it is {kind}", "Replace the file or drop the row."
+        return f"it is {kind}", _ADVICE.get(kind, "Replace the file or drop the row.")
     return _UNKNOWN
 
 
