@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from _said import no_warning
+from _said import no_warning, said
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image, ImageOps
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
@@ -49,6 +50,8 @@ from skclipens import (
 from skclipens._utils._metadata import METADATA
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController
+from skclipens.exceptions import SuspectedMistakeWarning
+from skclipens.images import View
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit
 from skclipens.pipeline import BackbonePipeline
@@ -295,6 +298,52 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
     with pytest.raises(ValueError, match=message):
         make(head="zero-shot").fit(images, change(y))
     assert images.n_taken == 0
+
+
+LEFT_OR_RIGHT = np.array(["left eye", "right_Eye"])
+
+
+def fit_sides(names=LEFT_OR_RIGHT, codes=None, **parameters):
+    pictures = [Image.open(path).convert("RGB") for path in load_emoji().filenames[:20]]
+    pictures += [ImageOps.mirror(picture) for picture in pictures]
+    labels = np.repeat(names if codes is None else codes, len(pictures) // len(names))
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", random_state=0, **parameters)
+    return clf.fit(pictures, labels), pictures
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"views": "mirror"},
+        {"views": [View((0, 0, 0.3, 1)), View((0.7, 0, 1, 1), mirror=True)]},
+        {"views": "mirror", "names": ["keep left", "keep right", "stop", "yield"]},
+        {"views": "mirror", "codes": [0, 1], "class_names": LEFT_OR_RIGHT},
+        {"views": "mirror", "codes": [0, 1], "class_names": dict(enumerate(LEFT_OR_RIGHT))},
+    ],
+)
+def test_views_that_make_left_and_right_alike_are_doubted(parameters):
+    with pytest.warns(SuspectedMistakeWarning, match=r"differ in left and right alone, and views="):
+        clf, pictures = fit_sides(**parameters)
+    proba = clf.predict_proba(pictures)
+    assert_allclose(proba[:20], proba[20:], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"views": "both"},
+        {"views": "crops"},
+        {"views": "mirror", "keep_plain": True},
+        {"views": [View(), View((0, 0, 0.5, 1), mirror=True)]},
+        {"views": "mirror", "names": ["left eye", "right hand"]},
+        {"views": "mirror", "names": ["bright eye", "eye", "an eye", "leftover"]},
+        {"views": "mirror", "codes": [0, 1]},
+        {"views": "mirror", "codes": [0, 1], "class_names": ["left eye", "eye", "right eye"]},
+    ],
+)
+def test_views_and_names_of_sides_that_are_not_doubted(parameters):
+    assert not any("differ in left" in text for text in said(partial(fit_sides, **parameters)))
 
 
 @pytest.mark.parametrize(

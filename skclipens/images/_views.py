@@ -102,6 +102,20 @@ def resolve_views(views):
     return views
 
 
+def are_same_mirrored(views):
+    """Return whether a picture has the same views as its mirror image, in any order."""
+    mirrored = {
+        View((1 - right, top, 1 - left, bottom), not view.mirror)
+        for view in views
+        for left, top, right, bottom in [view.box]
+    }
+    return set(map(_rounded, views)) == set(map(_rounded, mirrored))
+
+
+def _rounded(view):
+    return *(round(side, 6) for side in view.box), view.mirror
+
+
 def n_passes(views):
     """Return the number of forward passes that an image takes with a user's `views`."""
     return len(resolve_views(views) or [PLAIN])

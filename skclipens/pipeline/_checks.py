@@ -15,6 +15,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
+from ._mirrored import warn_of_mirrored_classes
 
 
 def check_before_images(pipeline, X, y, params):
@@ -46,7 +47,12 @@ def check_before_images(pipeline, X, y, params):
         warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
-    if pipeline._after_embedder() is not None and is_classifier(pipeline):
+    if not is_classifier(pipeline):
+        return
+    if images is not None and pipeline.steps[0][1].views is not None:
+        names = getattr(last, "class_names", None)
+        warn_of_mirrored_classes(pipeline.steps[0][1], _classes_in(y), names)
+    if pipeline._after_embedder() is not None:
         pipeline._check_unreadable_label(_classes_in(y))
 
 

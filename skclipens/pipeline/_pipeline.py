@@ -188,7 +188,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         -----
         SuspectedMistakeWarning
             If prompts fit pictures in memory far better with red and blue exchanged, for which the
-            cheapest backbone embeds about 20 of them again. Steps may warn, too.
+            cheapest backbone embeds about 20 of them again; or if names of classes differ in left
+            and right alone, which ``views="mirror"`` makes alike. Steps may warn, too.
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
