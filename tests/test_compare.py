@@ -18,6 +18,7 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     PredefinedSplit,
+    StratifiedGroupKFold,
     StratifiedKFold,
     cross_val_score,
 )
@@ -356,6 +357,13 @@ def test_groups_are_checked_before_they_are_split(table, labels, groups, message
     clf = AdaptiveBackboneEnsemble(random_state=0)
     with pytest.raises(ValueError, match=message):
         compare_with_baselines(clf, table, labels, cv=2, groups=groups)
+
+
+def test_a_splitter_by_groups_needs_groups():
+    """It says so before it reads the pictures, of which there are none."""
+    clf = make_backbone_pipeline("zoo/RN20")
+    with pytest.raises(ValueError, match=r"cv=StratifiedGroupKFold\(.* splits by groups, so the"):
+        compare_with_baselines(clf, ["no/such.png"] * 4, list("abab"), cv=StratifiedGroupKFold(2))
 
 
 def test_splits_that_keep_groups_together_give_no_warning(table, labels, recwarn):

@@ -714,11 +714,12 @@ def test_copies_count_for_a_head_that_declines_weights(emoji):
     assert_allclose(other.decision_function(X), one.decision_function(X), rtol=1e-4, atol=1e-4)
 
 
-def test_a_splitter_of_ones_own_gets_the_groups(iris):
+@pytest.mark.parametrize("cv", [GroupKFold(3), StratifiedGroupKFold(3)])
+def test_a_splitter_of_ones_own_gets_the_groups(iris, cv):
     X, y = iris
     for routing in (False, True):
         with config_context(enable_metadata_routing=routing):
-            clf = make(cv=GroupKFold(3))
+            clf = make(cv=cv)
             if routing:
                 clf.set_fit_request(groups=True)
             assert clf.fit(X, y, groups=metadata(y)["groups"]).validated_.all()

@@ -6,7 +6,10 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.model_selection import (
+    GroupKFold,
     GroupShuffleSplit,
+    LeaveOneGroupOut,
+    LeavePGroupsOut,
     StratifiedGroupKFold,
     StratifiedKFold,
     StratifiedShuffleSplit,
@@ -25,6 +28,7 @@ _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
 FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
 CV_CONSTRAINTS = [_N_FOLDS, Interval(RealNotInt, 0, 1, closed="neither"), *_SPLITS]
+_GROUPED = GroupKFold, GroupShuffleSplit, LeaveOneGroupOut, LeavePGroupsOut, StratifiedGroupKFold
 
 
 def few_shot_folds(
@@ -232,7 +236,17 @@ def _fold_limits(sizes, groups, every_class):
         yield len(np.unique(groups))
 
 
+def refuse_no_groups(cv, groups):
+    """Raise ValueError if ``cv`` is a splitter that needs groups, and there are none."""
+    if groups is None and isinstance(cv, _GROUPED):
+        raise ValueError(
+            f"cv={cv} splits by groups, so the 'groups' parameter should not be None. Pass groups, "
+            "with the group of each row."
+        )
+
+
 def _split(splitter, y, groups, X=None):
+    refuse_no_groups(splitter, groups)
     # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
     # Whether a splitter that ignores groups splits any is what `check_folds` looks at.
     known = "The least populated class|The groups parameter is ignored"

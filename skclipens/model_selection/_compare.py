@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 from sklearn.utils.class_weight import compute_sample_weight
 
-from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
+from .._utils._folds import by_appearance, few_shot_folds, folds_of_some, refuse_no_groups
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._metadata import taken_of
@@ -155,6 +155,7 @@ def compare_with_baselines(
     _check_scoring(scoring)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     groups = check_groups(groups, len(y))
+    refuse_no_groups(cv, groups)
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
