@@ -156,19 +156,24 @@ def test_one_row_per_class_is_what_the_linear_head_makes_of_it(columns, digits):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "n_rows", "name"),
+    ("blocks", "sizes", "name"),
     [
-        (["zoo/RN20", "zoo/ViT-16"], 256, "all:linear-all"),  # as many as columns
-        (["zoo/RN20", "zoo/ViT-16"], 257, "all:logistic-all"),
-        (["zoo/RN20"], 200, "zoo/RN20:linear"),  # 100 per class
-        (["zoo/RN20"], 201, "zoo/RN20:logistic"),
+        (["zoo/RN20", "zoo/ViT-16"], (384, 384), "all:linear-all"),  # three times the columns
+        (["zoo/RN20", "zoo/ViT-16"], (385, 385), "all:logistic-all"),
+        (["zoo/RN20"], (100, 100, 100, 100), "zoo/RN20:linear"),
+        (["zoo/RN20"], (101, 101, 101, 101), "zoo/RN20:logistic"),
+        (["zoo/RN20"], (110, 1700), "zoo/RN20:logistic"),  # the harmonic mean is 207
+        (["zoo/RN20"], (100, 1700), "zoo/RN20:linear"),  # 189, too few for 128 columns
+        (["zoo/RN20"], (25, 500, 500, 500), "zoo/RN20:linear"),  # 87
     ],
 )
-def test_the_default_has_it_where_there_are_many_rows(emoji, blocks, n_rows, name):
+def test_the_default_has_it_where_there_are_many_rows(emoji, blocks, sizes, name):
     X, y = emoji
-    rng, two = np.random.default_rng(0), np.flatnonzero(np.isin(y, np.unique(y)[:2]))
-    some = two[rng.integers(len(two), size=n_rows)]
-    table = X[some] + 0.01 * rng.normal(size=(n_rows, X.shape[1]))
+    rng = np.random.default_rng(0)
+    some = np.concatenate(
+        [rng.choice(np.flatnonzero(y == one), n) for one, n in zip(np.unique(y), sizes)]
+    )
+    table = X[some] + 0.01 * rng.normal(size=(len(some), X.shape[1]))
     clf = AdaptiveBackboneEnsemble(blocks, random_state=0)
     clf.fit(table[:, : 128 * len(blocks)], y[some])
     assert clf.expert_names_[-1] == name

@@ -401,31 +401,42 @@ def test_an_ensemble_over_files_is_the_one_in_memory(folder, table, max_rows, pa
     assert_array_equal(predict_embeddings(found, folder)["label"], expected.predict(X))
 
 
+@pytest.fixture(scope="module")
+def halves(table):
+    """Two classes that are about as frequent, each with more rows than columns of a backbone."""
+    return np.where(np.isin(table[1], np.unique(table[1])[::2]), "one", "other")
+
+
 @pytest.mark.parametrize(
-    ("parameters", "weighted", "name"),
+    ("parameters", "n_without_weight", "name"),
     [
-        ({}, False, "zoo/RN20:logistic"),
-        ({}, True, "zoo/RN20:logistic"),
-        ({"head": ["zero-shot", "logistic"], "class_weight": "balanced"}, False, None),
+        ({}, None, "zoo/RN20:logistic"),
+        ({}, 3, "zoo/RN20:logistic"),
+        ({}, 10, "zoo/RN20:linear"),  # fewer than three rows for each of 128 columns are left
+        ({"head": ["zero-shot", "logistic"], "class_weight": "balanced"}, None, None),
     ],
 )
-def test_an_ensemble_over_files_of_many_rows(folder, table, parameters, weighted, name):
-    X, y = table
-    X = X.loc[:, X.columns.str.startswith("zoo/RN20__")]
-    y = np.where(np.isin(y, np.unique(y)[::2]), "thing", "animal")
-    weights = np.random.default_rng(0).integers(0, 3, len(y)) * 1.0 if weighted else None
+def test_an_ensemble_over_files_of_many_rows(
+    folder, table, halves, parameters, n_without_weight, name
+):
+    X, y = table[0].loc[:, table[0].columns.str.startswith("zoo/RN20__")], halves
+    weights = None
+    if n_without_weight:
+        weights = np.random.default_rng(0).uniform(0.5, 1.5, len(y))
+        weights[:n_without_weight] = 0
     clf = AdaptiveBackboneEnsemble(random_state=0, **parameters)
     with limit_validation_rows(100):
         found = clone(clf).fit_from(folder, y, backbones=["zoo/RN20"], sample_weight=weights)
         expected = clone(clf).fit(X, y, sample_weight=weights)
     assert name is None or found.expert_names_[-1] == name
-    assert found.experts_[-1].head.C_ == expected.experts_[-1].head.C_
+    heads = [clf.experts_[-1].head for clf in (found, expected)]
+    assert heads[0].shrinkage_ == heads[1].shrinkage_
+    assert getattr(heads[0], "C_", None) == getattr(heads[1], "C_", None)
     assert_same_ensemble(found, expected, X)
 
 
-def test_all_rows_of_files_are_kept_only_if_they_fit_in_memory(folder, table, monkeypatch):
-    y = np.where(table[1] == table[1][0], "thing", "animal")
-    clf = AdaptiveBackboneEnsemble(random_state=0)
+def test_all_rows_of_files_are_kept_only_if_they_fit_in_memory(folder, halves, monkeypatch):
+    y, clf = halves, AdaptiveBackboneEnsemble(random_state=0)
     monkeypatch.setattr(_plan, "_MAX_VALUES_OF_FILES", len(y) * 128)
     assert clf.fit_from(folder, y, backbones="zoo/RN20").expert_names_[-1] == "zoo/RN20:logistic"
     monkeypatch.setattr(_plan, "_MAX_VALUES_OF_FILES", len(y) * 128 - 1)

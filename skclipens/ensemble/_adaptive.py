@@ -87,8 +87,9 @@ class AdaptiveBackboneEnsemble(
           no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
           at least half of the classes have one row, no row can validate a head on one backbone, so
           it is ``["zero-shot", "kernel-all", "linear-all"]``. With more than 100 rows per class
-          and more rows than columns it has ``"logistic-all"``, unless rows times columns times
-          classes are 1e10 or more.
+          and three times as many rows as columns it has ``"logistic-all"``, unless rows times
+          columns times classes are 1e10 or more. If classes differ in size, rows per class are the
+          harmonic mean of their numbers, and rows are this times the number of classes.
     router : str or router, default="shrunk"
         How the experts are combined.
 

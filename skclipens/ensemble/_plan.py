@@ -1,5 +1,6 @@
 """Plan a fit: experts, classes and router; and warn of suspicious columns and labels."""
 
+from statistics import harmonic_mean
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ from ._heads import named_heads
 from ._make_experts import make_experts
 from .routers import is_fixed, named_router
 
-_FEW_PER_CLASS = 100  # rows, on average: up to these, the linear discriminant is the default
+# Up to so many rows per class, or per column, the linear discriminant is the default.
+_FEW_PER_CLASS, _FEW_PER_COLUMN = 100, 3
 _MAX_PRODUCTS = 1e10  # of rows, columns and classes: beyond it, a pass takes seconds
 _MAX_VALUES_OF_FILES = 1e8  # of rows and columns, which are then kept in memory: 0.4 GB
 
@@ -69,11 +71,17 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
 
 
 def has_many_rows(y, n_features, *, in_memory=True):
-    """Return whether ``"auto"`` has a logistic regression, which reads all rows many times."""
-    n_rows, n_classes = len(y), len(np.unique(y))
+    """Return whether ``"auto"`` has a logistic regression, which reads all rows many times.
+
+    Classes of uneven size count by the harmonic mean of their sizes: rows of frequent classes do
+    not help to tell rare ones apart.
+    """
+    n_rows, sizes = len(y), np.unique(y, return_counts=True)[1]
+    n_classes = len(sizes)
     if not in_memory and n_rows * n_features > _MAX_VALUES_OF_FILES:
         return False
-    is_many = n_rows > max(_FEW_PER_CLASS * n_classes, n_features)
+    n_even = n_classes * harmonic_mean(sizes.tolist())
+    is_many = n_even > max(_FEW_PER_CLASS * n_classes, _FEW_PER_COLUMN * n_features)
     return is_many and n_rows * n_features * n_classes < _MAX_PRODUCTS
 
 
