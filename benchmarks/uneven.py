@@ -1,13 +1,16 @@
 """The default ensemble on classes with different numbers of rows, as in most tables.
 
     python -m benchmarks.uneven --data-home DATA_HOME
+    python -m benchmarks.uneven --heads --rows 800 2000 5000 --data-home DATA_HOME
 
 It is compared with the ensemble without its corrections for classes with few rows, and with a
-logistic regression on the same columns, whose C is searched. Draws and test pictures are the same.
-Embeddings are kept in the work folder.
+logistic regression on the same columns, whose C is searched. With ``--heads`` it is compared with
+pools that have a linear discriminant and a logistic head on all blocks. Draws and test pictures are
+the same. Embeddings are kept in the work folder.
 """
 
 from contextlib import contextmanager, nullcontext
+from statistics import harmonic_mean
 from unittest.mock import patch
 
 import numpy as np
@@ -21,9 +24,15 @@ from skclipens.heads import _discriminant, names_of_classes
 from ._machine import describe, heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of
 from .labels import Task
+from .paper._sets import N_TEST, PER_CLASS
 
 DEFAULT, WITHOUT, LOGISTIC = "default", "without corrections", "logistic regression"
 COME, TAIL, RARE = "as they come", "a long tail", "one class against the rest"
+POOLS = {
+    "discriminant on all": ["zero-shot", "kernel", "linear-all"],
+    "logistic head on all": ["zero-shot", "kernel", "logistic-all"],
+}
+MEAN = "rows per class"
 NUMBERS = (60, 200, 800)
 _STEEPNESS = 6  # of the long tail: the first class is 2 ** 6 times as frequent as the last
 _FEWEST = 3  # rows of a rare class
@@ -36,14 +45,20 @@ and the same among test pictures. *{RARE}*: one class, another in each draw, of 
 {_FEWEST} rows train; the rest is called "something else". *{WITHOUT}*: discriminants without
 offsets for means of few rows, and prompts that lead rows out of distribution without the
 frequencies of classes. *{LOGISTIC}*: C of 0.1 to 1,000, by the accuracy on four folds. Recall is
-the mean over classes. Log-losses are of test pictures whose class was trained. Each is a mean over
-sets, without those of fewer rows than 1.1 times those that are drawn.
+the mean over classes. Log-losses are of test pictures whose class was trained. *{MEAN}*: their
+harmonic mean over classes. Each is a mean over sets, without those of fewer rows than 1.1 times
+those that are drawn.
 """
 
 
 def parse(arguments):
     parser = parser_of_sets("uneven", __doc__)
-    parser.add_argument("--draws", type=int, default=5)
+    add = parser.add_argument
+    add("--draws", type=int, default=5)
+    add("--rows", nargs="+", type=int, default=NUMBERS, help="numbers of training rows")
+    add("--heads", action="store_true", help="compare heads on all blocks")
+    add("--per-class", type=int, default=PER_CLASS, help="at most, in a training pool")
+    add("--n-test", type=int, default=N_TEST, help="at most, where a set has a test part")
     return parser.parse_args(arguments)
 
 
@@ -51,31 +66,34 @@ def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
-    for dataset, work in sets_of(options):
+    rivals = tuple(POOLS) if options.heads else (WITHOUT, LOGISTIC)
+    limits = {"per_class": options.per_class, "n_test": options.n_test}
+    for dataset, work in sets_of(options, **limits):
         task = Task(dataset, backbones, work)
         for draw in range(options.draws):
-            for n_rows in NUMBERS:
+            for n_rows in options.rows:
                 if n_rows * 1.1 <= len(task.pool):
-                    cells += measure(task, n_rows, draw)
+                    cells += measure(task, n_rows, draw, rivals)
     print(heading("Classes of uneven size", "uneven", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
     print(_NOTE.format(draws=options.draws, last=options.draws - 1))
-    print(report(pd.DataFrame(cells)))
+    print(report(pd.DataFrame(cells), rivals))
 
 
-def measure(task, n_rows, draw):
+def measure(task, n_rows, draw, rivals):
     """Yield a row of scores for each case and system."""
     for case in (COME, TAIL, RARE):
         rng = np.random.default_rng(draw)
         y, names, train, test = drawn(task, case, n_rows, rng)
-        for system, clf in systems(task, draw, names):
+        sizes = np.unique(y[train], return_counts=True)[1].tolist()
+        for system, clf in systems(task, draw, names, rivals):
             with without_offsets() if system == WITHOUT else nullcontext():
                 clf.fit(task.X[train], y[train])
                 if system == WITHOUT and clf._support is not None:
                     clf._support = clf._support._replace(log_prior=np.zeros(len(clf.classes_)))
                 p = clf.predict_proba(task.X[test])
             found = {"case": case, "rows": n_rows, "set": task.name, "system": system}
-            yield found | scores(clf.classes_, p, y[test])
+            yield found | scores(clf.classes_, p, y[test]) | {MEAN: harmonic_mean(sizes)}
 
 
 def drawn(task, case, n_rows, rng):
@@ -106,13 +124,16 @@ def _weighted(codes, rows, n, of_class, rng):
     return rng.choice(rows, n, replace=False, p=weights / weights.sum())
 
 
-def systems(task, draw, names):
-    """Yield pairs of a name and a classifier."""
-    for system in (DEFAULT, WITHOUT):
-        yield system, task.ensemble(draw, class_names=names, memory=None)
+def systems(task, draw, names, rivals):
+    """Yield pairs of a name and a classifier: the default, and its rivals."""
     search = {"C": [0.1, 1, 10, 100, 1000]}
     folds = KFold(4, shuffle=True, random_state=0)
-    yield LOGISTIC, GridSearchCV(LogisticRegression(max_iter=1000), search, cv=folds)
+    for system in (DEFAULT, *rivals):
+        if system == LOGISTIC:
+            yield system, GridSearchCV(LogisticRegression(max_iter=1000), search, cv=folds)
+        else:
+            head = POOLS.get(system, "auto")
+            yield system, task.ensemble(draw, head=head, class_names=names, memory=None)
 
 
 @contextmanager
@@ -137,21 +158,22 @@ def scores(classes, p, y):
     return found
 
 
-def report(cells):
+def report(cells, rivals):
     """Return a table for each case, and the differences of accuracies for each set."""
     texts = []
     for case, rows in cells.groupby("case", sort=False):
         measured = [name for name in rows.columns[4:] if rows[name].notna().any()]
+        measured = sorted(measured, key=MEAN.__eq__)  # last
         by_set = rows.groupby(["rows", "set", "system"], sort=False)[measured].mean()
         means = by_set.groupby(["rows", "system"], sort=False).mean()
         table = means.map("{:.1f}".format).assign(
             **{"log-loss": means["log-loss"].map("{:.3f}".format)}
         )
         wide = by_set["accuracy"].unstack("system")
-        gains = wide[[DEFAULT]].to_numpy() - wide[[WITHOUT, LOGISTIC]]
+        gains = wide[[DEFAULT]].to_numpy() - wide[[*rivals]]
         gains = gains.map("{:+.1f}".format).agg("; ".join, axis=1).unstack("rows").fillna("")
         texts += [f"## {case.capitalize()}", markdown_of(table.reset_index().set_index("rows"))]
-        texts += [f"Accuracy of the default, minus that of *{WITHOUT}*; of *{LOGISTIC}*:"]
+        texts += [f"Accuracy of the default, minus that of *{rivals[0]}*; of *{rivals[1]}*:"]
         texts += [markdown_of(gains)]
     return "\n\n".join(texts)
 

@@ -245,13 +245,19 @@ def test_program_of_near_duplicates(on_digits):
     assert float(losses[1]) > float(losses[2])
 
 
-def test_program_of_uneven_classes(on_digits, monkeypatch):
-    monkeypatch.setattr(uneven, "NUMBERS", (60,))
-    printed = on_digits(uneven, "--draws", 1)
+@pytest.mark.parametrize(
+    ("given", "systems"),
+    [
+        ([], [uneven.DEFAULT, uneven.WITHOUT, uneven.LOGISTIC]),
+        (["--heads"], [uneven.DEFAULT, *uneven.POOLS]),
+    ],
+)
+def test_program_of_uneven_classes(on_digits, given, systems):
+    printed = on_digits(uneven, "--draws", 1, "--rows", 60, *given)
     for case in (uneven.COME, uneven.TAIL, uneven.RARE):
         assert f"## {case.capitalize()}" in printed
     found = re.findall(r"\| 60 \| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", printed)
-    assert [system for system, *_ in found] == 3 * [uneven.DEFAULT, uneven.WITHOUT, uneven.LOGISTIC]
+    assert [system for system, *_ in found] == 3 * systems
     accuracy = {case: float(one[1]) for case, one in zip("ctr", found[::3], strict=True)}
     assert accuracy["c"] > 30 and accuracy["r"] > 80
 
