@@ -42,13 +42,14 @@ _NOTE = f"""\
 *{COME}*: at random, so classes are as frequent as in the set. *{TAIL}*: the most frequent class
 is {2**_STEEPNESS} times as frequent as the rarest, in another order of the classes in each draw,
 and the same among test pictures. *{RARE}*: one class, another in each draw, of which at least
-{_FEWEST} rows train; the rest is called "something else". *{WITHOUT}*: discriminants without
-offsets for means of few rows, and prompts that lead rows out of distribution without the
-frequencies of classes. *{LOGISTIC}*: C of 0.1 to 1,000, by the accuracy on four folds. Recall is
-the mean over classes. Log-losses are of test pictures whose class was trained. *{MEAN}*: their
-harmonic mean over classes. Each is a mean over sets, without those of fewer rows than 1.1 times
-those that are drawn.
+{_FEWEST} rows train; the rest is called "something else". {{about}} Recall is
+the mean over classes. Log-losses are of test pictures whose class was trained. Each is a mean over
+sets, without those of fewer rows than 1.1 times those that are drawn.
 """
+_OF_CORRECTIONS = f"""*{WITHOUT}*: discriminants without
+offsets for means of few rows, and prompts that lead rows out of distribution without the
+frequencies of classes. *{LOGISTIC}*: C of 0.1 to 1,000, by the accuracy on four folds."""
+_OF_HEADS = f"*{MEAN}*: their harmonic mean over classes."
 
 
 def parse(arguments):
@@ -76,7 +77,8 @@ def main(arguments=None):
                     cells += measure(task, n_rows, draw, rivals)
     print(heading("Classes of uneven size", "uneven", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
-    print(_NOTE.format(draws=options.draws, last=options.draws - 1))
+    about = _OF_HEADS if options.heads else _OF_CORRECTIONS
+    print(_NOTE.format(draws=options.draws, last=options.draws - 1, about=about))
     print(report(pd.DataFrame(cells), rivals))
 
 
@@ -86,6 +88,7 @@ def measure(task, n_rows, draw, rivals):
         rng = np.random.default_rng(draw)
         y, names, train, test = drawn(task, case, n_rows, rng)
         sizes = np.unique(y[train], return_counts=True)[1].tolist()
+        mean = {MEAN: harmonic_mean(sizes)} if rivals == tuple(POOLS) else {}
         for system, clf in systems(task, draw, names, rivals):
             with without_offsets() if system == WITHOUT else nullcontext():
                 clf.fit(task.X[train], y[train])
@@ -93,7 +96,7 @@ def measure(task, n_rows, draw, rivals):
                     clf._support = clf._support._replace(log_prior=np.zeros(len(clf.classes_)))
                 p = clf.predict_proba(task.X[test])
             found = {"case": case, "rows": n_rows, "set": task.name, "system": system}
-            yield found | scores(clf.classes_, p, y[test]) | {MEAN: harmonic_mean(sizes)}
+            yield found | scores(clf.classes_, p, y[test]) | mean
 
 
 def drawn(task, case, n_rows, rng):
