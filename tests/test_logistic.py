@@ -155,6 +155,20 @@ def test_one_row_per_class_is_what_the_linear_head_makes_of_it(columns, digits):
     assert_array_equal(head.predict(X), prior.predict(X))
 
 
+def test_a_fold_with_one_row_per_class_takes_a_weight_as_copies(digits):
+    X, _, y, _ = digits
+    rows = np.concatenate([np.flatnonzero(y == one)[:3] for one in range(4)])
+    again = np.repeat(rows, np.tile([2, 1, 1], 4))
+    held_out = []
+    for some, weights in ((rows, np.tile([2.0, 1.0, 1.0], 4)), (again, None)):
+        is_first = np.isin(some, rows[::3])
+        folds = [(np.flatnonzero(is_first), np.flatnonzero(~is_first))]
+        head = LogisticDiscriminantHead(Cs=[1.0])
+        logits, known = head.cross_fit(X[some], y[some], sample_weight=weights, folds=folds)
+        held_out.append(logits[known])
+    assert_allclose(*held_out, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("blocks", "sizes", "name"),
     [

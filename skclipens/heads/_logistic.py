@@ -235,7 +235,7 @@ class _Table:
             X = discriminant.X  # which is a copy already
         some = X, self.targets[rows], some_of(self.weights, rows)
         ridge = discriminant.ridge(self.head.shrinkage_)
-        prior = [one / self.temperature for one in self.head._coefficients(discriminant)]
+        prior = [one / self.temperature for one in discriminant.linear(ridge)]
         return _LogisticFit(*some, discriminant, ridge, prior, self.head.max_iter)
 
 
