@@ -2,11 +2,13 @@
 
     python -m benchmarks.uneven --data-home DATA_HOME
     python -m benchmarks.uneven --heads --rows 800 2000 5000 --data-home DATA_HOME
+    python -m benchmarks.uneven --balanced --data-home DATA_HOME
 
 It is compared with the ensemble without its corrections for classes with few rows, and with a
 logistic regression on the same columns, whose C is searched. With ``--heads`` it is compared with
-pools that have a linear discriminant and a logistic head on all blocks. Draws and test pictures are
-the same. Embeddings are kept in the work folder.
+pools that have a linear discriminant and a logistic head on all blocks; with ``--balanced``, where
+all classes weigh the same, with other ways to use these weights. Draws and test pictures are the
+same. Embeddings are kept in the work folder.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -18,6 +20,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from skclipens.heads import _discriminant, names_of_classes
 
@@ -32,6 +35,8 @@ POOLS = {
     "discriminant on all": ["zero-shot", "kernel", "linear-all"],
     "logistic head on all": ["zero-shot", "kernel", "logistic-all"],
 }
+OF_ROWS, OF_PROBABILITIES = "weights of rows", "weights of probabilities"
+POWERS = {OF_ROWS: (1, 0), OF_PROBABILITIES: (0, 1)}
 MEAN = "rows per class"
 NUMBERS = (60, 200, 800)
 _STEEPNESS = 6  # of the long tail: the first class is 2 ** 6 times as frequent as the last
@@ -50,6 +55,28 @@ _OF_CORRECTIONS = f"""*{WITHOUT}*: discriminants without
 offsets for means of few rows, and prompts that lead rows out of distribution without the
 frequencies of classes. *{LOGISTIC}*: C of 0.1 to 1,000, by the accuracy on four folds."""
 _OF_HEADS = f"*{MEAN}*: their harmonic mean over classes."
+_OF_WEIGHTS = f"""*{DEFAULT}*: with ``class_weight="balanced"``, so
+square roots of the weights are weights of rows, and of probabilities. *{OF_ROWS}*,
+*{OF_PROBABILITIES}*: all of the weights is. *{LOGISTIC}*: with balanced weights, C of 0.1 to
+1,000, by the mean recall on four folds. In log-losses all classes weigh the same."""
+
+
+class Reweighted:
+    """An ensemble, with powers of balanced weights as weights of rows and of probabilities."""
+
+    def __init__(self, ensemble, of_rows, of_probabilities):
+        self.ensemble, self.of_rows, self.of_probabilities = ensemble, of_rows, of_probabilities
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.weights = compute_class_weight("balanced", classes=self.classes_, y=y)
+        of_rows = self.weights[np.searchsorted(self.classes_, y)] ** self.of_rows
+        self.ensemble.fit(X, y, sample_weight=of_rows)
+        return self
+
+    def predict_proba(self, X):
+        p = self.ensemble.predict_proba(X) * self.weights**self.of_probabilities
+        return p / p.sum(axis=1, keepdims=True)
 
 
 def parse(arguments):
@@ -57,7 +84,9 @@ def parse(arguments):
     add = parser.add_argument
     add("--draws", type=int, default=5)
     add("--rows", nargs="+", type=int, default=NUMBERS, help="numbers of training rows")
-    add("--heads", action="store_true", help="compare heads on all blocks")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--heads", action="store_true", help="compare heads on all blocks")
+    which.add_argument("--balanced", action="store_true", help="all classes weigh the same")
     add("--per-class", type=int, default=PER_CLASS, help="at most, in a training pool")
     add("--n-test", type=int, default=N_TEST, help="at most, where a set has a test part")
     return parser.parse_args(arguments)
@@ -67,7 +96,11 @@ def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
-    rivals = tuple(POOLS) if options.heads else (WITHOUT, LOGISTIC)
+    rivals, about = (WITHOUT, LOGISTIC), _OF_CORRECTIONS
+    if options.heads:
+        rivals, about = tuple(POOLS), _OF_HEADS
+    elif options.balanced:
+        rivals, about = (OF_ROWS, OF_PROBABILITIES, LOGISTIC), _OF_WEIGHTS
     limits = {"per_class": options.per_class, "n_test": options.n_test}
     for dataset, work in sets_of(options, **limits):
         task = Task(dataset, backbones, work)
@@ -77,7 +110,6 @@ def main(arguments=None):
                     cells += measure(task, n_rows, draw, rivals)
     print(heading("Classes of uneven size", "uneven", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
-    about = _OF_HEADS if options.heads else _OF_CORRECTIONS
     print(_NOTE.format(draws=options.draws, last=options.draws - 1, about=about))
     print(report(pd.DataFrame(cells), rivals))
 
@@ -96,7 +128,8 @@ def measure(task, n_rows, draw, rivals):
                     clf._support = clf._support._replace(log_prior=np.zeros(len(clf.classes_)))
                 p = clf.predict_proba(task.X[test])
             found = {"case": case, "rows": n_rows, "set": task.name, "system": system}
-            yield found | scores(clf.classes_, p, y[test]) | mean
+            of = scores(clf.classes_, p, y[test], balanced=OF_ROWS in rivals)
+            yield found | of | mean
 
 
 def drawn(task, case, n_rows, rng):
@@ -131,12 +164,17 @@ def systems(task, draw, names, rivals):
     """Yield pairs of a name and a classifier: the default, and its rivals."""
     search = {"C": [0.1, 1, 10, 100, 1000]}
     folds = KFold(4, shuffle=True, random_state=0)
+    weights, scoring = ("balanced", "balanced_accuracy") if OF_ROWS in rivals else (None, None)
+    options = {"class_names": names, "memory": None}
     for system in (DEFAULT, *rivals):
         if system == LOGISTIC:
-            yield system, GridSearchCV(LogisticRegression(max_iter=1000), search, cv=folds)
+            one = LogisticRegression(max_iter=1000, class_weight=weights)
+            yield system, GridSearchCV(one, search, cv=folds, scoring=scoring)
+        elif system in POWERS:
+            yield system, Reweighted(task.ensemble(draw, **options), *POWERS[system])
         else:
             head = POOLS.get(system, "auto")
-            yield system, task.ensemble(draw, head=head, class_names=names, memory=None)
+            yield system, task.ensemble(draw, head=head, class_weight=weights, **options)
 
 
 @contextmanager
@@ -146,14 +184,15 @@ def without_offsets():
         yield
 
 
-def scores(classes, p, y):
+def scores(classes, p, y, *, balanced=False):
     """Return scores of probabilities, in % except for the log-loss."""
     known = np.isin(y, classes)
+    weights = compute_sample_weight("balanced", y[known]) if balanced else None
     said = classes[p.argmax(axis=1)]
     found = {
         "accuracy": 100 * np.mean(said == y),
         "recall": 100 * balanced_accuracy_score(y, said),
-        "log-loss": log_loss(y[known], p[known], labels=classes),
+        "log-loss": log_loss(y[known], p[known], labels=classes, sample_weight=weights),
     }
     if _RARE in classes:
         of_rare = p[:, classes == _RARE].ravel()
@@ -172,11 +211,13 @@ def report(cells, rivals):
         table = means.map("{:.1f}".format).assign(
             **{"log-loss": means["log-loss"].map("{:.3f}".format)}
         )
-        wide = by_set["accuracy"].unstack("system")
+        compared = "recall" if OF_ROWS in rivals else "accuracy"
+        wide = by_set[compared].unstack("system")
         gains = wide[[DEFAULT]].to_numpy() - wide[[*rivals]]
         gains = gains.map("{:+.1f}".format).agg("; ".join, axis=1).unstack("rows").fillna("")
         texts += [f"## {case.capitalize()}", markdown_of(table.reset_index().set_index("rows"))]
-        texts += [f"Accuracy of the default, minus that of *{rivals[0]}*; of *{rivals[1]}*:"]
+        of_rivals = "; of ".join(f"*{name}*" for name in rivals)
+        texts += [f"{compared.capitalize()} of the default, minus that of {of_rivals}:"]
         texts += [markdown_of(gains)]
     return "\n\n".join(texts)
 

@@ -35,14 +35,17 @@ def by_experts(clf, X):
     return np.concatenate([combine(part, clf._expert_logits(part)) for part in parts])
 
 
+@pytest.mark.parametrize("weights", [None, "balanced"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("router", ["shrunk", "uniform"])
 @pytest.mark.parametrize(
     "head", ["auto", "linear", "residual", ["zero-shot", LogisticRegression()]]
 )
-def test_the_same_logits(emoji, head, router, dtype):
+def test_the_same_logits(emoji, head, router, dtype, weights):
     X, y, train = emoji
     clf = AdaptiveBackboneEnsemble(PAIR, head=head, router=router, random_state=0)
+    if weights:
+        clf, train = clf.set_params(class_weight=weights), train[3:]
     clf.fit(X[train].astype(dtype), y[train])
     rows = X.astype(dtype)
     found = clf._logits_of(rows)

@@ -27,7 +27,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.class_weight import compute_sample_weight
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -222,25 +221,68 @@ def test_one_row_of_weight_per_class_judges_no_head(iris):
     assert not make().fit(X, y, sample_weight=weights).validated_.any()
 
 
-def test_more_weight_for_a_class_makes_it_likelier(iris):
+@pytest.mark.parametrize("router", ["static", "uniform", "super-learner", "vote"])
+def test_more_weight_for_a_class_makes_it_likelier(router, iris):
     X, y = iris
     mean = [
-        make(class_weight=weight).fit(X, y).predict_proba(X)[:, 1].mean()
+        make(class_weight=weight, router=router).fit(X, y).predict_proba(X)[:, 1].mean()
         for weight in (None, {0: 1, 1: 20, 2: 1})
     ]
     assert mean[1] > mean[0] + 0.05
 
 
-def test_weights_of_classes_multiply_those_of_rows(iris):
+@pytest.mark.parametrize("weights", ["balanced", {0: 1.0, 1: 4.0, 2: 0.5}])
+@pytest.mark.parametrize("head", ["linear", "kernel"])
+def test_roots_of_weights_of_classes_multiply_weights_of_rows_and_probabilities(
+    head, weights, iris
+):
     X, y = iris
     rows = np.random.default_rng(0).integers(1, 4, size=60).astype(float)
-    by_class = {0: 1.0, 1: 2.0, 2: 0.5}
-    both = make(class_weight=by_class).fit(X, y, sample_weight=rows)
-    product = make().fit(X, y, sample_weight=rows * compute_sample_weight(by_class, y))
-    assert_array_equal(both.predict_proba(X), product.predict_proba(X))
-    balanced = make(class_weight="balanced").fit(X, y)
-    expected = make().fit(X, y, sample_weight=compute_sample_weight("balanced", y))
-    assert_array_equal(balanced.predict_proba(X), expected.predict_proba(X))
+    clf = make(head=head, class_weight=weights).fit(X, y, sample_weight=rows)
+    of_classes = weights
+    if weights == "balanced":
+        totals = np.bincount(y, rows)
+        of_classes = dict(enumerate(totals.sum() / totals))
+    roots = np.sqrt([of_classes[label] for label in range(3)])
+    of_rows = rows * roots[y]
+    plain = make(head=head).fit(X, y, sample_weight=of_rows * rows.sum() / of_rows.sum())
+    expected = plain.predict_proba(X) * roots
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert_allclose(clf.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_held_out_logits_have_the_weights_of_classes(iris):
+    X, y = iris
+    for router in ("static", "uniform"):  # one that is cross-fitted, and one that is not
+        clf = make(router=router, class_weight={0: 1, 1: 10_000, 2: 1})
+        logits, known = clf.cross_fit(X, y)
+        assert np.mean(logits[known].argmax(axis=1) == 1) > 0.9
+
+
+def test_prompts_do_not_know_how_frequent_classes_are(emoji):
+    X, y = emoji
+    some = np.r_[np.flatnonzero(y == y[0])[:2], np.flatnonzero(y != y[0])]
+    options = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    plain, balanced = (
+        AdaptiveBackboneEnsemble(BACKBONE, class_weight=weights, **options).fit(X[some], y[some])
+        for weights in (None, "balanced")
+    )
+    assert_array_equal(balanced.predict_proba(X), plain.predict_proba(X))
+
+
+def test_only_the_ratios_of_weights_of_classes_count(iris):
+    X, y = iris
+    one, ten = (
+        make(class_weight={0: scale, 1: 3 * scale, 2: scale}).fit(X, y).predict_proba(X)
+        for scale in (1, 10)
+    )
+    assert_allclose(one, ten, rtol=1e-4, atol=1e-6)
+
+
+def test_a_class_without_weight_is_not_predicted(iris):
+    with pytest.warns(UserWarning, match="No row of 2 has a weight above zero"):
+        clf = make(class_weight={0: 1, 1: 1, 2: 0}).fit(*iris)
+    assert set(clf.predict(iris[0])) == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -301,6 +343,7 @@ def test_one_class_of_weight_is_a_clear_error(iris):
         (make(class_weight={0: 0, 1: 0, 2: 0}), None),
         (make(class_weight={0: 0, 1: 1, 2: 1}), [1] * 20 + [0] * 40),
         (make(unlabeled="use"), [0] * 50 + [1] * 10),
+        (make(unlabeled="use", class_weight="balanced"), [0] * 50 + [1] * 10),
     ],
 )
 def test_classes_and_rows_that_leave_no_weight_are_clear_errors(clf, weights, iris):

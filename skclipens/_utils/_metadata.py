@@ -104,8 +104,11 @@ def refuse_weights(names, given="sample_weight"):
     )
 
 
-def class_weights(class_weight, y, sample_weight):
-    """Return the weight of each row's class; ``"balanced"`` equalizes the classes' total weights.
+def roots_of_class_weights(class_weight, y, sample_weight):
+    """Return the square root of the weight of each row's class, scaled to a mean of 1.
+
+    ``"balanced"`` are the weights that equalize the classes' totals of `sample_weight`. The other
+    half of the weights is :func:`log_class_weights`.
 
     Raise ValueError if the weight of a class is not a non-negative number, or too large, or a
     label is no class while a class has no weight.
@@ -118,12 +121,34 @@ def class_weights(class_weight, y, sample_weight):
                 f"{MOST_WEIGHT:g}."
             )
     _refuse_no_classes(of_labels, np.unique(y).tolist())
-    if class_weight != "balanced" or sample_weight is None:
-        return compute_sample_weight(class_weight, y)
-    index = codes_of(y)
-    totals = np.bincount(index, sample_weight)
-    target = totals.sum() / np.count_nonzero(totals)
-    return np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)[index]
+    if class_weight == "balanced":
+        totals = np.bincount(codes_of(y), sample_weight)
+        class_weight = dict(zip(np.unique(y).tolist(), _inverse(totals).tolist(), strict=True))
+    roots = np.sqrt(compute_sample_weight(class_weight, y))
+    weighted = roots if sample_weight is None else roots * sample_weight
+    if not weighted.any():
+        return roots
+    return roots / np.average(roots, weights=sample_weight)
+
+
+def log_class_weights(class_weight, classes, y, sample_weight):
+    """Return half of the logarithms of the classes' weights, less their mean; None without weights.
+
+    Rows have weights by :func:`roots_of_class_weights` already. A class without rows gets 0.
+    """
+    if class_weight is None:
+        return None
+    totals = np.bincount(np.searchsorted(classes, y), sample_weight, minlength=len(classes))
+    halves = _inverse(totals)  # if balanced: totals are as their square roots already
+    if class_weight != "balanced":
+        halves = np.sqrt([class_weight.get(label, 1.0) for label in classes.tolist()])
+    found = np.log(halves, out=np.zeros_like(halves), where=(halves > 0) & (totals > 0))
+    return np.where(totals > 0, found - found[totals > 0].mean(), 0)
+
+
+def _inverse(totals):
+    totals = totals.astype(float)
+    return np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)
 
 
 def _refuse_no_classes(labels, classes):

@@ -130,8 +130,10 @@ class AdaptiveBackboneEnsemble(
         rows [2]_. With few labels, the temperature of zero-shot logits is larger if the backbones
         disagree, unless all heads are zero-shot.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which multiply ``sample_weight``; see
-        :func:`sklearn.utils.class_weight.compute_sample_weight`.
+        Weights of the classes; only their ratios count. ``"balanced"``: all classes weigh the same,
+        whatever the weights of their rows. The square roots of the weights multiply
+        ``sample_weight`` and also the predicted probabilities, these only if a head learns from
+        rows: prompts do not know how frequent classes are.
     class_names : mapping or sequence of str, default=None
         Names of the classes for prompts: a mapping from labels to names, or a sequence. Integer
         labels index the sequence; string labels must be among its names. None: string labels are

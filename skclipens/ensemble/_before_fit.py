@@ -50,7 +50,7 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
             check_parameters(kind)
         make_router(draft)
         return
-    experts, _, router = make_plan(draft, len(feature_names), feature_names, y, metadata)
+    experts, _, router, _ = make_plan(draft, len(feature_names), feature_names, y, metadata)
     for _, head, _ in experts:
         check_parameters(head)
         if isinstance(head, BaseTextHead):

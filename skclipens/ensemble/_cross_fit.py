@@ -91,7 +91,8 @@ class EnsembleCrossFitMixin:
         parts = []
         for train, test in folds:
             with silent(""):  # the fit on all rows has given the same warnings
-                plan = Plan(self.experts_, self.classes_, make_router(self))
+                router = make_router(self)
+                plan = Plan(self.experts_, self.classes_, router, self._log_weights)
                 seen = held_out.take(train)
                 combination, _ = calibrate_and_route(self, plan, seen, X, y, metadata)
             parts.append(combination.of_held_out(X, held_out.take(test)))

@@ -102,8 +102,9 @@ class FitFromMixin:
             rows.set_weights(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
         self.n_features_in_, self.feature_names_in_ = len(names), names
-        labeled = labels[rows.weights > 0]
-        plan = make_plan(self, len(names), names, labeled, metadata, in_memory=False)
+        weighted = rows.weights > 0
+        learned = labels[weighted], rows_of(metadata, weighted)
+        plan = make_plan(self, len(names), names, *learned, in_memory=False)
         for expert in plan.experts:
             _check_head(expert)
         encode_ahead([expert.head for expert in plan.experts], plan.classes, self.verbose)

@@ -46,7 +46,7 @@ def merge_experts(ensemble):
     weights, classes = _weights_of_experts(ensemble), ensemble.classes_
     if weights is None or not any(_is_linear(expert, classes) for expert in ensemble.experts_):
         return None
-    coef, intercept = None, np.zeros(len(classes))
+    coef, intercept = None, ensemble._combination.weighted(np.zeros(len(classes)))
     of_units, others, dtypes = {}, [], []
     for weight, expert in zip(weights, ensemble.experts_, strict=True):
         if not _is_linear(expert, classes):

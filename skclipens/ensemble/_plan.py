@@ -12,7 +12,12 @@ from .._mistakes._columns import (
     warn_of_unnamed_columns,
 )
 from .._utils._folds import is_one_shot
-from .._utils._metadata import declines_weights, keywords_of_fit, refuse_weights
+from .._utils._metadata import (
+    declines_weights,
+    keywords_of_fit,
+    log_class_weights,
+    refuse_weights,
+)
 from .._utils._random import draw_seed
 from .._utils._sklearn import check_parameters
 from .._utils._warnings import warn
@@ -39,11 +44,14 @@ class Plan(NamedTuple):
     experts : list of E Expert
     classes : ndarray of shape (C,)
     router : router
+    log_weights : ndarray of shape (C,) or None
+        See :func:`skclipens._utils._metadata.log_class_weights`.
     """
 
     experts: list
     classes: np.ndarray
     router: object
+    log_weights: np.ndarray | None
 
 
 def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=True):
@@ -67,7 +75,11 @@ def make_plan(ensemble, n_features, feature_names, y, metadata, *, in_memory=Tru
         unable = [one for one in heads if "sample_weight" not in keywords_of_fit(one)]
         names = dict.fromkeys(type(one).__name__ for one in unable)
         refuse_weights(list(names), weights_parameter(ensemble))
-    return Plan(experts, find_classes(experts, y), make_router(ensemble))
+    classes, log_weights = find_classes(experts, y), None
+    if any(one.learns for one in experts):  # prompts do not know how frequent classes are
+        weights = metadata["sample_weight"]
+        log_weights = log_class_weights(ensemble.class_weight, classes, y, weights)
+    return Plan(experts, classes, make_router(ensemble), log_weights)
 
 
 def has_many_rows(y, n_features, *, in_memory=True):
@@ -106,7 +118,7 @@ def takes_weights(ensemble, y):
     draft = clone(ensemble)  # so that its random state does not advance
     names = getattr(ensemble, "feature_names_in_", None)
     nothing = {"sample_weight": None, "groups": None}
-    experts, _, router = make_plan(draft, ensemble.n_features_in_, names, y, nothing)
+    experts, _, router, _ = make_plan(draft, ensemble.n_features_in_, names, y, nothing)
     routed = is_fixed(router) or "sample_weight" in keywords_of_fit(router)
     # Only heads of this package count: a meta-estimator may take weights and ignore them.
     heads = [one.head for one in experts if one.learns]

@@ -32,6 +32,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     _merged = None  # see `merge_experts`
     _support = None  # see `find_support`
+    _log_weights = None  # see `Combination`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
 
     def _set_fitted(
@@ -43,7 +44,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """
         self.experts_, self.classes_ = experts, classes
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-        self.validated_, self.temperatures_, self.router_ = combination
+        self.validated_, self.temperatures_, self.router_, self._log_weights = combination
         self._support, self.unlabeled_ = support, None
         self._seen, self._seen_columns = seen, seen_columns
         for name in _OF_ROWS:
@@ -52,7 +53,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     @property
     def _combination(self):
-        return Combination(self.validated_, self.temperatures_, self.router_)
+        return Combination(self.validated_, self.temperatures_, self.router_, self._log_weights)
 
     def _as_held_out(self):
         """Return the ensemble of the routed experts, whose held-out logits are combined."""
@@ -162,7 +163,8 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
             ``GatedRouter``) and a signed NLC can give negative weights. For rows unlike all
             training rows, zero-shot heads have larger weights, the sum of the weights differs, and
             the frequencies of the classes are added to the weighted logits; see
-            ``out_of_distribution``. float32 if X is, otherwise float64.
+            ``out_of_distribution``. What ``class_weight`` adds is not in the weights. float32 if X
+            is, otherwise float64.
 
         %(checks_of_X)s
         """

@@ -33,11 +33,14 @@ class Combination(NamedTuple):
         Which experts have enough validation rows.
     temperatures : ndarray of shape (E,)
     router : router
+    log_weights : ndarray of shape (C,) or None
+        Logarithms of weights of the classes, which are added to the combined logits.
     """
 
     validated: np.ndarray
     temperatures: np.ndarray
     router: object
+    log_weights: np.ndarray | None = None
 
     @property
     def routed(self):
@@ -54,8 +57,14 @@ class Combination(NamedTuple):
     def combine(self, X, logits):
         """Combine the calibrated logits of all experts: (n, E, C) to (n, C)."""
         routed = self.routed
-        combined = combine(self.router, X, logits[:, routed])
+        combined = self.weighted(combine(self.router, X, logits[:, routed]))
         return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
+
+    def weighted(self, logits):
+        """Return combined logits, (..., C), with the weights of the classes."""
+        if self.log_weights is None:
+            return logits
+        return logits + self.log_weights.astype(logits.dtype)
 
     def weights(self, X, logits):
         """Return the weights of the calibrated logits of all experts, (n, E)."""
@@ -68,7 +77,7 @@ class Combination(NamedTuple):
         known = held_out.known[:, routed].all(axis=1)
         rows, logits = held_out.rows[known], held_out.logits[known][:, routed]
         logits = calibrated(logits, self.temperatures[routed])
-        return rows, combine(self.router, X[rows], logits)
+        return rows, self.weighted(combine(self.router, X[rows], logits))
 
 
 def calibrated(logits, temperatures):
@@ -115,11 +124,12 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
 
     The plan has fitted experts. Return HeldOutPredictions.
     """
-    experts, classes, router = plan
+    experts, classes, router, log_weights = plan
     names = getattr(ensemble, "feature_names_in_", None)
     warn_of_mismatch(experts, classes, names, X, y)
     if held_out is None:
-        combination = Combination(np.ones(len(experts), bool), np.ones(len(experts)), router)
+        ones = np.ones(len(experts))
+        combination = Combination(ones.astype(bool), ones, router, log_weights)
         predictions = NOTHING_HELD_OUT
     else:
         combination, predictions = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
@@ -129,6 +139,8 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
     # Blending with prompts needs logits that are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and has_weights:
         support = find_support(experts, X, y, classes, metadata["sample_weight"])
+        if support is not None and log_weights is not None:
+            support = support._replace(log_prior=support.log_prior + log_weights)
     blocks = distinct_blocks(experts)
     seen = {"seen": see_blocks(blocks, X), "seen_columns": see_columns(blocks, X)}
     ensemble._set_fitted(experts, classes, combination, support=support, **seen)
@@ -140,7 +152,7 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
 
     Parameters are those of :func:`combine_experts`.
     """
-    experts, classes, _ = plan
+    experts, classes, _, log_weights = plan
     validated, places = held_out.validated(y[held_out.rows], len(classes))
     logits, rows = take_rows(held_out.logits, places), held_out.rows[places]
     logits = logits if validated.all() else logits[:, validated]
@@ -162,7 +174,7 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = beats_guessing(relative_loss, combined, targets)
     predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
-    return Combination(validated, temperatures, router), predictions
+    return Combination(validated, temperatures, router, log_weights), predictions
 
 
 def _expected_inverses(experts, validated, logits, weights):

@@ -9,7 +9,7 @@ from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
 from .._utils._labels import check_at_least_two, column_of_labels, refuse_unlabeled, unlabeled_rows
 from .._utils._linalg import positions_among, some_of
-from .._utils._metadata import check_metadata, class_weights, rows_of
+from .._utils._metadata import check_metadata, roots_of_class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._sample_arguments import index_of
 from .._utils._validation import check_partly_labeled, check_table
@@ -69,14 +69,14 @@ def _check_rows(ensemble, X, y, **given):
 
 
 def with_class_weights(ensemble, y, metadata, dtype=float):
-    """Return metadata, of :func:`check_metadata`, with weights times those of the classes.
+    """Return metadata, of :func:`check_metadata`, with weights times roots of those of classes.
 
     Raise ValueError if fewer than two classes have a row with a weight above zero.
     """
     ensemble._route_metadata(**metadata)
     weights = metadata["sample_weight"]
     if ensemble.class_weight is not None:
-        of_classes = class_weights(ensemble.class_weight, y, weights).astype(dtype)
+        of_classes = roots_of_class_weights(ensemble.class_weight, y, weights).astype(dtype)
         weights = of_classes if weights is None else weights * of_classes
     if weights is not None and not weights.any():
         raise ValueError(
