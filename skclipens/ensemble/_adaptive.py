@@ -131,9 +131,10 @@ class AdaptiveBackboneEnsemble(
         disagree, unless all heads are zero-shot.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes; only their ratios count. ``"balanced"``: all classes weigh the same,
-        whatever the weights of their rows. The square roots of the weights multiply
-        ``sample_weight`` and also the predicted probabilities, these only if a head learns from
-        rows: prompts do not know how frequent classes are.
+        whatever the weights of their rows. Half of a weight is used in the fit, and half in
+        prediction: its square root multiplies ``sample_weight``, and the probability of the class;
+        the latter only if a head learns from rows, since prompts do not know how frequent classes
+        are.
     class_names : mapping or sequence of str, default=None
         Names of the classes for prompts: a mapping from labels to names, or a sequence. Integer
         labels index the sequence; string labels must be among its names. None: string labels are
