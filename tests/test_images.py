@@ -360,6 +360,10 @@ def test_pages_of_a_tiff_file_that_are_not_read(tmp_path):
             assert said(load_image, first) == []
             save(pyramid[0], path, **options, append_images=pyramid[1:])
             assert said(load_image, path) == []
+            for side in (pages[0].resize((30, 47)), pages[0].resize((64, 96))):
+                save(pages[0], path, **options, append_images=[side])  # scans are of any size
+                with pytest.warns(SuspectedMistakeWarning, match="several pages"):
+                    load_image(path)
 
 
 @given(uint8_images)

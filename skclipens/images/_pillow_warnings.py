@@ -1,5 +1,6 @@
 """Collect warnings of Pillow and of this package about images, by row, in any thread."""
 
+import math
 from contextlib import contextmanager, suppress
 
 from .._utils._warnings import FilterOfThread, put_first, warn
@@ -61,10 +62,11 @@ def warn_or_record(text):
 
 
 def warn_of_pages(opened, size, name):
-    """Warn if the second page of a TIFF file has the size of the first; not so in a pyramid."""
+    """Warn if a TIFF file has a second page that is no smaller copy of the first."""
     with suppress(Exception):  # a page that is not read may be damaged
         opened.seek(1)
-        if opened.size == size:
+        # Pages of a pyramid have a quarter of the pixels. Scans of both sides differ by a few.
+        if 2 * math.prod(opened.size) > math.prod(size):
             warn_or_record(
                 f"{name}: it has several pages, of which the first is read. Save the page that "
                 "matters as a file, or merge three of them as red, green and blue."
