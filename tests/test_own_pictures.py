@@ -1,6 +1,7 @@
 """Tests of folders and tables of a user's own pictures."""
 
 import os
+import re
 import shutil
 import sys
 from base64 import b64encode
@@ -125,6 +126,9 @@ def test_folders_that_cannot_be_classes(folder, tmp_path):
         load_folder(folder)
     with pytest.raises(ValueError, match="tropical_fish' has no images"):
         load_folder(folder, raw_names=True)
+    spread(tmp_path / "accents", "m\xfcll", "mu\u0308ll")
+    with pytest.raises(ValueError, match=r"The folders 'mu\\u0308ll' and 'm\\xfcll' are both"):
+        load_folder(tmp_path / "accents")
 
 
 def test_loaders_give_what_fit_takes(folder):
@@ -501,6 +505,18 @@ def test_paths_that_were_written_on_windows_are_named(folder):
         load_table(table)
     with pytest.raises(ImageError, match=r"no such file\. .* have '/' between folders"):
         load_image("zoo\\0.PNG")
+
+
+def test_a_file_whose_name_is_written_otherwise_is_pointed_at(folder):
+    content = (folder / "zoo/0.PNG").read_bytes()
+    (folder / "Mu\u0308nze.png").write_bytes(content)  # as macOS stores it
+    for name, stored in (("M\xfcnze.png", "Mu\u0308nze.png"), ("zoo/0.png", "0.PNG")):
+        table = write(pd.DataFrame({"path": [name]}), folder / "t.csv")
+        says = re.escape(f"There is a file {stored!a}, whose name is written otherwise")
+        with pytest.raises(FileNotFoundError, match=says):
+            load_table(table)
+        with pytest.raises(ImageError, match=says):
+            load_image(folder / name)
 
 
 def test_a_column_of_contents_is_rather_that_of_the_pictures(folder):

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import unicodedata
 import warnings
 from functools import partial
 from pathlib import Path
@@ -563,8 +564,21 @@ def test_paths_of_pictures_beside_what_is_indexed_by_them(emoji, form):
     names = moved.rename(lambda path: path.rpartition("/")[2])
     with pytest.warns(UserWarning, match="of y have the same files in another order, under"):
         clf.fit(paths, names)
+    with pytest.warns(UserWarning, match="of y have the same files in another order, under"):
+        clf.fit(paths, names.rename(lambda name: name.removesuffix(".png").upper()))
     numbered = moved.reset_index(drop=True)
     assert not [text for text in said(clf.fit, paths, numbered) if "index" in text]
+
+
+def test_names_of_files_whose_accents_are_stored_otherwise(frame):
+    X, y = frame
+    names = [f"M\xfcnze {i}.png" for i in range(len(y))]
+    X = X.set_axis([unicodedata.normalize("NFD", f"/data/{name}") for name in names])
+    labels = pd.Series(y, names)
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    with pytest.warns(UserWarning, match="X and y have the same files in another order"):
+        clf.fit(X, labels[::-1])
+    assert not [text for text in said(clf.fit, X, labels) if "order" in text]
 
 
 def test_pictures_of_a_cascade_and_labels_in_another_order(emoji):

@@ -131,13 +131,19 @@ def warn_of_spellings(first, name):
         return
     one, other = groups[0][:2]
     more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
-    write = ascii if _looks_like(one) == _looks_like(other) else repr
+    write_one, write_other = written_apart(one, other)
     warn(
-        f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
+        f"{name} has the classes {write_one}, first in row {first[one]}, and {write_other}, "
         f"first in row {first[other]}, which differ only in {differ}.{more} If they are one class, "
         "write them alike: rows of one count as wrong for the other.",
         key=f"spelling of {name}",
     )
+
+
+def written_apart(one, other):
+    """Return how messages write two names, so that they differ if they look alike."""
+    write = ascii if _looks_like(one) == _looks_like(other) else repr
+    return write(one), write(other)
 
 
 def alike(names, plain):

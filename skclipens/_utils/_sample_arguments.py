@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from numbers import Real
 
 import numpy as np
@@ -263,8 +264,8 @@ def _codes_of(index):
 def same_files(names, others):
     """Shorten the paths of two lists to their last parts if both name the same files.
 
-    A member of a shard has the path SHARD/MEMBER. If only one of the lists has the endings of
-    files, they are left out.
+    A member of a shard has the path SHARD/MEMBER. Accents may be stored otherwise, as on macOS. If
+    the lists then differ, endings of files are left out, and case does not matter.
 
     Parameters
     ----------
@@ -279,9 +280,12 @@ def same_files(names, others):
     """
     if not all(isinstance(name, str) for name in (*names, *others)):
         return None
-    paths = [[_MEMBER.sub(r"\2/\1", name) for name in some] for some in (names, others)]
+    paths = [
+        [unicodedata.normalize("NFC", _MEMBER.sub(r"\2/\1", name)) for name in some]
+        for some in (names, others)
+    ]
     return _last_parts(*paths) or _last_parts(
-        *([_ENDING.sub("", name) for name in some] for some in paths)
+        *([_ENDING.sub("", name).casefold() for name in some] for some in paths)
     )
 
 

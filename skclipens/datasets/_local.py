@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from .._utils._class_texts import first_rows, warn_of_spellings
+from .._utils._class_texts import first_rows, warn_of_spellings, written_apart
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
@@ -303,8 +303,9 @@ def _check_names(names, folders):
     first = {}
     for name, folder in zip(names, folders, strict=True):
         if (other := first.setdefault(name, folder)) is not folder:
+            one, another = written_apart(other.name, folder.name)
             raise ValueError(
-                f"The folders {other.name!r} and {folder.name!r} are both called {name!r}. Rename "
+                f"The folders {one} and {another} are both called {name!r}. Rename "
                 "one, or keep the names of folders with raw_names=True."
             )
 

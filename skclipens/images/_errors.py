@@ -1,6 +1,8 @@
 """Errors of images that cannot be used."""
 
 import os
+import unicodedata
+from itertools import product
 
 from ..exceptions import ImageError
 
@@ -19,7 +21,24 @@ def error_of_other_code(name, error):
 
 
 def advice_on_missing(path, advice):
-    """Return what to do about a path of no file: advice, unless it is written as on Windows."""
+    """Return what to do about a path of no file: advice, unless one is written similarly."""
     if os.sep == "/" and "\\" in path:
         return "Paths of this system have '/' between folders, and no '\\'."
+    if stored := _stored_as(path):
+        return (
+            f"There is a file {stored!a}, whose name is written otherwise: take the names of "
+            "files from their folder, as os.listdir gives them."
+        )
     return advice
+
+
+def _stored_as(path):
+    """Return the name of a file with other accents or another case of the ending, or None."""
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name)
+    # macOS stores letters and accents separately.
+    for form, case in product(("NFC", "NFD"), (str, str.lower, str.upper)):
+        other = unicodedata.normalize(form, stem + case(ending))
+        if os.path.lexists(os.path.join(folder, other)):
+            return other
+    return None
