@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
+    GroupKFold,
     StratifiedKFold,
     cross_val_score,
 )
@@ -616,6 +617,36 @@ def test_cost_is_checked_before_anything_is_embedded(paths, y, tmp_path, forward
         make().fit(paths, y[:-1])
     with pytest.raises(ValueError, match="Unknown label type"):
         make().fit(paths, np.linspace(0, 1, len(paths)))
+    with pytest.raises(ValueError, match=r"max_cost=0\.001 is less than the cost of 'zoo/RegNet'"):
+        make(max_cost=0.001).fit(paths, y)
+    assert not any(forwards.values())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"thresholds": [0.5] * 5}, "does not fit a cascade of 3 stages"),
+        ({"cv": [([0], [1000])]}, "Fold 0 of cv does not fit X"),
+        ({"cv": GroupKFold(2)}, "splits by groups"),
+        ({"estimator": LogisticRegression(C=-1)}, "The 'C' parameter of LogisticRegression"),
+    ],
+)
+def test_parameters_are_checked_before_anything_is_embedded(
+    paths, y, forwards, parameters, message
+):
+    with pytest.raises(ValueError, match=message):
+        make(**parameters).fit(paths, y)
+    assert not any(forwards.values())
+
+
+def test_thresholds_that_cannot_be_chosen_are_refused_before_anything_is_embedded(
+    paths, y, forwards
+):
+    first = np.unique(y, return_index=True)[1]
+    with pytest.raises(ValueError, match=r"cv=2 cannot hold out any row: .*as numbers"):
+        make().fit([paths[row] for row in first], y[first])
+    with pytest.raises(ValueError, match="would have no training row of another group"):
+        make().fit(paths, y, groups=y)
     assert not any(forwards.values())
 
 

@@ -794,6 +794,16 @@ def test_numeric_tables_are_not_images(X):
         assert str(X.shape) in str(caught.value)
 
 
+def test_embeddings_are_not_images():
+    from skclipens import CLIPEmbedder
+
+    pictures = [Image.fromarray(UPRIGHT)] * 2
+    table = CLIPEmbedder("zoo/RN20").set_output(transform="pandas").transform(pictures)
+    for X, has in ((table, "columns of embeddings"), (table.to_numpy(), r"shape \(\d+, 128\)")):
+        with pytest.raises(ValueError, match=rf"{has}.* what follows the embedder"):
+            as_image_list(X)
+
+
 @pytest.mark.parametrize("X", [{"a.jpg"}, {"a": 1}, iter(PATHS), 3, None])
 def test_other_types_are_named(X):
     instead = r"list\(X\), or sorted" if hasattr(X, "__next__") else "a list of images"

@@ -61,6 +61,7 @@ from skclipens.labels._suggest import _greedy_cover
 from skclipens.model_selection import compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+WRONG = {"logistic": LogisticRegression(C=-1)}
 NO_NAMES = {"adaptivebackboneensemble__class_names": {"another": "another"}}
 
 
@@ -529,6 +530,14 @@ def test_only_rows_that_are_drawn_are_embedded(emoji):
         (lambda clf: OpenSetClassifier(clf.set_params(**NO_NAMES)).fit, "class_names .*'clothing'"),
         (lambda clf: partial(find_label_issues, clf.set_params(**NO_NAMES)), "class_names"),
         (lambda clf: partial(compare_with_baselines, clf.set_params(**NO_NAMES)), "class_names"),
+        (lambda clf: OpenSetClassifier(clf, cv=[([0], [84])]).fit, "Fold 0 of cv does not fit X"),
+        (lambda clf: OpenSetClassifier(clf, cv=GroupKFold(2)).fit, "splits by groups"),
+        (lambda clf: partial(find_label_issues, clf, cv=[([0], [84])]), "Fold 0 of cv does not"),
+        (lambda clf: partial(find_label_issues, clf, cv=GroupKFold(2)), "splits by groups"),
+        (lambda clf: partial(compare_with_baselines, clf, cv=[([0], [84])]), "Fold 0 of cv does"),
+        (lambda clf: partial(compare_with_baselines, clf, cv=85), "cv=85 folds need 85 rows"),
+        (lambda clf: partial(compare_with_baselines, clf, cv=1), "n_splits=2 or more"),
+        (lambda clf: partial(compare_with_baselines, clf, baselines=WRONG), "The 'C' parameter"),
         (
             lambda clf: (
                 lambda X, y: suggest(

@@ -301,6 +301,19 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
     assert images.n_taken == 0
 
 
+def test_labels_to_score_are_checked_before_an_image_is_read(paths, y):
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", random_state=0).fit(paths, y)
+    images = CountedImages(paths)
+    for labels, weights, message in (
+        (y[:-1], None, "inconsistent numbers of samples"),
+        (y, np.ones(3), "inconsistent numbers of samples"),
+        (np.unique(y, return_inverse=True)[1], None, "where those of fit are such as"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clf.score(images, labels, weights)
+    assert images.n_taken == 0
+
+
 LEFT_OR_RIGHT = np.array(["left eye", "right_Eye"])
 
 

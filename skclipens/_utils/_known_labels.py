@@ -46,8 +46,16 @@ def known_labels(classifier):
 
 
 def check_true_labels(classifier, y):
-    """Raise ValueError if a row to score has no label; see :func:`refuse_unlabeled`."""
-    refuse_unlabeled(y, classes=known_labels(classifier))
+    """Raise ValueError if a row to score has no label, or one of another kind than the classes."""
+    classes = known_labels(classifier)
+    refuse_unlabeled(y, classes=classes)
+    label = next(iter(np.ravel(y)[:1].tolist()), None)
+    known = next(iter(np.asarray(classes).tolist()), None)
+    if isinstance(label, str) != isinstance(known, str) and None not in (label, known):
+        raise ValueError(
+            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one of "
+            "the two holds strings, the other does not. Give y the labels that fit had."
+        )
 
 
 def label_of_rejected(classifier):

@@ -11,8 +11,8 @@ from .._utils._docstrings import fill_doc
 from .._utils._labels import check_labels, column_of_labels
 from .._utils._metadata import metadata_for
 from .._utils._one_column import check_column
-from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import InOrder, StrOptions, fit_context
+from .._utils._sample_arguments import check_groups, warn_of_other_order
+from .._utils._sklearn import InOrder, StrOptions, check_parameters, fit_context
 from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
 from ..backbones._blocks import find_blocks
@@ -22,8 +22,9 @@ from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..images import as_image_list
 from ._base import BaseCascade
-from ._costs import IS_MAPPING, block_costs, make_for_blocks
-from ._table import CascadeEnsemble
+from ._costs import IS_MAPPING, block_costs, check_budget, make_for_blocks
+from ._table import CascadeEnsemble, check_cv_of_thresholds
+from ._thresholds import broadcast_thresholds
 
 
 @fill_doc
@@ -189,7 +190,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         views = getattr(self.embedder, "views", None)
         costs = None if self._measures_cost() else block_costs(self.cost, names, views)
         blocks = [self._block_of(name) for name in names]
-        self._check_before_embedding(blocks, y, sample_weight, groups)
+        self._check_before_embedding(blocks, costs, y, sample_weight, groups)
         table, seconds = self._embed_all(images, names)
         cascade = CascadeEnsemble(
             blocks,
@@ -233,13 +234,21 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
                     f"{block!r}. Set its features and views back, or fit again."
                 )
 
-    def _check_before_embedding(self, blocks, y, sample_weight, groups):
-        """Raise what the estimator of the last stage would raise, before images are embedded."""
+    def _check_before_embedding(self, blocks, costs, y, sample_weight, groups):
+        """Raise errors of costs, thresholds and the last stage before images are embedded."""
+        if costs is not None:
+            first = int(np.argmin(costs)) if self.order == "cost" else 0
+            check_budget(self.max_cost, blocks[first : first + 1], costs[first : first + 1])
+        if not isinstance(self.thresholds, str):
+            broadcast_thresholds(self.thresholds, len(blocks) - 1)
+        elif len(blocks) > 1:
+            check_cv_of_thresholds(self.cv, y, check_groups(groups, len(y)))
         kinds = [parse_kind(block) for block in blocks]
         columns = np.array([f"{kind.name}__{i}" for kind in kinds for i in range(kind.width)])
         blocks = find_blocks(blocks, len(columns), columns)
         estimator = make_for_blocks(self.estimator, blocks, seed=0)
         metadata = metadata_for(estimator, sample_weight=sample_weight, groups=groups)
+        check_parameters(estimator)
         if hasattr(estimator, "_check_before_fit"):
             estimator._check_before_fit(columns, y, **metadata)
 

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
-from .._utils._folds import few_shot_folds, held_out_rows
+from .._utils._folds import can_be_held_out, check_cv_of_rows, few_shot_folds, held_out_rows
 from .._utils._labels import allow_few_rows_per_class, check_at_least_two
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
@@ -254,11 +254,7 @@ class CascadeEnsemble(BaseCascade):
             raise ValueError(f"{error} {_WAY_OUT}") from None
         if folds:
             return folds
-        other = "" if groups is None else " of another group"
-        raise ValueError(
-            f"cv={self.cv} cannot hold out any row: its class would have no training row{other}. "
-            f"{_WAY_OUT}"
-        )
+        raise _nothing_held_out(self.cv, groups)
 
     @each_warning_once()
     @fill_doc
@@ -316,6 +312,20 @@ class CascadeEnsemble(BaseCascade):
             stages=stages,
             cost=np.cumsum(self.block_costs_)[stages],
         )
+
+
+def check_cv_of_thresholds(cv, y, groups):
+    """Raise errors of the folds in which thresholds are chosen, before the rows are known."""
+    check_cv_of_rows(cv, len(y), groups)
+    if not can_be_held_out(y, groups).any():
+        raise _nothing_held_out(cv, groups)
+
+
+def _nothing_held_out(cv, groups):
+    other = "" if groups is None else " of another group"
+    return ValueError(
+        f"cv={cv} cannot hold out any row: its class would have no training row{other}. {_WAY_OUT}"
+    )
 
 
 def _fit(estimator, X, others_follow, y, metadata):

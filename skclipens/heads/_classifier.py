@@ -120,7 +120,6 @@ class LabeledScoreMixin(ClassifierMixin):
         check_is_fitted(self)
         check_true_labels(self, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
-        _refuse_other_kind(self.classes_, y)
         warn_of_unknown_labels(self, y)
         classifier, X, y, sample_weight = self._to_score(X, column_of_labels(y), sample_weight)
         weights = check_weights(sample_weight, len(y))
@@ -132,17 +131,6 @@ class LabeledScoreMixin(ClassifierMixin):
     def _to_score(self, X, y, sample_weight):
         """Return the classifier to score, and its rows: one of images may embed them once."""
         return self, X, y, sample_weight
-
-
-def _refuse_other_kind(classes, y):
-    """Raise ValueError if only one of y and the labels of fit are strings."""
-    label = next(iter(np.ravel(y)[:1].tolist()), None)
-    known = np.asarray(classes).tolist()[0]
-    if isinstance(label, str) != isinstance(known, str) and label is not None:
-        raise ValueError(
-            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one of "
-            "the two holds strings, the other does not. Give y the labels that fit had."
-        )
 
 
 def warn_of_suspect_labels(classifier, X, y, predicted):

@@ -1,6 +1,7 @@
 """Split collections of images into sequences of items, without decoding them."""
 
 import os
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,6 +19,10 @@ from ._load import CHANNELS, is_tensor
 # Reentrant: a thread that reads a dataset may read another one that it wraps.
 _locks = [ForkLock(reentrant=True) for _ in range(64)]
 _MAX_WRAPPERS = 100  # one that wraps itself has no end
+_EMBEDDED = re.compile(r"__\d+$")  # ends names of an embedder's columns
+_ADVICE_ON_EMBEDDED = (
+    "give the images, or give this table to what follows the embedder, such as pipeline[-1]."
+)
 
 
 def as_image_list(X):
@@ -225,6 +230,11 @@ def _one_column(X):
     columns = names_of_columns(X)
     if columns is None:
         return X
+    if len(columns) > 1 and all(_EMBEDDED.search(str(name)) for name in columns):
+        raise ValueError(
+            f"Expected images, got {len(columns)} columns of embeddings {reprlib.repr(columns)}: "
+            f"{_ADVICE_ON_EMBEDDED}"
+        )
     if len(columns) != 1:
         raise ValueError(
             "Expected one column of images, got a frame with "
@@ -256,7 +266,8 @@ def _split_batch(X, channels_first):
     if len(shape) not in (3, 4):
         raise ValueError(
             f"Expected images, got values of shape {shape} and dtype {X.dtype}: pass a list of "
-            "images or a batch of them; one grey image goes in a list, [image]."
+            "images or a batch of them; one grey image goes in a list, [image]. If they are "
+            f"embeddings, {_ADVICE_ON_EMBEDDED}"
         )
     # A tensor of shape (1, H, W) is the same whether read as one image or as a batch of one.
     one_image = shape[0] in (3, 4) if channels_first else shape[-1] in CHANNELS

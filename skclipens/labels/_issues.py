@@ -7,7 +7,13 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_pictures
-from .._utils._folds import CV_CONSTRAINTS, can_be_held_out, folds_of_some, limit_validation_rows
+from .._utils._folds import (
+    CV_CONSTRAINTS,
+    can_be_held_out,
+    check_cv_of_rows,
+    folds_of_some,
+    limit_validation_rows,
+)
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
@@ -140,6 +146,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     index = index_of(X, y)
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)
+    cv = check_cv_of_rows(cv, len(y), groups)
     _, classifier, X, unreadable = embedded_once(estimator, X, y)
     cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
     classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], unreadable)

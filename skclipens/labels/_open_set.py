@@ -10,7 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS, can_be_held_out, covers_most, folds_of_some
+from .._utils._folds import (
+    CV_CONSTRAINTS,
+    can_be_held_out,
+    check_cv_of_rows,
+    covers_most,
+    folds_of_some,
+)
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import some_of
@@ -182,8 +188,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         weights = scaled_shares(check_weights(sample_weight, len(y)))
         self._check_labels(y)
         check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
+        cv = check_cv_of_rows(self.cv, len(y), groups)
         self.embedder_, classifier, table, unreadable = embedded_once(self.estimator, X, y)
-        cv = folds_of_some(self.cv, ~unreadable, None, y, groups) if unreadable.any() else self.cv
+        cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
         table, y, weights, groups = readable([table, y, weights, groups], unreadable)
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)

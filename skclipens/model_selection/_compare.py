@@ -11,13 +11,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 from sklearn.utils.class_weight import compute_sample_weight
 
-from .._utils._folds import by_appearance, few_shot_folds, folds_of_some, refuse_no_groups
+from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import check_groups, warn_of_other_order
-from .._utils._sklearn import safe_indexing
+from .._utils._sklearn import check_parameters, safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent
 from ..backbones._blocks import embeddings_beside_others
@@ -27,7 +27,7 @@ from ..embedding._unreadable import are_splits, readable
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
-from ._compare_splits import splits_to_compare
+from ._compare_splits import check_cv_to_compare, splits_to_compare
 from ._intervals import paired_interval
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
@@ -155,7 +155,9 @@ def compare_with_baselines(
     _check_scoring(scoring)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     groups = check_groups(groups, len(y))
-    refuse_no_groups(cv, groups)
+    cv = check_cv_to_compare(cv, y, groups)
+    for one in baselines.values():
+        check_parameters(one)
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -7,10 +7,19 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold
 
 from .._utils._copies import groups_of_pictures, numbers_of
-from .._utils._folds import by_appearance, check_folds, splitter_of
+from .._utils._folds import by_appearance, check_cv_of_rows, check_folds, splitter_of
 from .._utils._messages import listed
 from .._utils._warnings import silent, warn
 from ..backbones._blocks import column_names, columns_of_backbones
+
+
+def check_cv_to_compare(cv, y, groups):
+    """Return ``cv``, its splits as a list; raise its errors before images are embedded."""
+    cv = check_cv_of_rows(cv, len(y), groups)
+    splitter_of(cv, y, classifier=True)
+    if isinstance(cv, Integral):
+        _check_n_folds(cv, y)
+    return cv
 
 
 def splits_to_compare(cv, X, y, groups, before, ensemble):

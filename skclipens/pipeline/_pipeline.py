@@ -4,6 +4,7 @@ from numbers import Real
 
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
@@ -14,7 +15,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled
 from .._utils._versions import VersionsMixin
 from ._channels import warn_of_channels
-from ._checks import check_before_images
+from ._checks import check_before_images, images_of
 from ._fitting import SignatureOfLastStep, all_steps_or_none
 from ._readable import ReadableMixin
 
@@ -320,6 +321,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
         """
         if is_classifier(self):
             check_true_labels(self._final_estimator, y)
+        if (images := images_of(self, X)) is not None:
+            check_consistent_length(images, y, sample_weight)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
         warn_of_channels(self, X, y)
