@@ -487,7 +487,8 @@ def test_codes_have_names_in_a_table(photos, tmp_path):
     written = joblib.load(model).get_params()["adaptivebackboneensemble__class_names"]
     assert written["geometric shape"] == "square"
     for text, message in (
-        ("label,name\n00000,bird\n", "has no row for the class '00001'"),
+        ("label,name\n00000,bird\n", "has no name for the class '00001'"),
+        ("label,name\n00000,bird\n00001,\n00002,cat\n", "has no name for the class '00001'"),
         ("label,name\n00000,bird\n00000,cat\n", "has the label '00000' more than once"),
         ("code,name\n00000,bird\n", "needs a column 'label' and a column 'name'"),
     ):

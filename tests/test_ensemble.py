@@ -445,6 +445,11 @@ def test_class_names_are_checked(X, y):
     codes = np.unique(y, return_inverse=True)[1]
     with pytest.raises(ValueError, match="Label 0 is not a string"):
         make(head="residual").fit(X, codes)
+    says = r"for label 'gr\\xfcn', but for 'gru\\u0308n', which looks alike"
+    with pytest.raises(ValueError, match=says):
+        make(head="zero-shot", class_names={"gru\u0308n": "green", "rot": "red"}).fit(
+            X[:2], ["gr\xfcn", "rot"]
+        )
     with pytest.raises(ValueError, match="class_names has no name for label 2"):
         make(head="zero-shot", class_names=["cat", "dog"]).fit(X, codes)
 

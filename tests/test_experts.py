@@ -290,8 +290,15 @@ def test_classes_of_a_head_are_labels_of_y(X, y):
             super().fit(X, y).classes_ = np.arange(4)
             return self
 
+    class Nameless(ProbaBackwards):
+        def fit(self, X, y):
+            del super().fit(X, y).classes_
+            return self
+
     with pytest.raises(ValueError, match="The classes_ of expert 'zoo/RN20' have 0, "):
         make(head=Numbering()).fit(X, y)
+    with pytest.raises(ValueError, match="Expert 'zoo/RN20' has no classes_ after fit"):
+        make(head=Nameless()).fit(X, y)
 
 
 def test_a_list_may_hold_all_there_is(X, y):

@@ -173,6 +173,16 @@ def test_any_text_is_an_image_or_an_image_error(text):
         pass
 
 
+def test_contents_as_text_do_not_fill_messages():
+    text = CONTENT[0].decode("latin-1")
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", on_error="nan", random_state=0)
+    with pytest.warns(UserWarning, match="1 of . images cannot be read") as caught:
+        clf.fit([*FILES, text], ["a", "b", *["a"] * (len(FILES) - 1)])
+    (told,) = [str(one.message) for one in caught if "cannot be read" in str(one.message)]
+    assert rf"row {len(FILES)} ('\x89PNG" in told
+    assert len(told) < 1500 < len(text)
+
+
 def test_paths_are_not_taken_for_base64():
     for path in ("/9j/photos/cat.jpg", "UklGR", "/9j/" + "a" * 100 + ".png"):
         with pytest.raises(ImageError, match="no such file"):

@@ -444,7 +444,7 @@ def test_names_of_pictures_keep_their_zeros(folder):
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG, ", "'label' .* is empty in 1 rows; .* row 1"),
         (b"path;label\nzoo/0.PNG;a", "t.csv' has ';' between its values. Write it with commas"),
         (b"path\tlabel\nzoo/0.PNG\ta", r"t.csv' has '\\t' between its values"),
-        (b"path,label\nzoo/0.PNG,m\xfcll", "t.csv' is no table of values between commas, in UTF-8"),
+        (b"path,label\nzoo/0.PNG,m\xfcll", r"commas, in UTF-8: .* byte 0xfc .*\. Save it in UTF-8"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
         (b"", "t.csv' is no table .*No columns"),
         (
@@ -582,7 +582,7 @@ def test_a_table_in_memory_is_no_file():
 
 
 def test_files_that_are_no_tables(folder, monkeypatch):
-    with pytest.raises(ValueError, match=r"must end in \.csv or \.parquet"):
+    with pytest.raises(ValueError, match=r"end in \.csv or \.parquet\. Save .* commas, in UTF-8"):
         load_table(folder / "table.xlsx")
     with pytest.raises(FileNotFoundError, match="no table"):
         load_table(folder / "table.csv")

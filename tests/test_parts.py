@@ -644,6 +644,8 @@ def test_what_is_wrong_is_named(folder, table, tmp_path):
         LinearDiscriminantHead().fit_from(folder, [None, *y[1:]])
     with pytest.raises(FileNotFoundError, match="holds no embeddings"):
         LinearDiscriminantHead().fit_from(tmp_path, y)
+    with pytest.raises(FileNotFoundError, match="Give the folder that embed_to has written"):
+        LinearDiscriminantHead().fit_from(next(Path(folder).glob("*.parquet")), y)
     with pytest.raises(FileNotFoundError, match="holds no embeddings"):
         predict_embeddings(LinearDiscriminantHead().fit_from(folder, y), tmp_path)
 

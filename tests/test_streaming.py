@@ -405,6 +405,11 @@ def test_a_filled_up_image_is_not_kept_without_the_setting(
         embedder.embed_to(tmp_path / "out", [truncated])
 
 
+def test_images_in_place_of_the_folder_are_named(tmp_path, files, embedder):
+    with pytest.raises(TypeError, match="folder is the path of one folder; got list"):
+        embedder.embed_to(files, tmp_path / "table")
+
+
 @pytest.mark.parametrize("form", ["list", "paths", "Series", "array"])
 def test_the_same_names_in_another_container_are_the_same_images(tmp_path, files, embedder, form):
     embedder.embed_to(tmp_path, np.array(files, object), chunk_size=3)

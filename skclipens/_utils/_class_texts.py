@@ -142,7 +142,7 @@ def warn_of_spellings(first, name):
 
 def written_apart(one, other):
     """Return how messages write two names, so that they differ if they look alike."""
-    write = ascii if _looks_like(one) == _looks_like(other) else repr
+    write = ascii if look_alike(one, other) else repr
     return write(one), write(other)
 
 
@@ -152,6 +152,11 @@ def alike(names, plain):
     for name in names:
         groups.setdefault(plain(name), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def look_alike(one, other):
+    """Return whether two names look the same, such as if accents are stored otherwise."""
+    return _looks_like(one) == _looks_like(other)
 
 
 def _looks_like(name):

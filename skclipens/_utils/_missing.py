@@ -10,7 +10,8 @@ TEXTS_OF_MISSING = ("nan", "None", "<NA>", "NaT", "-1")
 WRITTEN_AS_MISSING = ("NaN", "NAN")  # but "Nan" may be a name
 WORDS_OF_MISSING = (
     *("n/a", "#n/a", "<nan>", "<na>", "null", "unlabeled", "unlabelled", "not labeled"),
-    *("not labelled", "no label", "unannotated"),
+    *("not labelled", "no label", "unannotated", "k.a.", "k. a.", "keine angabe"),
+    *("#nv", "#ref!", "#value!", "#name?"),  # of spreadsheets
 )
 SIGNS_OF_MISSING = ("?", "??", "???", "-", "--", "---")
 # Only if a user says that labels are missing, and none is.

@@ -31,6 +31,7 @@ _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photo
 _SEPARATORS = {";": 2, ">": 2, "|": 2, "::": 2, "/": 3, "\\": 3}  # and fewest levels
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
+_PROMPT = re.compile(r"an? (photo|picture|image|drawing) of .*", re.IGNORECASE)
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
 
 
@@ -89,7 +90,7 @@ def _warn_of_all(messages):
 @lru_cache(maxsize=128)  # each head of an ensemble calls it again, in each fold
 def _of_names(names):
     """Return warnings about names that do not depend on the backbone."""
-    kinds = _codes, _leading_codes, _run_together, _paths, _escaped
+    kinds = _codes, _leading_codes, _run_together, _paths, _escaped, _prompts
     return [found for kind in kinds if (found := kind(names))]
 
 
@@ -230,6 +231,19 @@ def _escaped(names):
     return (
         f"Names of classes have signs that are not seen, or are written as in a URL: "
         f"{listed(sorted(found))}. A text tower reads them, too: give class_names without them."
+    )
+
+
+def _prompts(names):
+    """Return a warning if names have braces as templates, or all are sentences as prompts are."""
+    found = [name for name in names if "{}" in name]
+    if all(_PROMPT.fullmatch(name.strip()) for name in names):
+        found = names
+    if not found:
+        return None
+    return (
+        f"Names of classes are prompts: {listed(sorted(found))}. Give class_names as 'cat', which "
+        "templates put into sentences such as 'a photo of a {}.'."
     )
 
 

@@ -210,12 +210,13 @@ def read_class_names(path, labels):
     twice = table["label"][table["label"].duplicated()].tolist()
     if twice:
         raise ValueError(f"{path!r} has the label {twice[0]!r} more than once.")
+    table = table.dropna(subset="name")
     names = dict(zip(table["label"].astype(str), table["name"]))
     names = {readable_name(folder): name for folder, name in names.items()} | names
     classes = np.unique(labels).tolist()
     unnamed = [label for label in classes if str(label) not in names]
     if unnamed:
-        raise ValueError(f"{path!r} has no row for the class {str(unnamed[0])!r}.")
+        raise ValueError(f"{path!r} has no name for the class {str(unnamed[0])!r}.")
     return {label: names[str(label)] for label in classes}
 
 

@@ -51,7 +51,10 @@ def read_table(path, text):
         If the file is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
-        raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
+        raise ValueError(
+            f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}. Save "
+            "a spreadsheet, or a table of another format, as CSV with commas, in UTF-8."
+        )
     if path.is_dir():
         raise ValueError(
             f"{str(path)!r} is a folder, such as of the parts of a table: write them to one file, "
@@ -79,8 +82,10 @@ def _read_csv(path, text):
             with silent("Length of header"):
                 table = pd.read_csv(path, index_col=False, **options)
     except ValueError as error:  # its message does not name the file
+        advice = ". Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else ""
         raise ValueError(
             f"{str(path)!r} is no table of values between commas, in UTF-8: {str(error).strip()}"
+            f"{advice}"
         ) from error
     if len(names) == 1 and (between := re.search(r"[;\t|]", str(names[0]))):
         raise ValueError(

@@ -107,7 +107,10 @@ class PartedTable:
         self.name = self._folder.name
         manifest = self._folder.manifest()
         if manifest is None:
-            raise FileNotFoundError(f"{self.name!r} holds no embeddings, or no {MANIFEST}.")
+            raise FileNotFoundError(
+                f"{self.name!r} holds no embeddings, or no {MANIFEST}. Give the folder that "
+                "embed_to has written."
+            )
         self.n_rows = manifest["n_images"]
         self.parts = chunks_of(self.n_rows, manifest["chunk_size"])
         self._known = marks_of(manifest), manifest.get("parts")

@@ -41,8 +41,8 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     require_pyarrow()
     embedder._validate_params()
     check_scalar(chunk_size, "chunk_size", Integral, min_val=1)
-    images = find_images(X, protocols, embedder.on_error)
     table = Folder(folder)
+    images = find_images(X, protocols, embedder.on_error)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
     chunks = chunks_of(len(images), chunk_size)
     # Made before anything is read: a file that changes meanwhile has another stamp next time.

@@ -89,6 +89,11 @@ class Expert(NamedTuple):
 
     def _refuse_other_classes(self, y):
         """Raise ValueError if ``classes_`` of a head that was fitted on y are no labels of y."""
+        if not hasattr(self.head, "classes_"):
+            raise ValueError(
+                f"Expert {self.name!r} has no classes_ after fit: {type(self.head).__name__}.fit "
+                "must set the labels there, in the order of the columns of its scores."
+            )
         others = [] if not self.learns else np.setdiff1d(self.head.classes_, y).tolist()
         if others:
             raise ValueError(

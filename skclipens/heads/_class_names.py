@@ -4,6 +4,7 @@ import reprlib
 
 import numpy as np
 
+from .._utils._class_texts import look_alike
 from .._utils._labels import refuse_mixed
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
@@ -67,6 +68,7 @@ def names_of_classes(classes, class_names):
     class_names = _by_label(class_names, labels)
     missing = [label for label in labels if label not in class_names]
     if missing:
+        _refuse_other_signs(missing[0], class_names)
         of_texts = all(isinstance(label, str) for label in class_names)
         in_order = f" {NUMBERED}: give a list of names, in the order of the sorted labels."
         raise ValueError(
@@ -75,6 +77,16 @@ def names_of_classes(classes, class_names):
             f"{in_order if of_texts and not isinstance(missing[0], str) else ''}"
         )
     return check_names([class_names[label] for label in labels], labels)
+
+
+def _refuse_other_signs(label, named):
+    """Raise ValueError if a label looks like one of those that are named, but has other signs."""
+    for other in named:
+        if isinstance(label, str) and isinstance(other, str) and look_alike(label, other):
+            raise ValueError(
+                f"class_names has no name for label {label!a}, but for {other!a}, which looks "
+                "alike. Write accents and signs of both in one way, as unicodedata.normalize does."
+            )
 
 
 def _by_label(class_names, labels):

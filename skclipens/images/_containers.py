@@ -13,6 +13,7 @@ from ._errors import image_error
 # Start of the base64 code of a JPEG, PNG, GIF, WebP or TIFF file. A path may have the same letters,
 # but no path of an image is so long without a dot.
 _BASE64 = re.compile(r"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
+_LONGEST = 300  # part of a path in a message
 
 
 def unwrapped(image):
@@ -52,7 +53,12 @@ def row_named(row, images):
 
 def called(row, name):
     """Return how messages name the image of a row; `name` is its path, or None without one."""
-    return f"row {row}" if name is None else f"row {row} ({name!r})"
+    return f"row {row}" if name is None else f"row {row} ({written(name)})"
+
+
+def written(path):
+    """Return how messages write a path, which may be the content of a file as text."""
+    return repr(path) if len(path) <= _LONGEST else f"{path[:_LONGEST]!r}..."
 
 
 def name_of_row(row, images):

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
-from ._containers import name_of, unwrapped
+from ._containers import name_of, unwrapped, written
 from ._errors import advice_on_missing, error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
@@ -145,8 +145,7 @@ def load_pictures(image, sides, also=()):
         raise image_error(repr(image), "missing value", "Drop the row or fill in an image.")
     if isinstance(image, (str, os.PathLike)):
         path = str(os.fsdecode(image))  # numpy's strings, too, print as text
-        name = repr(path) if len(path) <= 300 else f"{path[:300]!r}..."
-        return _read(image, name, sides, also)
+        return _read(image, written(path), sides, also)
     if isinstance(image, (bytes, bytearray, memoryview)):
         content = bytes(image)
         name = f"content of {len(content)} bytes" + (f" of {origin!r}" if origin else "")
