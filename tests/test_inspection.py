@@ -575,6 +575,15 @@ def test_costs_and_accuracies_belong_together():
         AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": ([1], [0.5, 0.6])})
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AccuracyCostDisplay.from_predictions(["a", "b"], [1], [0.5])
+    for values, message in (
+        (([1, 2], [50, 60]), "accuracies has 50, and is made of fractions, from 0 to 1"),
+        (([-1, 2], [0.5, 0.6]), "costs has -1, and costs are at least 0"),
+        ((1, 0.5), "costs must be a list of numbers, one for each point; got 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            AccuracyCostDisplay.from_predictions(["a", "b"], *values)
+    with pytest.raises(ValueError, match="costs of line 'x' must be a list of numbers"):
+        AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": (1, 0.5)})
 
 
 @settings(max_examples=10)
@@ -600,7 +609,7 @@ def test_labels_stay_readable(seed):
 
 def test_names_of_many_points_are_shown_only_if_wanted():
     names, values = [f"backbone {i}" for i in range(16)], np.arange(16.0)
-    accuracy = partial(AccuracyCostDisplay.from_predictions, names, values, values)
+    accuracy = partial(AccuracyCostDisplay.from_predictions, names, values, values / 16)
     for draw in (accuracy, DiversityGainDisplay(names, values, values).plot):
         assert [len(draw(annotate=one).text_) > 0 for one in ("auto", True)] == [False, True]
 
@@ -724,10 +733,14 @@ def test_given_predictions_of_combinations_are_doubted(predictions, test_set):
 
 
 def test_wrong_combinations_are_named(clf, test_set):
+    with pytest.raises(TypeError, match=r"costs is a list\. Give a dict"):
+        AccuracyCostDisplay.from_estimator(clf, *test_set, costs=[1, 2])
     with pytest.raises(TypeError, match="n_members must be an instance of int"):
         DiversityGainDisplay.from_estimator(clf, *test_set, n_members=2.0)
     with pytest.raises(TypeError, match="combinations must be a dict from names to"):
         DiversityGainDisplay.from_predictions([([0, 1], [[0, 1], [1, 1]], [0, 1])])
+    with pytest.raises(ValueError, match=r"combinations\['a'\] must be .* got Series"):
+        DiversityGainDisplay.from_predictions(pd.DataFrame({"a": [1]}))
     with pytest.raises(ValueError, match="n_members must be between 2 and"):
         DiversityGainDisplay.from_estimator(clf, *test_set, n_members=4)
     y, members = ["cat", "dog"], [["cat", "dog"], ["dog", "dog"]]

@@ -240,6 +240,15 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
             "y_pred has None in row 1, which is no label. Leave such rows out of y_pred",
         ),
         (lambda: correct_sets(["a", "b"], [["a"], [None]]), "None in row 1, column 0.*no label"),
+        (lambda: oracle_accuracy_score([0, 1], {"a": [0, 1]}), "predictions is a dict. Give a li"),
+        (
+            lambda: expected_calibration_error([0, 1], np.full((2, 5, 2), 0.5)),
+            r"y_proba has shape \(2, 5, 2\), as expert_proba gives it.*y_proba\[:, e\]",
+        ),
+        (
+            lambda: expected_calibration_error([0, 1], [[0.5, 0.5], [np.nan, np.nan]]),
+            "y_proba has NaN in row 1, .* Leave such rows out of y_proba and of y_true",
+        ),
     ],
 )
 def test_wrong_predictions_are_named(call, message):

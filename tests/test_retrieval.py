@@ -122,6 +122,11 @@ def test_texts_that_are_cut_off_are_named(table):
     assert not said(lambda: retriever.search(WORDS))
 
 
+def test_braces_in_texts_are_named(table):
+    (told,) = said(lambda: ImageRetriever().fit(table).search([*WORDS, "a photo of a {}"]))
+    assert told.startswith("Texts have braces: 'a photo of a {}'. They are read as they stand")
+
+
 def test_texts_in_a_script_that_no_model_has_read_are_named(table):
     retriever, embedder = ImageRetriever().fit(table), MultiBackboneEmbedder(PAIR)
     for call in (retriever.search, embedder.embed_text):

@@ -58,10 +58,15 @@ def warn_of_prompts(backbones, names, templates):
 
 
 def warn_of_texts(backbones, texts, templates):
-    """Warn if texts are truncated, or in a script that is rare in the training texts.
+    """Warn if texts have braces, are truncated, or in a script that is rare in the training texts.
 
     The message names the first of these texts, and all such backbones.
     """
+    if braced := [text for text in texts if "{}" in text]:
+        warn(
+            f"Texts have braces: {listed(braced, write=reprlib.repr)}. They are read as they "
+            "stand: write words there, and sentences with '{}' in templates."
+        )
     advice = "texts", "Give shorter texts or templates."
     foreign = [text for text in texts if _is_foreign(text)]  # each is a query of its own
     _warn_of_all(

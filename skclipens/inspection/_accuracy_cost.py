@@ -24,6 +24,8 @@ from ._display import (
 )
 from ._style import DARK, MIDDLE, short_names
 
+_ROUNDING = 1e-9  # of means of correct rows
+
 
 @fill_doc
 class AccuracyCostDisplay:
@@ -144,6 +146,11 @@ class AccuracyCostDisplay:
             if getattr(ensemble, "blocks", None) is None:
                 costs["other"] = 0.0  # what find_blocks calls the columns that no model makes
             cost_label = cost_label or "GFLOPs per image"
+        if not hasattr(costs, "keys"):
+            raise TypeError(
+                f"costs is a {type(costs).__name__}. Give a dict with the cost of each block, such "
+                "as list_backbones()['gflops'].to_dict()."
+            )
         members = _experts_of_blocks(ensemble, costs)
         price_of = {block: check_cost(entry, costs[entry]) for block, (entry, _) in members.items()}
         total = sum(price_of.values())
@@ -204,7 +211,7 @@ class AccuracyCostDisplay:
         Raises
         ------
         ValueError
-            If lengths differ.
+            If lengths differ, a cost is negative, or an accuracy is no fraction from 0 to 1.
 
         Warns
         -----
@@ -340,6 +347,11 @@ def _priced_name(block, costs, *names):
 
 
 def _check_pair(costs, accuracies, name_costs, name_accuracies):
+    for values, name in ((costs, name_costs), (accuracies, name_accuracies)):
+        if np.ndim(values) == 0:
+            raise ValueError(
+                f"{name} must be a list of numbers, one for each point; got {values!r}."
+            )
     pair = [
         column_or_1d(check_array(values, ensure_2d=False, dtype=float, input_name=name))
         for values, name in ((costs, name_costs), (accuracies, name_accuracies))
@@ -347,5 +359,12 @@ def _check_pair(costs, accuracies, name_costs, name_accuracies):
     if len(pair[0]) != len(pair[1]):
         raise ValueError(
             f"There are {len(pair[0])} {name_costs}, but {len(pair[1])} {name_accuracies}."
+        )
+    if (wrong := pair[0][pair[0] < 0]).size:
+        raise ValueError(f"{name_costs} has {wrong[0]:g}, and costs are at least 0.")
+    if (wrong := pair[1][(pair[1] < 0) | (pair[1] > 1 + _ROUNDING)]).size:
+        raise ValueError(
+            f"{name_accuracies} has {wrong[0]:g}, and is made of fractions, from 0 to 1. Divide "
+            "percentages by 100."
         )
     return pair

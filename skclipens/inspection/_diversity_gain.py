@@ -213,7 +213,7 @@ def _measure(combinations, sample_weight=None):
             "combinations must be a dict from names to (y_true, predictions, y_pred); got a "
             f"{type(combinations).__name__}."
         )
-    if not combinations:
+    if not len(combinations):
         raise ValueError("combinations is empty; give at least one.")
     given = [(name, *_triple(name, one)) for name, one in combinations.items()]
     measured = [_measure_one(*one, sample_weight) for one in given]

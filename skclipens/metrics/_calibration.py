@@ -165,7 +165,18 @@ def _check_proba(y_proba):
             f"y_proba holds labels, such as {value!r}, where probabilities are wanted: pass "
             "what predict_proba gives."
         )
-    y_proba = check_array(y_proba, ensure_2d=False, input_name="y_proba")
+    if np.ndim(y_proba) == 3:
+        raise ValueError(
+            f"y_proba has shape {np.shape(y_proba)}, as expert_proba gives it. Pass what "
+            "predict_proba gives, or the probabilities of one expert, y_proba[:, e]."
+        )
+    options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y_proba"}
+    y_proba = check_array(y_proba, **options)
+    if len(rows := np.flatnonzero(np.isnan(y_proba.sum(axis=-1) if y_proba.ndim > 1 else y_proba))):
+        raise ValueError(
+            f"y_proba has NaN in row {rows[0]}, as an image gets that cannot be read. Leave such "
+            "rows out of y_proba and of y_true."
+        )
     if y_proba.ndim == 1:
         y_proba = np.stack([1 - y_proba, y_proba], axis=1)
     wrong = (y_proba < 0).any(axis=1) | (np.abs(y_proba.sum(axis=1) - 1) > 1e-3)

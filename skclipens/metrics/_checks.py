@@ -87,6 +87,7 @@ def check_predictions(predictions, name="predictions"):
 
     -1 or "", the label of rows that a classifier rejects, is allowed.
     """
+    refuse_no_column(predictions, name, of="expert")
     if np.ndim(predictions) == 3:
         raise ValueError(
             f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
