@@ -190,6 +190,13 @@ def test_an_image_that_cannot_be_read_is_named(paths, tmp_path):
             CLIPEmbedder(PAIR[0], **CPU, batch_size=2).fit_transform(images)
 
 
+def test_the_column_of_an_image_that_cannot_be_read_is_named():
+    for X in (pd.Series([None], name="back"), pd.DataFrame({"back": [None]})):
+        with pytest.raises(ImageError, match="row 0") as caught:
+            CLIPEmbedder("zoo/RN20").transform(X)
+        assert caught.value.__notes__ == ["It is in the column 'back'."]
+
+
 def test_an_image_that_cannot_be_read_can_be_a_row_of_nan(paths, expected):
     images = [None, *paths[:4], "nowhere.png", b"not a picture", None, paths[4]]
     read = [1, 2, 3, 4, 8]

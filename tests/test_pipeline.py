@@ -314,6 +314,23 @@ def test_labels_to_score_are_checked_before_an_image_is_read(paths, y):
     assert images.n_taken == 0
 
 
+def test_parameters_of_steps_are_pointed_at(make, paths, y):
+    clf, embedder, last = make(), "multibackboneembedder", "adaptivebackboneensemble"
+    for name, meant in (
+        ("head", f"such as '{last}__head'"),
+        ("embedder__backbones", f"such as '{embedder}__backbones'"),
+        ("ensemble__head__alpha", f"such as '{last}__head__alpha'"),
+        ("verbosity", f"whose steps are '{embedder}', '{last}': .* with its name\\.$"),
+    ):
+        with pytest.raises(ValueError, match=f"no step or parameter .*{meant}"):
+            clf.set_params(**{name: ["linear"]})
+    search = GridSearchCV(clf, {"head": ["linear"]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match=f"such as '{last}__head'"):
+        search.fit(paths, y)
+    both = {"steps": [("one", clf[0]), ("two", clf[1])], "two__head": "linear"}
+    assert clf.set_params(**both)[1].head == "linear"
+
+
 LEFT_OR_RIGHT = np.array(["left eye", "right_Eye"])
 
 

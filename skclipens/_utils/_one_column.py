@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Set
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from ._column_names import names_of_columns
 from ._warnings import silent
 
 
@@ -34,6 +35,12 @@ def _first(X):
 
 def _is_sequence(X):
     return isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim > 0)
+
+
+def name_of_column(X):
+    """Return the name of a Series, or of the only column of a frame; otherwise None."""
+    names = names_of_columns(X) or [getattr(X, "name", None)]
+    return names[0] if len(names) == 1 and isinstance(names[0], str) else None
 
 
 def without_string_dtype(values):

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from .._utils._linalg import normalize_blocks, side_by_side
-from .._utils._one_column import check_column
+from .._utils._one_column import check_column, name_of_column
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
 from ..backbones import load_backbones
@@ -16,6 +16,7 @@ from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompt_checks import warn_of_texts
 from ..backbones._prompts import check_templates, check_texts
+from ..exceptions import ImageError
 from ..images import as_image_list
 from ..images._batch_checks import warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
@@ -117,7 +118,12 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         check_column(self, X, reset=False)
         images = as_image_list(X)
         warn_of_images(images)
-        embeddings, notes = self._transform(images)
+        try:
+            embeddings, notes = self._transform(images)
+        except ImageError as error:
+            if (name := name_of_column(X)) is not None:  # a table may have several such columns
+                error.add_note(f"It is in the column {name!r}.")
+            raise
         warn_of(notes, images)
         return embeddings
 

@@ -17,6 +17,7 @@ from .._utils._versions import VersionsMixin
 from ._channels import warn_of_channels
 from ._checks import check_before_images, images_of
 from ._fitting import SignatureOfLastStep, all_steps_or_none
+from ._parameters import ParametersMixin
 from ._readable import ReadableMixin
 
 _DOC = """{summary}
@@ -70,7 +71,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
+class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
     """A scikit-learn pipeline from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` that also
