@@ -450,6 +450,14 @@ def test_class_names_are_checked(X, y):
         make(head="zero-shot", class_names={"gru\u0308n": "green", "rot": "red"}).fit(
             X[:2], ["gr\xfcn", "rot"]
         )
+    names = np.unique(y).tolist()
+    for wrong, message in (
+        ({str(i): name for i, name in enumerate(names)}, r"label 0; .* Its keys are strings"),
+        ({name: i for i, name in enumerate(names)}, r"label 0; .* It goes from names to labels"),
+        (pd.DataFrame({"label": range(len(names)), "name": names}), "class_names is a DataFrame"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(head="zero-shot", class_names=wrong).fit(X, codes)
     with pytest.raises(ValueError, match="class_names has no name for label 2"):
         make(head="zero-shot", class_names=["cat", "dog"]).fit(X, codes)
 

@@ -24,6 +24,7 @@ _BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
 _STOP = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$")
 _QUOTED = re.compile(r"""^(['"])(.+)\1$""")
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
+_BETWEEN = re.compile("[;|]")  # "/" and "," may be parts of names
 _MAY = "This may stand for"
 _LARGEST = [2.0**bits - 1 for bits in (8, 16, 32, 64)]  # -1 as an unsigned integer
 
@@ -45,7 +46,22 @@ def warn_of_classes(y, *, none_missing=None):
         made = set(suspects) <= set(TEXTS_OF_MISSING)
         why = "This is what astype(str) makes of" if made else _MAY
         _warn_of_none(named, first[suspects[0]], why, "None", none_missing)
+    _warn_of_several(first)
     warn_of_spellings(first, "y")
+
+
+def _warn_of_several(first):
+    """Warn of classes that are several other ones, as keywords of a catalogue in one cell."""
+    for label, row in first.items():
+        parts = [part.strip() for part in _BETWEEN.split(label)]
+        if len(parts) > 1 and all(part in first for part in parts):
+            warn(
+                f"y has the class {label!r}, first in row {row}, whose parts are classes, too. It "
+                "is one more class, whose rows count as wrong for the others. If a row has several "
+                "labels, choose one, or fit a classifier for each: MultiOutputClassifier.",
+                key="several labels",
+            )
+            return
 
 
 def _warn_of_none(named, row, why, instead, none_missing):

@@ -17,7 +17,7 @@ SIGNS_OF_MISSING = ("?", "??", "???", "-", "--", "---")
 # Only if a user says that labels are missing, and none is.
 MISSING_WHERE_EXPECTED = (
     *("unknown", "missing", "none", "na", "nan", "nat", "undefined", "unassigned"),
-    *("unclassified", "tbd", "todo"),
+    *("unclassified", "tbd", "todo", "unbekannt", "inconnu"),
 )
 
 

@@ -1,10 +1,12 @@
 """Check names of classes for prompts."""
 
 import reprlib
+from numbers import Real
 
 import numpy as np
 
 from .._utils._class_texts import look_alike
+from .._utils._column_names import names_of_columns
 from .._utils._labels import refuse_mixed
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
@@ -69,14 +71,25 @@ def names_of_classes(classes, class_names):
     missing = [label for label in labels if label not in class_names]
     if missing:
         _refuse_other_signs(missing[0], class_names)
-        of_texts = all(isinstance(label, str) for label in class_names)
-        in_order = f" {NUMBERED}: give a list of names, in the order of the sorted labels."
         raise ValueError(
             f"class_names has no name for label {missing[0]!r}; it names the labels "
             f"{reprlib.repr([_as_python(label) for label in class_names])}."
-            f"{in_order if of_texts and not isinstance(missing[0], str) else ''}"
+            f"{_advice_on(missing[0], class_names)}"
         )
     return check_names([class_names[label] for label in labels], labels)
+
+
+def _advice_on(label, named):
+    """Return what to do about a label without a name; it may be empty."""
+    if not isinstance(label, str) and str(label) in named:
+        keys = "{int(key): name for key, name in class_names.items()}"
+        return f" Its keys are strings, and the labels are not: give {keys}."
+    if any(isinstance(name, (str, Real)) and name == label for name in named.values()):
+        turned = "{label: name for name, label in class_names.items()}"
+        return f" It goes from names to labels: give {turned}."
+    if not isinstance(label, str) and all(isinstance(one, str) for one in named):
+        return f" {NUMBERED}: give a list of names, in the order of the sorted labels."
+    return ""
 
 
 def _refuse_other_signs(label, named):
@@ -95,6 +108,11 @@ def _by_label(class_names, labels):
         raise ValueError(
             "class_names is a set, which has no order. Give a list that the labels index, or a "
             "dict from label to name."
+        )
+    if names_of_columns(class_names) is not None:
+        raise ValueError(
+            f"class_names is a {type(class_names).__name__}. Give a dict from label to name, such "
+            "as dict(zip(frame['label'], frame['name']))."
         )
     if hasattr(class_names, "keys"):
         named = {}
