@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _models import ProbaBackwards, ScoresBackwards
-from _said import no_warning
+from _said import no_warning, said
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn import config_context
@@ -299,6 +299,13 @@ def test_classes_of_a_head_are_labels_of_y(X, y):
         make(head=Numbering()).fit(X, y)
     with pytest.raises(ValueError, match="Expert 'zoo/RN20' has no classes_ after fit"):
         make(head=Nameless()).fit(X, y)
+
+
+def test_amounts_as_labels_are_doubted(X, y):
+    amounts, codes = np.arange(len(y)) * 3.0 + 5, np.arange(len(y)) // 2
+    for labels, is_doubted in ((amounts, True), (codes, False)):
+        texts = said(make(head="auto").fit, X, labels)
+        assert any("If y holds amounts, of which" in text for text in texts) == is_doubted
 
 
 def test_a_list_may_hold_all_there_is(X, y):

@@ -331,6 +331,16 @@ def test_parameters_of_steps_are_pointed_at(make, paths, y):
     assert clf.set_params(**both)[1].head == "linear"
 
 
+@pytest.mark.parametrize("wrong", ["about 3", None, np.nan, np.inf])
+def test_amounts_are_checked_before_an_image_is_read(paths, wrong):
+    images, clf = CountedImages(paths), make_backbone_pipeline("zoo/RN20", estimator=Ridge())
+    amounts = [*range(len(paths) - 1), wrong]
+    for y in (amounts, pd.Series(amounts), [[one, 1] for one in amounts]):
+        with pytest.raises(ValueError, match=f"^y has .* in row {len(paths) - 1}, where the last"):
+            clf.fit(images, y)
+    assert images.n_taken == 0
+
+
 LEFT_OR_RIGHT = np.array(["left eye", "right_Eye"])
 
 

@@ -131,8 +131,13 @@ def test_a_table_that_was_shuffled_beside_labels_that_were_not(table, n_rows):
     for labels in (y, y.to_numpy(), y.tolist()):
         (doubt,) = (one for one in said(clf.fit, shuffled, labels) if "index" in one)
         assert "X was shuffled, as its index says" in doubt and "X.sort_index()" in doubt
+        others = pd.Series(np.asarray(labels)).sample(frac=1, random_state=0)
+        for table in (X.reset_index(drop=True), X.to_numpy()):
+            (doubt,) = (one for one in said(clf.fit, table, others) if "index" in one)
+            assert "y was shuffled, as its index says" in doubt and "y.sort_index()" in doubt
     right = y[shuffled.index]
     for rows, labels in (
+        (X.to_numpy()[shuffled.index], y.reset_index(drop=True)[shuffled.index]),
         (X, y),
         (shuffled, right),
         (shuffled, right.to_numpy()),

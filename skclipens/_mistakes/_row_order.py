@@ -36,18 +36,58 @@ def warn_of_shuffled_index(index, X, y):
     SuspectedMistakeWarning
         If rows with the same label are similar in the order of the index, and not as given.
     """
-    if index is None or index.dtype.kind not in "iu" or len(y) < _FEWEST:
-        return
-    order, positions = np.asarray(index), np.arange(len(y))
-    if np.array_equal(order, positions) or not np.array_equal(np.sort(order), positions):
-        return
-    by_index, given = _similarity_within_classes(X, [y[order], y])
-    if by_index > _MIN_DEVIATIONS and given < by_index - _MIN_DIFFERENCE:
+    order = _shuffled_order(index, len(y))
+    if order is not None and _fits_in_other_order(X, y[order], y):
         warn(
             "X was shuffled, as its index says, and y does not seem to be: rows with the same "
             "label are alike in the order of this index, and not, or far less, as they stand. Rows "
             "belong together by their position: shuffle both, or pass X.sort_index()."
         )
+
+
+def warn_of_shuffled_labels(index, y, rows):
+    """Warn if labels fit the rows in the order of their own index, and not as given.
+
+    Parameters
+    ----------
+    index : Index or None
+        Index of `y`. Used only if it is 0 to n - 1 in another order.
+    y : ndarray of shape (n,)
+        Labels as given.
+    rows : Rows
+        What is learned of them.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If rows with the same label are similar in the order of the index, and not as given.
+    """
+    order = _shuffled_order(index, len(y))
+    if order is None:
+        return
+    sorted_labels = y[np.argsort(order)][rows.input_rows]
+    if _fits_in_other_order(rows.X, sorted_labels, rows.y):
+        warn(
+            "y was shuffled, as its index says, and X does not seem to be: rows with the same "
+            "label are alike in the order of this index, and not, or far less, as they stand. Rows "
+            "belong together by their position: shuffle both, or pass y.sort_index()."
+        )
+
+
+def _shuffled_order(index, n_rows):
+    """Return an index as an array if it is 0 to n - 1 in another order, and otherwise None."""
+    if index is None or index.dtype.kind not in "iu" or n_rows < _FEWEST:
+        return None
+    order, positions = np.asarray(index), np.arange(n_rows)
+    if np.array_equal(order, positions) or not np.array_equal(np.sort(order), positions):
+        return None
+    return order
+
+
+def _fits_in_other_order(X, in_other_order, y):
+    """Return whether labels in another order fit the rows of X, and fit them better than y."""
+    other, given = _similarity_within_classes(X, [in_other_order, y])
+    return other > _MIN_DEVIATIONS and given < other - _MIN_DIFFERENCE
 
 
 def _similarity_within_classes(X, several):

@@ -32,6 +32,7 @@ from .routers import is_fixed, named_router
 
 # Up to so many rows per class, or per column, the linear discriminant is the default.
 _FEW_PER_CLASS, _FEW_PER_COLUMN = 100, 3
+_MANY = 20  # rows, of which amounts are doubted as labels
 _MAX_PRODUCTS = 1e10  # of rows, columns and classes: beyond it, a pass takes seconds
 _MAX_VALUES_OF_FILES = 1e8  # of rows and columns, which are then kept in memory: 0.4 GB
 
@@ -158,7 +159,20 @@ def _warn_of_nameless(blocks, y):
             f"{embeddings[0]!r} gets only heads that need no names. Give class_names to use the "
             f"text tower, or head='linear' to choose this. {NUMBERED}, and some do so in a part of "
             "their fits: class_names=sorted(set(y)) makes all of these alike."
+            f"{_advice_on_amounts(y)}"
         )
+
+
+def _advice_on_amounts(y):
+    """Return what to do if labels are amounts, as nearly all of many numbers differ, or ""."""
+    classes = np.unique(y)
+    are_codes = classes.dtype.kind == "b" or np.ptp(classes) < 2 * len(classes)
+    if are_codes or len(y) < _MANY or 2 * len(classes) <= len(y):
+        return ""
+    return (
+        f" If y holds amounts, of which {len(classes)} are different, and not classes, predict "
+        "them by a regressor: make_backbone_pipeline(..., estimator=Ridge())."
+    )
 
 
 def _what_is_read(experts):

@@ -3,7 +3,7 @@
 from inspect import signature
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
@@ -47,6 +47,8 @@ def check_before_images(pipeline, X, y, params):
         warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
+    if is_regressor(last) and y is not None:
+        _refuse_no_amounts(y)
     if not is_classifier(pipeline):
         return
     if images is not None and pipeline.steps[0][1].views is not None:
@@ -54,6 +56,22 @@ def check_before_images(pipeline, X, y, params):
         warn_of_mirrored_classes(pipeline.steps[0][1], _classes_in(y), names)
     if pipeline._after_embedder() is not None:
         pipeline._check_unreadable_label(_classes_in(y))
+
+
+def _refuse_no_amounts(y):
+    """Raise ValueError if a value to predict is text, missing or infinite; names its row."""
+    for row, values in enumerate(np.asarray(y, dtype=object)):
+        for value in np.ravel(values).tolist():
+            try:
+                is_amount = np.isfinite(float(value))
+            except (TypeError, ValueError):
+                is_amount = False
+            if not is_amount:
+                raise ValueError(
+                    f"y has {value!r} in row {row}, where the last step, a regressor, needs a "
+                    "number. Convert or fill it, or leave the row out; for labels, take a "
+                    "classifier."
+                )
 
 
 def _classes_in(y):

@@ -22,10 +22,11 @@ class ParametersMixin:
         ValueError
             If there is no such parameter.
         """
-        own = self.get_params(deep=False).keys() | {name for name, _ in self.steps}
-        for name in params if "steps" not in params else ():
-            if name.partition("__")[0] not in own:
-                raise ValueError(self._advice_on(name))
+        if "steps" not in params and isinstance(self.steps, list):
+            own = self.get_params(deep=False).keys() | {name for name, _ in self.steps}
+            for name in params:
+                if name.partition("__")[0] not in own:
+                    raise ValueError(self._advice_on(name))
         return super().set_params(**params)
 
     def _advice_on(self, name):
