@@ -6,12 +6,10 @@ from numbers import Integral
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
-from .._mistakes._row_order import warn_of_moved_labels, warn_of_shuffled_labels
+from .._mistakes._row_order import warn_of_moved_labels
 from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
-from .._utils._labels import column_of_labels
-from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._threads import one_blas_thread
 from .._utils._warnings import silent, without_warnings
@@ -346,8 +344,6 @@ class AdaptiveBackboneEnsemble(
         """
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
-        if not len(unlabeled[0]) and index_of(X) is None:
-            warn_of_shuffled_labels(index_of(y), column_of_labels(y), rows)
         learned = rows.X, rows.y, rows.metadata
         # Copies of a row may be groups, which a search as a head gets, too.
         unasked = nullcontext() if groups is not None else silent("The groups parameter is ignored")

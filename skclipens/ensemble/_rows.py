@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from .._mistakes._row_order import warn_of_shuffled_index, warn_of_text_order
+from .._mistakes._row_order import (
+    warn_of_shuffled_index,
+    warn_of_shuffled_labels,
+    warn_of_text_order,
+)
 from .._mistakes._rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
@@ -23,7 +27,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     Return the rows that have a label and a weight, without copies; and those without a label, with
     their weights.
     """
-    index = index_of(X)
+    index, index_of_labels = index_of(X), index_of(y)
     warn_of_text_order(index, y)
     X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
@@ -38,6 +42,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     metadata = with_class_weights(ensemble, y, metadata, X.dtype)
     warn_of_weights(metadata["sample_weight"])
     rows = Rows(X, y, metadata, cv, positions_among(labeled)).with_weight()
+    if labeled.all() and index is None:
+        warn_of_shuffled_labels(index_of_labels, y, rows)
     names = getattr(ensemble, "feature_names_in_", None)
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
     warn_of_contradictions(rows.X, rows.y, rows.input_rows, columns)
