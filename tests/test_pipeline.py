@@ -259,6 +259,7 @@ def test_set_output_does_not_change_predictions(make, fitted, paths, y):
         ({"head": ["auto", ResidualHead(alpha=-1)]}, "The 'alpha' parameter of ResidualHead"),
         ({"cv": [([0, 1, 2, 3], [3, 4])]}, "Fold 0 of cv has 1 of its test rows in train"),
         ({"cv": [(range(16), range(16, 33))]}, "Fold 0 of cv does not fit X"),
+        ({"memory": f"{__file__}/heads"}, r"memory='.*heads' cannot be made"),
         ({"on_error": "nan", "unreadable_label": "sick face"}, "'sick face' is a class"),
         ({"on_error": "nan", "unreadable_label": -1}, "unreadable_label must be a string"),
         ({"estimator": OpenSetClassifier(LogisticRegression(C=-1))}, "The 'C' parameter"),

@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from numbers import Integral
 
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_memory
 
 from .._mistakes._row_order import warn_of_moved_labels
 from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates
@@ -19,7 +18,7 @@ from ._composition import HeadCompositionMixin
 from ._cross_fit import EnsembleCrossFitMixin
 from ._from_files import FitFromMixin
 from ._held_out import fit_and_hold_out, fit_experts
-from ._memory import cached_by
+from ._memory import cached_by, memory_of
 from ._plan import make_plan, needs_held_out, warn_of_mistakes
 from ._predicting import BaseExpertClassifier
 from ._routing import combine_experts
@@ -369,7 +368,7 @@ class AdaptiveBackboneEnsemble(
         names = getattr(self, "feature_names_in_", None)
         plan = make_plan(self, self.n_features_in_, names, y, metadata)
         warn_of_mistakes(self, plan, X, y)
-        memory = check_memory(self.memory)
+        memory = memory_of(self)
         if not (hold_out or needs_held_out(self, plan.router)):
             fit_once = cached_by(memory, fit_experts, ["verbose"])
             fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)

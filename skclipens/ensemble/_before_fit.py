@@ -19,6 +19,7 @@ from ..backbones._prompts import check_templates
 from ..heads._class_names import names_of_classes
 from ..heads._text_head import BaseTextHead
 from ._heads import named_heads
+from ._memory import memory_of
 from ._plan import make_plan, make_router, needs_held_out
 from ._rows import with_class_weights
 from ._without_labels import labelled_by_names
@@ -30,6 +31,7 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     A pipeline calls this before it embeds images. `feature_names` is None if the columns are not
     known yet.
     """
+    memory_of(ensemble)
     # On a copy, since the ensemble's random state must not advance.
     if y is None:
         draft, y = labelled_by_names(ensemble, sample_weight=sample_weight, groups=groups)

@@ -4,12 +4,25 @@ import inspect
 import traceback
 from functools import wraps
 
+from sklearn.utils.validation import check_memory
+
 from .._utils._folds import max_validation_rows
 from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..embedding._weights import weights_digest
 
 _KNOWN_PACKAGES = {"builtins", "sklearn", "skclipens"}
+
+
+def memory_of(ensemble):
+    """Return the memory of an ensemble, whose folder is made here; ValueError if it cannot be."""
+    try:
+        return check_memory(ensemble.memory)
+    except OSError as error:
+        raise ValueError(
+            f"memory={ensemble.memory!r} cannot be made: {error}. Set it to a folder that can be "
+            "written to."
+        ) from error
 
 
 def cached_by(memory, function, ignore):
