@@ -14,7 +14,7 @@ from .._utils._sklearn import Interval
 from .._utils._warnings import warn
 from ._base_discriminant import BaseDiscriminantHead
 from ._from_files import PassRequest
-from ._losses import VALUES_IN_CACHE, log_loss, row_sums
+from ._losses import VALUES_IN_CACHE, log_loss, summed_cross_entropy
 from ._temperature import fit_temperature
 
 _HELD_OUT = 5  # a row of this many, at most
@@ -293,22 +293,16 @@ class _LogisticFit:
         """Return the penalised loss and its gradient, both divided by the sum of the weights."""
         X, (white, _) = self._X, self._split(solution)
         coef, intercept = (one.astype(X.dtype) for one in self.coefficients(solution))
-        total, of_rows, of_bias = 0.0, np.zeros_like(coef), np.zeros(len(coef))
+        total, coef_slope, bias_slope = 0.0, np.zeros_like(coef), np.zeros(len(coef))
         for part in row_batches(len(X), len(coef), values=VALUES_IN_CACHE):
-            proba = X[part] @ coef.T + intercept
-            own, weights = (np.arange(len(proba)), self._targets[part]), self._weights[part]
-            proba -= proba.max(axis=1, keepdims=True)
-            true = proba[own]
-            np.exp(proba, out=proba)
-            sums = row_sums(proba)
-            total += float(weights @ (np.log(sums) - true))
-            proba *= (weights / sums)[:, None]
-            proba[own] -= weights
-            of_rows += proba.T @ X[part]
-            of_bias += proba.sum(axis=0)
-        centred = (of_rows - np.outer(of_bias, self._centre)) * self._scales
-        slope = solve_triangular(self._root, centred.T, lower=True).T + white / C
+            logits = X[part] @ coef.T + intercept
+            loss, slope = summed_cross_entropy(logits, self._targets[part], self._weights[part])
+            total += loss
+            coef_slope += slope.T @ X[part]
+            bias_slope += slope.sum(axis=0)
+        centred = (coef_slope - np.outer(bias_slope, self._centre)) * self._scales
+        white_slope = solve_triangular(self._root, centred.T, lower=True).T + white / C
         total += float(np.vdot(white, white)) / (2 * C)
-        gradient = np.column_stack([slope, of_bias]).ravel()
+        gradient = np.column_stack([white_slope, bias_slope]).ravel()
         n_rows = float(self._weights.sum())
         return total / n_rows, gradient.astype(np.float64) / n_rows

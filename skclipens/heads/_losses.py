@@ -50,3 +50,19 @@ def cross_entropy(logits, targets, sample_weight=None):
     if sample_weight is None:
         return loss, slope / len(targets)
     return loss, slope * (sample_weight / sample_weight.sum())[:, None].astype(slope.dtype)
+
+
+def summed_cross_entropy(logits, targets, weights):
+    """Return the weighted sum of the cross-entropy, and its gradient, which overwrites the logits.
+
+    Faster than :func:`cross_entropy`, for parts of many rows.
+    """
+    own = np.arange(len(targets)), targets
+    logits -= logits.max(axis=1, keepdims=True)
+    true = logits[own]
+    np.exp(logits, out=logits)
+    sums = row_sums(logits)
+    loss = float(weights @ (np.log(sums) - true))
+    logits *= (weights / sums)[:, None]
+    logits[own] -= weights
+    return loss, logits
