@@ -21,13 +21,14 @@ _MOVES = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two
 _MAX_P_GIVEN, _MAX_P_MOVED = 1e-2, 1e-4
 
 
-def warn_of_shuffled_index(index, X, y):
-    """Warn if labels fit the rows of X in the order of its index, and not in their own order.
+def warn_of_shuffled(index, index_of_labels, X, y):
+    """Warn if labels fit the rows of X in the order of an index, and not as they stand.
 
     Parameters
     ----------
-    index : Index or None
-        Index of X. Used only if it is 0 to n - 1 in another order.
+    index, index_of_labels : Index or None
+        Indices of X and of `y`; the latter counts if there is none of X. Used only if it is 0 to
+        n - 1 in another order.
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
 
@@ -36,41 +37,18 @@ def warn_of_shuffled_index(index, X, y):
     SuspectedMistakeWarning
         If rows with the same label are similar in the order of the index, and not as given.
     """
-    order = _shuffled_order(index, len(y))
-    if order is not None and _fits_in_other_order(X, y[order], y):
-        warn(
-            "X was shuffled, as its index says, and y does not seem to be: rows with the same "
-            "label are alike in the order of this index, and not, or far less, as they stand. Rows "
-            "belong together by their position: shuffle both, or pass X.sort_index()."
-        )
-
-
-def warn_of_shuffled_labels(index, y, rows):
-    """Warn if labels fit the rows in the order of their own index, and not as given.
-
-    Parameters
-    ----------
-    index : Index or None
-        Index of `y`. Used only if it is 0 to n - 1 in another order.
-    y : ndarray of shape (n,)
-        Labels as given.
-    rows : Rows
-        What is learned of them.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If rows with the same label are similar in the order of the index, and not as given.
-    """
-    order = _shuffled_order(index, len(y))
+    shuffled, other = ("y", "X") if index is None else ("X", "y")
+    order = _shuffled_order(index_of_labels if index is None else index, len(y))
     if order is None:
         return
-    sorted_labels = y[np.argsort(order)][rows.input_rows]
-    if _fits_in_other_order(rows.X, sorted_labels, rows.y):
+    in_order = y[np.argsort(order) if index is None else order]
+    fit_in_order, fit_as_given = _similarity_within_classes(X, [in_order, y])
+    if fit_in_order > _MIN_DEVIATIONS and fit_as_given < fit_in_order - _MIN_DIFFERENCE:
         warn(
-            "y was shuffled, as its index says, and X does not seem to be: rows with the same "
-            "label are alike in the order of this index, and not, or far less, as they stand. Rows "
-            "belong together by their position: shuffle both, or pass y.sort_index()."
+            f"{shuffled} was shuffled, as its index says, and {other} does not seem to be: rows "
+            "with the same label are alike in the order of this index, and not, or far less, as "
+            "they stand. Rows belong together by their position: shuffle both, or pass "
+            f"{shuffled}.sort_index()."
         )
 
 
@@ -82,12 +60,6 @@ def _shuffled_order(index, n_rows):
     if np.array_equal(order, positions) or not np.array_equal(np.sort(order), positions):
         return None
     return order
-
-
-def _fits_in_other_order(X, in_other_order, y):
-    """Return whether labels in another order fit the rows of X, and fit them better than y."""
-    other, given = _similarity_within_classes(X, [in_other_order, y])
-    return other > _MIN_DEVIATIONS and given < other - _MIN_DIFFERENCE
 
 
 def _similarity_within_classes(X, several):

@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from .._mistakes._row_order import (
-    warn_of_shuffled_index,
-    warn_of_shuffled_labels,
-    warn_of_text_order,
-)
+from .._mistakes._row_order import warn_of_shuffled, warn_of_text_order
 from .._mistakes._rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
@@ -31,7 +27,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     warn_of_text_order(index, y)
     X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
-        warn_of_shuffled_index(index, X, y)
+        warn_of_shuffled(index, index_of_labels, X, y)
     metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
     if not labeled.all():
@@ -42,8 +38,6 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     metadata = with_class_weights(ensemble, y, metadata, X.dtype)
     warn_of_weights(metadata["sample_weight"])
     rows = Rows(X, y, metadata, cv, positions_among(labeled)).with_weight()
-    if labeled.all() and index is None:
-        warn_of_shuffled_labels(index_of_labels, y, rows)
     names = getattr(ensemble, "feature_names_in_", None)
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
     warn_of_contradictions(rows.X, rows.y, rows.input_rows, columns)
