@@ -168,16 +168,14 @@ class BaseDiscriminant:
         return self._for_raw_rows(coef, bias, priors)
 
     def _for_raw_rows(self, coef, intercept, priors):
-        """Add priors, and convert to rows that are neither centred nor scaled."""
-        coef = coef * self.scales
-        return self._of_unseen(coef, intercept - coef @ self.centre, priors)
+        """Add priors, and convert to rows that are neither centred nor scaled.
 
-    def _of_unseen(self, coef, intercept, priors):
-        """Add priors; a class without rows gets the mean coefficients of the others.
-
-        With a tiny prior it is then never predicted. If its mean were that of all rows, it would be
-        predicted, since logits of many columns differ more than priors.
+        A class without rows gets the mean coefficients of the others. With a tiny prior it is then
+        never predicted. If its mean were that of all rows, it would be predicted, since logits of
+        many columns differ more than priors.
         """
+        coef = coef * self.scales
+        intercept = intercept - coef @ self.centre
         seen = self._counts > 0
         if not seen.all():
             coef[~seen] = coef[seen].mean(axis=0)
