@@ -13,7 +13,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
-from .._utils._linalg import some_of
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import check_groups, warn_of_other_order
@@ -246,8 +245,8 @@ def _embedding_once(before, folder):
 def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
     """Return which test rows each classifier predicts correctly."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
-    y_train, y_test = safe_indexing(y, train), np.asarray(safe_indexing(y, test))
-    groups = {} if groups is None else {"groups": some_of(np.asarray(groups), train)}
+    y_train, y_test = y[train], y[test]
+    groups = {} if groups is None else {"groups": groups[train]}
     if before is not None:
         before = clone(before)
         X_train, X_test = before.fit_transform(X_train, y_train), before.transform(X_test)
@@ -258,15 +257,15 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
 
     fitted = clone(ensemble)
     found = {ENSEMBLE: right(fitted, **groups)}
+    blocks = distinct_blocks(fitted.experts_)
     with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
-        blocks = distinct_blocks(fitted.experts_)
         logistic = _logistic_regression(
             X_train, y_train, blocks, ensemble.class_weight, scoring, **groups
         )
         found[LOGISTIC] = right(logistic)
     alone = {
-        f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=blocks), **groups)
-        for backbone, blocks in _blocks_of_each(fitted).items()
+        f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=some), **groups)
+        for backbone, some in _blocks_of_each(ensemble.head, blocks).items()
     }
     found |= alone
     prompts = next((expert.head for expert in fitted.experts_ if expert.is_zero_shot), None)
@@ -274,7 +273,7 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
         plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
         texts = {"class_names": prompts.class_names, "templates": prompts.templates}
         found[PROMPTS] = right(clone(ensemble).set_params(**plain, **texts), **groups)
-    if alone and len(alone) == len(_backbones_of(fitted)):
+    if alone and len(alone) == len(_backbones_of(blocks)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
     return found | {
         name: right(clone(one), **taken_of(groups, one)) for name, one in baselines.items()
@@ -295,33 +294,24 @@ def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
     return one if columns is None else make_pipeline(StandardScaler(), one)
 
 
-def _backbones_of(ensemble):
-    """Return the backbones of an ensemble's blocks."""
-    blocks = distinct_blocks(ensemble.experts_)
+def _backbones_of(blocks):
     return list(dict.fromkeys(block.backbone for block in blocks if block.backbone))
 
 
-def _blocks_of_each(ensemble):
+def _blocks_of_each(head, blocks):
     """Return the value of ``blocks`` for each backbone: its own blocks and those of no backbone.
 
     Backbones that a head does not fit are left out. Empty if there is one backbone, or if `head`
     sets the columns of an expert, which may belong to other backbones.
     """
-    if any(columns is not None for *_, columns in named_heads(ensemble.head)):
-        return {}
-    backbones = _backbones_of(ensemble)
-    if len(backbones) < 2:
-        return {}
-    blocks = distinct_blocks(ensemble.experts_)
-    of_each = {
-        backbone: [one for one in blocks if one.backbone in (None, backbone)]
-        for backbone in backbones
-    }
-    return {
-        backbone: [(one.name, one.columns) for one in some]
-        for backbone, some in of_each.items()
-        if head_without_block(ensemble.head, some) is None
-    }
+    backbones, found = _backbones_of(blocks), {}
+    if len(backbones) < 2 or any(columns is not None for *_, columns in named_heads(head)):
+        return found
+    for backbone in backbones:
+        some = [block for block in blocks if block.backbone in (None, backbone)]
+        if head_without_block(head, some) is None:
+            found[backbone] = [(block.name, block.columns) for block in some]
+    return found
 
 
 def _in_order(found):

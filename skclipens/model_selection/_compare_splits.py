@@ -29,18 +29,16 @@ def splits_to_compare(cv, X, y, groups, before, ensemble):
     both parts give a warning. Rows of one picture that differ only in columns of no backbone count
     as copies.
     """
-    given = cv
-    if isinstance(cv, Integral):
+    copies, are_folds = _groups_of_pictures(X, y, before, ensemble.blocks), isinstance(cv, Integral)
+    if are_folds:
         _check_n_folds(cv, y)
-    copies = _groups_of_pictures(X, y, before, ensemble.blocks)
-    if isinstance(cv, Integral):
         groups = copies if groups is None else groups
         if groups is not None:
             cv, groups = StratifiedGroupKFold(cv), by_appearance(groups)  # names play no part
     splitter = splitter_of(cv, y, classifier=True)
     with silent("The groups parameter is ignored"):  # what is split is checked
         splits = check_folds(splitter.split(X, y, groups), len(y), "cv", groups)
-    _warn_of_new_classes(splits, y, isinstance(given, Integral))
+    _warn_of_new_classes(splits, y, are_folds)
     if copies is not None:
         seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
         if seen.any():
