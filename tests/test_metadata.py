@@ -50,7 +50,7 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
-from skclipens.labels import OpenSetClassifier
+from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.model_selection import compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
@@ -781,8 +781,9 @@ def test_a_splitter_of_ones_own_gets_the_groups(iris, cv):
             HALVES, estimator=LogisticRegression(), cost=COST, cv=cv
         ).fit(*of, **given),
         lambda cv, *of, **given: compare_with_baselines(make(), *of, cv=cv, **given),
+        lambda cv, *of, **given: find_label_issues(LogisticRegression(), *of, cv=cv, **given),
     ],
-    ids=["ensemble", "cascade", "selector", "compare"],
+    ids=["ensemble", "cascade", "selector", "compare", "issues"],
 )
 def test_splits_of_groups_are_doubted(ask, iris):
     X, y = iris

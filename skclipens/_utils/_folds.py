@@ -246,12 +246,12 @@ def refuse_no_groups(cv, groups):
 
 
 def check_cv_of_rows(cv, n_rows, groups):
-    """Return ``cv``, its splits as a list; raise its errors that can be found without the rows."""
+    """Return ``cv``, its splits as a list; raise, or warn of, what is found without the rows."""
     refuse_no_groups(cv, groups)
     if isinstance(cv, Real) or hasattr(cv, "split"):
         return cv
     cv = list(cv)
-    check_folds(splitter_of(cv).split(np.empty(n_rows)), n_rows, "cv")
+    check_folds(splitter_of(cv).split(np.empty(n_rows)), n_rows, "cv", groups)
     return cv
 
 

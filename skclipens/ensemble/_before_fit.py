@@ -1,11 +1,9 @@
 """Check the parameters and labels of an ensemble before the rows are known."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.base import clone
 
-from .._utils._folds import check_folds, few_shot_folds, refuse_no_groups, splitter_of
+from .._utils._folds import check_cv_of_rows, few_shot_folds
 from .._utils._labels import (
     check_labels,
     column_of_labels,
@@ -61,9 +59,6 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     learns = any(expert.learns for expert in experts)
     if not needs_held_out(ensemble, router) or not learns:
         return
-    refuse_no_groups(ensemble.cv, all_groups)
-    if isinstance(ensemble.cv, float):
-        few_shot_folds(y, ensemble.cv, groups=metadata["groups"], random_state=0)
-    elif not isinstance(ensemble.cv, Real) and not hasattr(ensemble.cv, "split"):
-        folds = splitter_of(ensemble.cv).split(np.empty(n_rows))
-        check_folds(folds, n_rows, "cv", all_groups)
+    cv = check_cv_of_rows(ensemble.cv, n_rows, all_groups)
+    if isinstance(cv, float):
+        few_shot_folds(y, cv, groups=metadata["groups"], random_state=0)

@@ -18,7 +18,7 @@ from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, MethodsOfFitted, StrOptions, validate_params
-from .._utils._warnings import warn
+from .._utils._warnings import each_warning_once, warn
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, rows_to_compare
@@ -30,6 +30,7 @@ _COARSE, _FINE = np.arange(-7, 7.5, 0.5), np.arange(-1, 1.05, 0.1)
 _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
 
 
+@each_warning_once()
 @validate_params(
     {
         "estimator": [MethodsOfFitted(["fit", "predict_proba"]), HasMethods(["fit", "cross_fit"])],
