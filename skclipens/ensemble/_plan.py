@@ -177,21 +177,18 @@ def _advice_on_amounts(y):
 
 def _what_is_read(experts):
     """Return the blocks read, those compared with texts, and those read without rescaling."""
-    groups = {}  # by name and width, since all joined blocks have the same name
+    readers = {}  # by name and width, since all joined blocks have the same name
     for expert in experts:
-        groups.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
-    groups = [(of_block[0].block, of_block) for of_block in groups.values()]
-    with_texts = [
-        block
-        for block, of_block in groups
-        if any(isinstance(one.head, BaseTextHead) for one in of_block)
-    ]
-    as_scaled = [
-        (block, next(one.name for one in of_block if _reads_as_scaled(one)))
-        for block, of_block in groups
-        if any(map(_reads_as_scaled, of_block))
-    ]
-    return [block for block, _ in groups], with_texts, as_scaled
+        readers.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
+    blocks, with_texts, as_scaled = [], [], []
+    for of_block in readers.values():
+        block = of_block[0].block
+        blocks.append(block)
+        if any(isinstance(one.head, BaseTextHead) for one in of_block):
+            with_texts.append(block)
+        if scaled := [one.name for one in of_block if _reads_as_scaled(one)]:
+            as_scaled.append((block, scaled[0]))
+    return blocks, with_texts, as_scaled
 
 
 def _reads_as_scaled(expert):
