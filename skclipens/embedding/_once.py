@@ -70,9 +70,9 @@ def embedded_once(estimator, X, y, rows=None):
     if any(isinstance(step, BaseEmbedder) for step in steps[:n_ready]):
         unreadable = unreadable_rows(table)
     if unreadable.any():
-        of_all = np.zeros(len(y), bool)
-        of_all[rows] = unreadable  # messages number all rows
-        warn_of_unreadable(of_all, "are left out", as_image_list(X), labels=y)
+        among_all = np.zeros(len(y), bool)
+        among_all[rows] = unreadable  # messages number all rows
+        warn_of_unreadable(among_all, "are left out", as_image_list(X), labels=y)
         refuse_splits(estimator, unreadable)
     return first, rest, table, unreadable
 

@@ -173,9 +173,9 @@ def _embed_part(embedder, images, known, is_part):
 
 def marks_of(manifest):
     """Return a digest of all that a part's values depend on, by the name of the part."""
-    of_all = json.dumps(_settings_in(manifest), sort_keys=True)
+    settings = json.dumps(_settings_in(manifest), sort_keys=True)
     return {
-        name: hashlib.sha256(f"{of_all} {name} {stamp}".encode()).hexdigest()[:32]
+        name: hashlib.sha256(f"{settings} {name} {stamp}".encode()).hexdigest()[:32]
         for name, stamp in manifest["stamps"].items()
     }
 

@@ -134,11 +134,11 @@ def labels_and_proba_among(unreadable, classifier, table):
     proba = np.full((len(unreadable), len(classifier.classes_)), np.nan)
     if unreadable.all():
         return labels, proba
-    (known,) = readable([table], unreadable)
-    of_known, likely = labels_and_proba(classifier, known)
-    labels[~unreadable] = of_known
+    (rest,) = readable([table], unreadable)
+    predicted, likely = labels_and_proba(classifier, rest)
+    labels[~unreadable] = predicted
     proba[~unreadable] = np.nan if likely is None else likely
-    return labels if unreadable.any() else of_known, proba
+    return labels if unreadable.any() else predicted, proba
 
 
 def refuse_splits(pipeline, unreadable):

@@ -94,10 +94,10 @@ class HeadCompositionMixin:
                     f"whose parameter {parameter!r} it is."
                 )
             if parameter and owner == "head" and isinstance(given, (list, tuple)):
-                of_one = parameter if "__" in parameter else f"NAME__{parameter}"
+                example = parameter if "__" in parameter else f"NAME__{parameter}"
                 raise ValueError(
                     f"head is a list, so {name} cannot be set: parameters of a head in a list "
-                    f"begin with its name, as {of_one}."
+                    f"begin with its name, as {example}."
                 )
 
     def _replace_head(self, name, head):

@@ -82,10 +82,9 @@ class EnsembleCrossFitMixin:
         X, y, metadata = learned.X, learned.y, learned.metadata
         folds = []
         if needs_held_out(self, self.router_):
-            of_held_out = held_out.rows
-            groups = some_of(metadata["groups"], of_held_out)
+            groups = some_of(metadata["groups"], held_out.rows)
             options = {"groups": groups, "random_state": self.random_state}
-            folds = few_shot_folds(y[of_held_out], _N_FOLDS, **options)
+            folds = few_shot_folds(y[held_out.rows], _N_FOLDS, **options)
         if not folds:
             return self._combination.of_held_out(X, held_out)
         parts = []

@@ -141,9 +141,9 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
         fit = partial(
             _fit_one, X=X, y=y, classes=classes, folds=required, metadata=metadata, rows=rows
         )
-        for e, (expert, known_rows, of_known) in _fit_all(fit, experts, n_jobs):
+        for e, (expert, places, own_logits) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
-            logits[known_rows, e], known[known_rows, e] = of_known, True
+            logits[places, e], known[places, e] = own_logits, True
         calls = (
             (*_narrow(experts[e], X), y, classes, train, test, metadata) for e, train, test in jobs
         )
@@ -211,9 +211,9 @@ def _fit_on_fold(expert, X, y, classes, train, test, metadata):
     `train` and `test` are positions of rows.
     """
     fitted, learned = expert.fit(X[train], y[train], rows_of(metadata, train)), np.unique(y)
-    known = fitted.head.classes_
+    own_classes = fitted.head.classes_
     # The head that is fitted on all rows knows classes that this fold lacks.
-    logits = expand_with_smallest(fitted.logits(X[test], known), known, learned)
+    logits = expand_with_smallest(fitted.logits(X[test], own_classes), own_classes, learned)
     return expand_with_largest(logits, learned, classes)
 
 

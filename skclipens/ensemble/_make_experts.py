@@ -112,16 +112,16 @@ def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
     """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
     embedded = [block for block in blocks if block.backbone is not None]
-    others, of_all = [block for block in blocks if block.backbone is None], blocks
+    others, to_join = [block for block in blocks if block.backbone is None], blocks
     linear, linear_all = "linear", LOGISTIC_ALL if many_rows else LINEAR_ALL
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
-        others, of_all = blocks, []
+        others, to_join = blocks, []
         linear = "logistic" if many_rows else linear
     kernels = KERNEL, of_each_backbone(embedded)
     if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
-        others = [] if of_all else others
-    all_columns = [joined(of_all)] if of_all else []
+        others = [] if to_join else others
+    all_columns = [joined(to_join)] if to_join else []
     return [("zero-shot", named), kernels, (linear, others), (linear_all, all_columns)]
 
 

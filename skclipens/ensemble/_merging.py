@@ -16,7 +16,7 @@ class MergedExperts(NamedTuple):
     ----------
     coef : ndarray of shape (C, n_features) or None
         Coefficients of the rows as they are.
-    of_units : list of (columns, ndarray of shape (C, width))
+    unit_coefs : list of (columns, ndarray of shape (C, width))
         Coefficients of the columns of a block, whose rows are scaled to unit length.
     intercept : ndarray of shape (C,)
     others : list of (float, Expert)
@@ -24,14 +24,14 @@ class MergedExperts(NamedTuple):
     """
 
     coef: np.ndarray | None
-    of_units: list
+    unit_coefs: list
     intercept: np.ndarray
     others: list
 
     def logits(self, X, classes):
         """Return combined logits of shape (n, C), up to rounding."""
         found = self.intercept if self.coef is None else X @ self.coef.T + self.intercept
-        for columns, coef in self.of_units:
+        for columns, coef in self.unit_coefs:
             found = found + unit_rows(take_columns(X, columns)) @ coef.T
         for weight, expert in self.others:
             found = found + X.dtype.type(weight) * expert.logits(X, classes)
@@ -47,25 +47,25 @@ def merge_experts(ensemble):
     if weights is None or not any(_is_linear(expert, classes) for expert in ensemble.experts_):
         return None
     coef, intercept = None, ensemble._combination.weighted(np.zeros(len(classes)))
-    of_units, others, dtypes = {}, [], []
+    unit_coefs, others, dtypes = {}, [], []
     for weight, expert in zip(weights, ensemble.experts_, strict=True):
         if not _is_linear(expert, classes):
             others.append((float(weight), expert))
             continue
-        own, constant, of_unit_rows = expert.head._linear()
+        own, constant, reads_unit_rows = expert.head._linear()
         columns = expert.block.columns
         dtypes.append(own.dtype)
         intercept += weight * constant
-        if of_unit_rows:
+        if reads_unit_rows:
             key = tuple(columns.tolist())
-            of_units[key] = of_units.get(key, 0) + weight * own.astype(np.float64)
+            unit_coefs[key] = unit_coefs.get(key, 0) + weight * own.astype(np.float64)
         else:
             coef = np.zeros((len(classes), ensemble.n_features_in_)) if coef is None else coef
             coef[:, columns] += weight * own
     dtype = np.result_type(*dtypes)
     return MergedExperts(
         None if coef is None else coef.astype(dtype),
-        [(np.array(columns), one.astype(dtype)) for columns, one in of_units.items()],
+        [(np.array(columns), one.astype(dtype)) for columns, one in unit_coefs.items()],
         intercept.astype(dtype),
         others,
     )

@@ -201,10 +201,10 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
         return None
     some, _, weights = merge_copies(unlabeled, np.zeros(len(unlabeled)), weights)
     unlabeled = unlabeled[some]
-    of_labeled = metadata["sample_weight"]
-    of_labeled = np.ones(len(X)) if of_labeled is None else of_labeled
+    own_weights = metadata["sample_weight"]
+    own_weights = np.ones(len(X)) if own_weights is None else own_weights
     table = np.concatenate([X, unlabeled])
-    rows = WhitenedRows(table, np.concatenate([of_labeled, weights]))
+    rows = WhitenedRows(table, np.concatenate([own_weights, weights]))
     if rows.distance(len(X)) > FARTHEST:
         return None
     spread, *chosen = _choose(ensemble, rows, table, y, metadata)
@@ -241,13 +241,12 @@ def _choose(ensemble, rows, table, y, metadata):
     _, losses = _calibrated(before, targets, weights)
     was_right, found = before.argmax(axis=1) == targets, []
     for spread, mixed in zip(SPREADS, after, strict=True):
-        temperature, of_mixed = _calibrated(mixed, targets, weights)
+        temperature, mixed_losses = _calibrated(mixed, targets, weights)
+        gains = losses - mixed_losses
         right = (mixed.argmax(axis=1) == targets) - was_right.astype(int)
         # These weights are relative, so each held-out row counts as one.
-        clear = is_clear_gain(
-            losses - of_mixed, right, weights, n_rows=len(held_out), groups=groups
-        )
-        gain = float(np.average(losses - of_mixed, weights=weights))
+        clear = is_clear_gain(gains, right, weights, n_rows=len(held_out), groups=groups)
+        gain = float(np.average(gains, weights=weights))
         found.append((gain, spread if clear else 0.0, temperature))
     gain, spread, temperature = max(found)
     return spread, temperature, gain

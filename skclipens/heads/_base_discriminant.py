@@ -93,6 +93,6 @@ class BaseDiscriminantHead(CrossFitTableHead):
 
     def _linear(self):
         """Return coefficients and intercept of centred logits, and False: rows are not scaled."""
-        coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
-        of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
-        return of_level, intercept - intercept.mean(), False
+        coef, intercept = (one.astype(np.float64) for one in (self.coef_, self.intercept_))
+        centred = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
+        return centred, intercept - intercept.mean(), False

@@ -127,7 +127,7 @@ class GDAHead(CrossFitTextHead):
         held_out = HeldOutDiscriminants(gaussians, folds)
         rows, logits = held_out.rows, np.zeros_like(text)
         if covers_most(targets[rows], n_classes):
-            logits, _ = held_out.of_all(held_out.logits(_ridge))
+            logits, _ = held_out.for_all_rows(held_out.logits(_ridge))
             self._choose(text[rows], logits[rows], targets[rows], some_of(weights, rows))
         else:
             seen = self._discriminant_logits(features)

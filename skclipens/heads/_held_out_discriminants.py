@@ -48,7 +48,7 @@ class HeldOutDiscriminants:
             logits[mine] = part.lowest_where_unseen(whole.X[rows[mine]] @ coef.T + intercept)
         return logits
 
-    def of_all(self, logits):
+    def for_all_rows(self, logits):
         """Expand logits of ``rows`` to all rows, (n, C), zero elsewhere; also return the mask."""
         n_rows = len(self.discriminant.can_be_held_out)
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)

@@ -250,8 +250,7 @@ class KernelHead(CrossFitTableHead):
             held_out[fitted[places]] = fit.leave_out(groups[fitted], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
         known = can_be_held_out(targets, groups, weights)
-        of_fitted = targets[fitted], groups[fitted], some_of(weights, fitted)
-        known[fitted] = can_be_held_out(*of_fitted)
+        known[fitted] = can_be_held_out(targets[fitted], groups[fitted], some_of(weights, fitted))
         return held_out, known, validation
 
     def _fit_regression(self, features, targets, base, weights, may_choose):
@@ -322,7 +321,7 @@ class KernelHead(CrossFitTableHead):
         self._check_candidates()
         self._check_blocks(X.shape[1])
         # A zero-shot head takes only the labels from rows: one row of each class is enough.
-        self.classes_, of_each, targets = np.unique(y, return_index=True, return_inverse=True)
+        self.classes_, first, targets = np.unique(y, return_index=True, return_inverse=True)
         check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
@@ -337,7 +336,7 @@ class KernelHead(CrossFitTableHead):
         )
         with fitted_by_ensemble():
             for head, columns in self.text_heads_:
-                head.fit(X[of_each][:, columns], y[of_each])
+                head.fit(X[first][:, columns], y[first])
         if self.text_heads_:
             heads, columns = zip(*self.text_heads_, strict=True)
             rows = [unit_rows(X[:, of_head]) for of_head in columns]

@@ -254,10 +254,10 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
         (sums,), kept = yield PassRequest([sums])
         self.n_features_in_, validation = len(columns), kept.rows[kept.validation]
         X = kept.X[np.ix_(kept.validation, columns)]
-        held_out, of_known = self._fit_sums(sums, rows, validation, X)
+        held_out, found = self._fit_sums(sums, rows, validation, X)
         known = np.isin(validation, held_out.rows)
-        logits = np.zeros((len(validation), len(self.classes_)), of_known.dtype)
-        logits[known] = of_known
+        logits = np.zeros((len(validation), len(self.classes_)), found.dtype)
+        logits[known] = found
         return logits, known & (not self._is_logistic_regression(held_out.discriminant))
 
     def _fit_sums(self, sums, rows, validation, X):
@@ -319,7 +319,7 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
         folds = self._folds(X, targets, folds, groups)
         held_out, logits = self._choose(self._maker(X, targets, weights), folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
-        logits, known = held_out.of_all(logits.astype(X.dtype, copy=False))
+        logits, known = held_out.for_all_rows(logits.astype(X.dtype, copy=False))
         return logits, known & (not self._is_logistic_regression(held_out.discriminant))
 
     def _empty_sums(self, n_classes, n_features):

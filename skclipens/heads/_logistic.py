@@ -139,7 +139,7 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         if self.C_:
             return self._fit_all(table, splits, parts, solutions)
         self._set_coefficients(table, *(one / temperature for one in self._coefficients(whole)))
-        found, known = held_out.of_all((logits / temperature).astype(X.dtype, copy=False))
+        found, known = held_out.for_all_rows((logits / temperature).astype(X.dtype, copy=False))
         return found, known & (not self._is_logistic_regression(whole))
 
     def _fit_over(self, rows, columns):

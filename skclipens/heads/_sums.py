@@ -23,7 +23,7 @@ class Sums:
     ----------
     counts : ndarray of shape (C,)
         Sums of weights.
-    of_classes : ndarray of shape (C, d)
+    class_sums : ndarray of shape (C, d)
         Sums of rows.
     mean : ndarray of shape (d,)
         Mean of all rows.
@@ -36,7 +36,7 @@ class Sums:
     def __init__(self, n_classes, n_features, *, exact=False):
         self._exact = exact
         self.counts = np.zeros(n_classes)
-        self.of_classes = np.zeros((n_classes, n_features))
+        self.class_sums = np.zeros((n_classes, n_features))
         self.mean = np.zeros(n_features)
         self.scatter = np.zeros((n_features, n_features))
         self.dtype = "float32"
@@ -57,10 +57,10 @@ class Sums:
             return
         centre = (np.einsum("n,nd->d", weights, X, dtype=float) / total).astype(X.dtype)
         R = X - centre
-        of_classes = (one_hot(targets, len(self.counts), weights).T @ R).astype(float)
-        self.of_classes += of_classes + np.outer(counts, centre)
+        centred_sums = (one_hot(targets, len(self.counts), weights).T @ R).astype(float)
+        self.class_sums += centred_sums + np.outer(counts, centre)
         R *= np.sqrt(weights)[:, None]
-        between = self._move_mean(total, centre + of_classes.sum(axis=0) / total)
+        between = self._move_mean(total, centre + centred_sums.sum(axis=0) / total)
         R = np.vstack([R, between.astype(R.dtype)])
         self.scatter += R.T @ R
         self.counts += counts
@@ -70,7 +70,7 @@ class Sums:
         if not other.counts.any():
             return
         self.dtype = np.result_type(self.dtype, other.dtype).name
-        self.of_classes += other.of_classes
+        self.class_sums += other.class_sums
         between = self._move_mean(other.counts.sum(), other.mean)
         self.scatter += np.outer(between, between)
         self.scatter += other.scatter
@@ -102,10 +102,10 @@ class SummedDiscriminant(BaseDiscriminant):
     def __init__(
         self, sums, targets=None, weights=None, validation=None, X_validation=None, rescaling=None
     ):
-        self.n_features = sums.of_classes.shape[1]
+        self.n_features = sums.class_sums.shape[1]
         self.n_rows, self._counts, self.centre = sums.counts.sum(), sums.counts, sums.mean
         self._tiny = np.finfo(sums.dtype).tiny
-        self._means = sums.of_classes / np.maximum(self._counts, self._tiny)[:, None] - self.centre
+        self._means = sums.class_sums / np.maximum(self._counts, self._tiny)[:, None] - self.centre
         self._means[self._counts == 0] = 0
         self.scales = 1.0
         scatter = sums.scatter

@@ -90,9 +90,9 @@ def _cosines(embedder, expert, pictures):
     """Return cosines of pictures and classes: as given, and with red and blue exchanged."""
     names = ("device", "precision", "batch_size", "n_jobs", "cache")
     options = {name: getattr(embedder, name) for name in names}
-    of_one = CLIPEmbedder(expert.block.backbone, **options)
+    alone = CLIPEmbedder(expert.block.backbone, **options)
     exchanged = [Image.merge("RGB", picture.split()[::-1]) for picture in pictures]
-    embeddings, _ = of_one._transform([*pictures, *exchanged])
+    embeddings, _ = alone._transform([*pictures, *exchanged])
     return np.split(embeddings @ expert.head.text_features_.T, 2)
 
 
