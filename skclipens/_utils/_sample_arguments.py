@@ -157,34 +157,36 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         fold, or paths of the same files in different orders. Common numbers do not count, since
         they may be positions in different tables. Nor do common names if some occur twice.
     """
-    telling = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
-    telling = {name: index for name, index in telling.items() if index is not None}
-    paths = _paths_of(X) if telling and name_of_X not in telling else None
+    indices = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
+    indices = {name: index for name, index in indices.items() if index is not None}
+    paths = _paths_of(X) if indices and name_of_X not in indices else None
     if paths is not None:
-        telling = {name_of_X: paths, **telling}
-    first, *others = telling or [None]
-    both, of_rows = f"{first} and {{name}}", ".index"
-    if paths is not None:
-        both, of_rows = f"The paths in {first} and the index of {{name}}", ""
+        indices = {name_of_X: paths, **indices}
+    first, *others = indices or [None]
     for name in others:
-        index = telling[name]
-        what, _ = in_other_order(telling[first], index)
-        if what is None:
-            continue
-        advice = f"pass {name}.loc[{first}{of_rows}]."
-        if what == SAME_FILES:
-            advice = f"give both the same names and {advice}"
-            what += " in another order, under names that are written otherwise"
-        else:
-            what = "the same names" if what == SAME_INDEX and paths is not None else what
-            what += " in another order"
-            if not index.is_unique:
-                advice = "give each row a label of its own: some are there twice."
-        warn(
-            f"{both.format(name=name)} have {what}. Rows belong together by their position. If "
-            f"they do by their index, {advice}",
-            key=f"order of {name}",
-        )
+        what, _ = in_other_order(indices[first], indices[name])
+        if what is not None:
+            is_unique = indices[name].is_unique
+            _warn_of_order(what, first, name, by_paths=paths is not None, is_unique=is_unique)
+
+
+def _warn_of_order(what, first, name, *, by_paths, is_unique):
+    both, advice = f"{first} and {name}", f"pass {name}.loc[{first}.index]."
+    if by_paths:
+        both = f"The paths in {first} and the index of {name}"
+        advice = f"pass {name}.loc[{first}]."
+        what = "the same names" if what == SAME_INDEX else what
+    order = "in another order"
+    if what == SAME_FILES:
+        order += ", under names that are written otherwise"
+        advice = f"give both the same names and {advice}"
+    elif not is_unique:
+        advice = "give each row a label of its own: some are there twice."
+    warn(
+        f"{both} have {what} {order}. Rows belong together by their position. If they do by their "
+        f"index, {advice}",
+        key=f"order of {name}",
+    )
 
 
 def _paths_of(X):
