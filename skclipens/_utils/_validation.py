@@ -1,5 +1,7 @@
 """Checks of tables and their labels that several modules share."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
@@ -145,6 +147,13 @@ def refuse_class(estimator, name):
     if isinstance(estimator, type):
         kind = estimator.__name__
         raise TypeError(f"{name} is the class {kind}. Make one of it: add (), as {kind}().")
+
+
+def check_candidates(values, name):
+    """Raise ValueError unless the candidates for a parameter are positive numbers, at least one."""
+    values = list(values)
+    if not values or not all(isinstance(one, Real) and 0 < one < np.inf for one in values):
+        raise ValueError(f"{name} are positive, finite numbers, at least one; got {values!r}.")
 
 
 def check_cost(name, value):

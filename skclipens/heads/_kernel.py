@@ -1,7 +1,7 @@
 """Kernel ridge regression of the residuals of zero-shot logits of several backbones."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from types import NoneType
 
 import numpy as np
@@ -22,7 +22,7 @@ from .._utils._linalg import (
 from .._utils._positions import positions, refuse_shared
 from .._utils._random import drawn_rows
 from .._utils._sklearn import InOrder, Interval
-from .._utils._validation import check_table
+from .._utils._validation import check_candidates, check_table
 from ..backbones import Backbone
 from ..backbones._blocks import Block
 from ..backbones._kinds import BlockKind
@@ -268,14 +268,6 @@ class KernelHead(CrossFitTableHead):
     def _residuals(self, rows, coef):
         return predict_residuals(rows, self.X_fit_, self.beta_, coef)
 
-    def _check_candidates(self):
-        for name in ("betas", "alphas"):
-            values = list(getattr(self, name))
-            if not values or not all(isinstance(v, Real) and 0 < v < np.inf for v in values):
-                raise ValueError(
-                    f"{name} are positive, finite numbers, at least one; got {values!r}."
-                )
-
     def _blocks(self, n_features):
         """Return the blocks as pairs of a backbone and a slice or positions of columns."""
         if self.blocks is None:
@@ -318,7 +310,8 @@ class KernelHead(CrossFitTableHead):
 
     def _fit_text_heads(self, X, y):
         """Fit the zero-shot heads; return the positions of the classes of the rows."""
-        self._check_candidates()
+        check_candidates(self.betas, "betas")
+        check_candidates(self.alphas, "alphas")
         self._check_blocks(X.shape[1])
         # A zero-shot head takes only the labels from rows: one row of each class is enough.
         self.classes_, first, targets = np.unique(y, return_index=True, return_inverse=True)

@@ -1,6 +1,6 @@
 """Logistic regression whose prior is a linear discriminant."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -11,6 +11,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, drop_unseen_classes, stratified_rows, validation_rows
 from .._utils._linalg import row_batches, some_of, take_columns
 from .._utils._sklearn import Interval
+from .._utils._validation import check_candidates
 from .._utils._warnings import warn
 from ._base_discriminant import BaseDiscriminantHead
 from ._from_files import PassRequest
@@ -124,7 +125,7 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         self.max_iter = max_iter
 
     def _cross_fit(self, X, targets, weights, folds, groups):
-        self._check_candidates()
+        check_candidates(self.Cs, "Cs")
         folds = self._folds(X, targets, folds, groups)
         held_out, logits = self._choose(self._maker(X, targets, weights), folds, targets, weights)
         whole = held_out.discriminant
@@ -200,11 +201,6 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
             if not_better == 2:
                 break
         return parts, best
-
-    def _check_candidates(self):
-        values = list(self.Cs)
-        if not values or not all(isinstance(C, Real) and 0 < C < np.inf for C in values):
-            raise ValueError(f"Cs are positive, finite numbers, at least one; got {values!r}.")
 
 
 def _splits(targets, folds):
