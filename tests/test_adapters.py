@@ -115,9 +115,9 @@ def test_without_a_cache_it_is_zero_shot(split):
 def test_held_out_logits_are_those_of_refits(split):
     X, y, _, _ = split
     head = clone(TIP)
-    logits, known = head.cross_fit(X, y)
+    logits, valid = head.cross_fit(X, y)
     assert head.alpha_ > 0
-    assert known.all()
+    assert valid.all()
     np.testing.assert_array_equal(head.predict(X), clone(TIP).fit(X, y).predict(X))
     for i in range(0, len(X), 7):
         rest = np.arange(len(X)) != i
@@ -133,8 +133,8 @@ def test_the_held_out_logits_of_a_class_with_one_row_are_not_known(split):
     X, y = np.delete(X, others, axis=0), np.delete(y, others)
     folds = [(np.arange(fold, len(X), 2), np.arange(1 - fold, len(X), 2)) for fold in (0, 1)]
     for some in (None, folds):
-        _, known = clone(TIP).cross_fit(X, y, folds=some)
-        np.testing.assert_array_equal(known, np.arange(len(X)) != lone)
+        _, valid = clone(TIP).cross_fit(X, y, folds=some)
+        np.testing.assert_array_equal(valid, np.arange(len(X)) != lone)
 
 
 def test_keys_that_were_trained_have_no_held_out_logits(split):

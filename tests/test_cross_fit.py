@@ -50,9 +50,9 @@ def test_copies_are_one_row_with_their_weight(head, emoji):
     counts = np.random.default_rng(0).integers(1, 4, len(y))
     rows = np.repeat(np.arange(len(y)), counts)
     copied, weighted = clone(head), clone(head)
-    logits, known = copied.cross_fit(X[rows], y[rows])
-    expected, expected_known = weighted.cross_fit(X, y, sample_weight=counts)
-    assert_array_equal(known, expected_known[rows])
+    logits, valid = copied.cross_fit(X[rows], y[rows])
+    expected, expected_valid = weighted.cross_fit(X, y, sample_weight=counts)
+    assert_array_equal(valid, expected_valid[rows])
     assert_allclose(logits, expected[rows], rtol=1e-3, atol=1e-3)
     assert_allclose(copied.decision_function(X), weighted.decision_function(X), atol=1e-3)
     fitted = clone(head).fit(X[rows], y[rows])
@@ -67,8 +67,8 @@ def test_copies_count_as_several_rows_where_folds_or_groups_say_so(head, emoji):
     apart = [(np.arange(i, 80, 2), np.arange(1 - i, 80, 2)) for i in (0, 1)]
 
     def seem_right(**given):
-        logits, known = clone(head).cross_fit(X[rows], noise, **given)
-        return np.mean((np.unique(noise)[logits.argmax(axis=1)] == noise)[known])
+        logits, valid = clone(head).cross_fit(X[rows], noise, **given)
+        return np.mean((np.unique(noise)[logits.argmax(axis=1)] == noise)[valid])
 
     for given in ({"folds": apart}, {"groups": np.arange(80)}):
         assert seem_right(**given) > seem_right() + 0.1  # each row's copy vouches for it
@@ -107,9 +107,9 @@ def test_folds_of_a_user_count_all_rows(head, emoji):
     rows = np.arange(len(y)).repeat(2)
     folds = list(StratifiedKFold(4).split(rows, y[rows]))
     for cv in (folds, StratifiedKFold(4)):
-        logits, known = clone(head).set_params(cv=cv).cross_fit(X[rows], y[rows])
+        logits, valid = clone(head).set_params(cv=cv).cross_fit(X[rows], y[rows])
         expected, _ = clone(head).cross_fit(X[rows], y[rows], folds=folds)
-        assert known.all()
+        assert valid.all()
         assert_allclose(logits, expected, atol=1e-6)
 
 
@@ -127,11 +127,11 @@ def test_rows_without_weight_are_as_if_they_were_not_there(head, given, emoji):
         of_all = {"folds": masks}
         of_some = {"folds": [[side[some] for side in fold] for fold in masks]}
     weighted, without = clone(head), clone(head)
-    logits, known = weighted.cross_fit(X, y, sample_weight=some.astype(float), **of_all)
-    expected, expected_known = without.cross_fit(X[some], y[some], **of_some)
-    assert_array_equal(known[some], expected_known)
+    logits, valid = weighted.cross_fit(X, y, sample_weight=some.astype(float), **of_all)
+    expected, expected_valid = without.cross_fit(X[some], y[some], **of_some)
+    assert_array_equal(valid[some], expected_valid)
     assert_allclose(logits[some], expected, rtol=1e-6, atol=1e-6)
-    assert not known[~some].any() and not logits[~some].any()
+    assert not valid[~some].any() and not logits[~some].any()
     assert_allclose(weighted.decision_function(X), without.decision_function(X), atol=1e-6)
 
 
@@ -156,9 +156,9 @@ def test_splits_of_a_head_count_rows_without_weight(head, cv, emoji):
     position = np.cumsum(some) - 1
     splits = cv if isinstance(cv, list) else cv.split(X)
     kept = [[position[side[some[side]]] for side in fold] for fold in splits]
-    logits, known = clone(head).set_params(cv=cv).cross_fit(X, y, sample_weight=some)
+    logits, valid = clone(head).set_params(cv=cv).cross_fit(X, y, sample_weight=some)
     expected, _ = clone(head).cross_fit(X[some], y[some], folds=kept)
-    assert_array_equal(known, some)
+    assert_array_equal(valid, some)
     assert_allclose(logits[some], expected, atol=1e-6)
 
 
@@ -187,8 +187,8 @@ def test_rows_of_a_class_that_a_fold_does_not_teach_judge_nothing(head, place, e
     fold_of = np.where(gone, 0, np.arange(len(y)) % 3)
     folds = [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(3)]
     found, expected = clone(head), clone(head)
-    logits, known = found.cross_fit(X, y, folds=folds)
-    assert_array_equal(known, ~gone)
+    logits, valid = found.cross_fit(X, y, folds=folds)
+    assert_array_equal(valid, ~gone)
     others = [(train, test[~gone[test]]) for train, test in folds]
     assert_array_equal(expected.cross_fit(X, y, folds=others)[0], logits)
     assert_array_equal(found.decision_function(X), expected.decision_function(X))
@@ -213,5 +213,5 @@ def test_rows_without_weight_are_no_company():
     y, weights = np.repeat(["a", "b", "c"], [4, 3, 3]), np.ones(10)
     weights[1:4] = 0  # of "a" there is one row
     for head in (LinearDiscriminantHead(), KernelHead()):
-        _, known = head.cross_fit(X, y, sample_weight=weights)
-        assert_array_equal(known, np.arange(10) > 3)
+        _, valid = head.cross_fit(X, y, sample_weight=weights)
+        assert_array_equal(valid, np.arange(10) > 3)

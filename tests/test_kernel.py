@@ -66,8 +66,8 @@ def test_it_keeps_the_protocol_of_heads(head):
 def test_predictions_are_prompts_plus_kernel_regression_of_what_they_leave(split):
     X, y, X_test, _ = split
     head = KernelHead(BLOCKS, **ONE_SETTING)
-    held_out, known = head.cross_fit(X, y)
-    assert known.all()
+    held_out, valid = head.cross_fit(X, y)
+    assert valid.all()
     texts = [ZeroShotHead(name).fit(X[:, c], y) for name, c in BLOCKS]
 
     def base(rows):
@@ -107,11 +107,11 @@ def test_held_out_logits_know_nothing_of_noise():
 def test_folds_bind_what_is_held_out(split):
     X, y, _, _ = split
     halves = np.arange(0, len(y), 2), np.arange(1, len(y), 2)
-    logits, known = KernelHead(BLOCKS, **ONE_SETTING).cross_fit(X, y, folds=[halves, halves[::-1]])
+    logits, valid = KernelHead(BLOCKS, **ONE_SETTING).cross_fit(X, y, folds=[halves, halves[::-1]])
     changed = X.copy()
     changed[halves[1][5]] = X[halves[1][6]]  # in the half that teaches the first
     again, _ = KernelHead(BLOCKS, **ONE_SETTING).cross_fit(changed, y, folds=[halves, halves[::-1]])
-    assert known.all()
+    assert valid.all()
     same = np.isclose(logits, again, atol=1e-6).all(axis=1)
     assert not same[halves[0]].any()
 
@@ -154,13 +154,13 @@ def test_one_row_per_class_leaves_prompts_and_a_fixed_correction(data):
     X, y = data
     train, test = next(FewShotSplit(1, 1, random_state=0).split(X, y))
     head = KernelHead(BLOCKS)
-    logits, known = head.cross_fit(X[train], y[train])
-    assert known.all()
+    logits, valid = head.cross_fit(X[train], y[train])
+    assert valid.all()
     assert_allclose(logits, prompt_logits(head, X[train]), rtol=1e-5)
     assert (head.beta_, head.alpha_) == (4.0, 0.3)
     assert np.abs(head.dual_coef_).max() > 0
-    without_texts, known = KernelHead().cross_fit(X[train], y[train])
-    assert not known.any()
+    without_texts, valid = KernelHead().cross_fit(X[train], y[train])
+    assert not valid.any()
     assert_array_equal(without_texts, 0)
 
 
@@ -177,9 +177,9 @@ def test_far_from_all_rows_the_prompts_decide(split):
 def test_many_rows_are_drawn_by_class_and_the_others_judge(data):
     X, y = data
     head = KernelHead(BLOCKS, n_components=60, random_state=0)
-    _, known = head.cross_fit(X, y)
+    _, valid = head.cross_fit(X, y)
     assert head.X_fit_.shape == (60, 256)
-    assert known.all()
+    assert valid.all()
     again = KernelHead(BLOCKS, n_components=60, random_state=0).fit(X, y)
     assert_array_equal(head.X_fit_, again.X_fit_)
 
@@ -336,8 +336,8 @@ def test_rows_of_a_group_do_not_judge_each_other_in_a_sample(data, with_texts):
     y = np.repeat(rng.choice(["clock", "mammal", "plant"], 150), 2)  # X says nothing of these
     groups = np.repeat(np.arange(150), 2)
     head = KernelHead(BLOCKS if with_texts else None, n_components=200, random_state=0)
-    logits, known = head.cross_fit(X, y, groups=groups)
-    assert known.all()
+    logits, valid = head.cross_fit(X, y, groups=groups)
+    assert valid.all()
     right = head.classes_[logits.argmax(axis=1)] == y
     assert abs(right.mean() - 1 / 3) < 0.1
 
@@ -347,8 +347,8 @@ def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts)
     X, y = data
     groups = np.arange(len(y)) // 2
     head = KernelHead(BLOCKS if with_texts else None, n_components=20, random_state=0)
-    _, known = head.cross_fit(X, y, groups=groups)
-    assert 320 <= known.sum() < len(y)
+    _, valid = head.cross_fit(X, y, groups=groups)
+    assert 320 <= valid.sum() < len(y)
     assert head.cross_fit(X, y)[1].all()
 
 
@@ -357,8 +357,8 @@ def test_rows_that_judge_need_not_be_among_those_that_teach():
     X, y = rng.normal(size=(900, 8)), np.arange(900) % 3
     for seed in range(9):  # of 64 rows that teach, some or none are among the ten that judge
         with limit_validation_rows(10):
-            logits, known = KernelHead(n_components=4, random_state=seed).cross_fit(X, y)
-        assert known.sum() == 10 and np.isfinite(logits).all()
+            logits, valid = KernelHead(n_components=4, random_state=seed).cross_fit(X, y)
+        assert valid.sum() == 10 and np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("n_components", [30, 45, 60])
@@ -367,8 +367,8 @@ def test_all_rows_teach_and_judge_with_few_landmarks(n_components):
     y = np.repeat(np.arange(30), 6)
     X = rng.normal(size=(30, 20))[y] + 0.5 * rng.normal(size=(len(y), 20))
     head = KernelHead(n_components=n_components, random_state=0)
-    logits, known = head.cross_fit(X, y)
-    assert head.X_fit_.shape == (n_components, 20) and known.all()
+    logits, valid = head.cross_fit(X, y)
+    assert head.X_fit_.shape == (n_components, 20) and valid.all()
     assert np.mean(logits.argmax(axis=1) == y) > 0.95
 
 

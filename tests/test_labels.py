@@ -98,12 +98,12 @@ def make(**parameters):
 def test_cross_fit_fits_as_fit_does(emoji, parameters):
     _, X, y = emoji
     clf, other = make(**parameters), make(**parameters).fit(X, y)
-    logits, known = clf.cross_fit(X, y)
+    logits, valid = clf.cross_fit(X, y)
     assert_allclose(clf.predict_proba(X), other.predict_proba(X))
     assert logits.shape == (84, 7)
-    assert known.sum() == (26 if "cv" in parameters else 84)
+    assert valid.sum() == (26 if "cv" in parameters else 84)
     right = clf.classes_[logits.argmax(axis=1)] == y
-    assert 0.5 < right[known].mean() <= other.score(X, y) + 0.05
+    assert 0.5 < right[valid].mean() <= other.score(X, y) + 0.05
 
 
 def test_what_is_said_of_a_row_does_not_depend_on_its_label_being_right(emoji):
@@ -121,28 +121,28 @@ def test_rows_without_a_label_or_a_weight_are_not_judged(emoji):
     _, X, y = emoji
     some, weights = y.astype(object), np.ones(84)
     some[:7], weights[7:14] = None, 0
-    logits, known = make(unlabeled="ignore").cross_fit(X, some, sample_weight=weights)
-    assert_array_equal(known, np.arange(84) >= 14)
-    assert not logits[~known].any()
+    logits, valid = make(unlabeled="ignore").cross_fit(X, some, sample_weight=weights)
+    assert_array_equal(valid, np.arange(84) >= 14)
+    assert not logits[~valid].any()
     alone = make().cross_fit(X.iloc[14:], y[14:])[0]
     assert_allclose(logits[14:], alone, rtol=1e-4, atol=1e-4)
 
 
 def test_one_row_per_class_is_judged_by_names(emoji):
     _, X, y = emoji
-    logits, known = make().cross_fit(X[:7], y[:7])
-    assert known.all()
+    logits, valid = make().cross_fit(X[:7], y[:7])
+    assert valid.all()
     assert logits.any()
-    _, known = make(head="linear").cross_fit(X[:7], y[:7])
-    assert not known.any()
+    _, valid = make(head="linear").cross_fit(X[:7], y[:7])
+    assert not valid.any()
 
 
 def test_folds_take_the_place_of_cv(emoji):
     _, X, y = emoji
     folds = list(GroupKFold(3).split(X, y, np.arange(84) // 7))
-    by_folds, known = make(cv=folds).cross_fit(X, y)
+    by_folds, valid = make(cv=folds).cross_fit(X, y)
     assert_allclose(make().cross_fit(X, y, folds=folds)[0], by_folds)
-    assert known.all()
+    assert valid.all()
 
 
 # Doubtful labels

@@ -149,10 +149,10 @@ def test_is_as_accurate_as_logistic_regression():
 
 def held_out_loss(head, X, y, **given):
     """Log-loss of held-out logits, once they are calibrated."""
-    logits, known = head.cross_fit(X, y, **given)
-    targets = np.searchsorted(head.classes_, y)[known]
-    temperature = fit_temperature(logits[known], targets)
-    return -log_softmax(logits[known] / temperature, axis=1)[
+    logits, valid = head.cross_fit(X, y, **given)
+    targets = np.searchsorted(head.classes_, y)[valid]
+    temperature = fit_temperature(logits[valid], targets)
+    return -log_softmax(logits[valid] / temperature, axis=1)[
         np.arange(len(targets)), targets
     ].mean()
 
@@ -197,8 +197,8 @@ def test_held_out_logits_are_those_of_discriminants_of_the_other_rows(emoji, n_s
     X = X.astype(float)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X)) if weighted else np.ones(len(X))
     head = LinearDiscriminantHead(shrinkage=2.0)
-    logits, known = head.cross_fit(X, y, sample_weight=weights if weighted else None)
-    assert known.all()
+    logits, valid = head.cross_fit(X, y, sample_weight=weights if weighted else None)
+    assert valid.all()
     for row in range(0, len(X), 31):
         expected = left_out(X, y, row, weights, 2.0)
         found = logits[row] - logits[row].mean() + expected.mean()
@@ -243,8 +243,8 @@ def test_rows_without_weight_or_company_cannot_judge():
     X, y = X[::10], y[::10]
     weights = np.ones(15)
     weights[[0, 6, 7, 8, 9]] = 0  # of the second class, one is left
-    _, known = LinearDiscriminantHead().cross_fit(X, y, sample_weight=weights)
-    assert_array_equal(known, [0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+    _, valid = LinearDiscriminantHead().cross_fit(X, y, sample_weight=weights)
+    assert_array_equal(valid, [0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
 
 
 def with_uneven_classes(emoji, seed=0):
@@ -325,12 +325,12 @@ def test_part_of_many_rows_chooses_the_shrinkage_and_all_are_held_out(emoji, fol
 
     monkeypatch.setattr(_shrinkage, "calibrated_loss", loss)
     head = LinearDiscriminantHead()
-    logits, known = head.cross_fit(X, y, folds=folds)
+    logits, valid = head.cross_fit(X, y, folds=folds)
     assert set(rated) == {100}
     assert 1 / 10 <= head.shrinkage_ / of_all.shrinkage_ <= 10  # neighbours, at most two away
     expected = LinearDiscriminantHead(shrinkage=head.shrinkage_).cross_fit(X, y, folds=folds)
     assert_allclose(logits, expected[0], rtol=1e-4, atol=1e-4)
-    assert known.all()
+    assert valid.all()
     assert expected[1].all()
 
 
@@ -349,18 +349,18 @@ def test_copies_of_few_rows_of_few_columns_are_not_shrunk_less():
 def test_where_no_row_can_judge_the_shrinkage_is_one(emoji):
     X, y, *_ = split(emoji, 1)
     head = LinearDiscriminantHead()
-    _, known = head.cross_fit(X, y)
+    _, valid = head.cross_fit(X, y)
     assert head.shrinkage_ == 1
-    assert not known.any()
+    assert not valid.any()
     X, y, *_ = split(emoji, 2)
     head.fit(X[::2], y[::2])
     first = np.sort(np.unique(y, return_index=True)[1])
     some = np.union1d(first, np.flatnonzero(np.isin(y, np.unique(y)[:5])))
-    _, known = head.cross_fit(X[some], y[some])
+    _, valid = head.cross_fit(X[some], y[some])
     assert head.shrinkage_ == 1  # five classes of thirty have another row
-    assert not known.any()  # held-out discriminants do not judge a logistic regression
-    _, known = head.set_params(shrinkage=1.0).cross_fit(X[some], y[some])
-    assert known.sum() == 10
+    assert not valid.any()  # held-out discriminants do not judge a logistic regression
+    _, valid = head.set_params(shrinkage=1.0).cross_fit(X[some], y[some])
+    assert valid.sum() == 10
 
 
 def test_copies_of_a_row_do_not_judge_the_shrinkage(emoji):
@@ -387,11 +387,11 @@ def test_a_fold_or_a_number_of_folds_judges_in_place_of_single_rows(emoji):
     head = LinearDiscriminantHead(shrinkage=1.0)
     alone, _ = head.cross_fit(X, y)
     for one, options in [(head, {"folds": folds}), (clone(head).set_params(cv=folds), {})]:
-        logits, known = one.cross_fit(X, y, **options)
-        assert_array_equal(np.flatnonzero(known), [0, len(X) - 1])
-        assert_array_equal(logits[known].argmax(axis=1), alone[known].argmax(axis=1))
-    logits, known = LinearDiscriminantHead(cv=2).cross_fit(X, y)
-    assert known.all()
+        logits, valid = one.cross_fit(X, y, **options)
+        assert_array_equal(np.flatnonzero(valid), [0, len(X) - 1])
+        assert_array_equal(logits[valid].argmax(axis=1), alone[valid].argmax(axis=1))
+    logits, valid = LinearDiscriminantHead(cv=2).cross_fit(X, y)
+    assert valid.all()
     assert np.abs(logits - alone).max() > 0.1
 
 
@@ -457,9 +457,9 @@ def test_the_same_in_small_batches(monkeypatch):
 
     def results():
         head = LinearDiscriminantHead()
-        logits, known = head.cross_fit(X, y, sample_weight=weights)
+        logits, valid = head.cross_fit(X, y, sample_weight=weights)
         clf = AdaptiveBackboneEnsemble(blocks, head="linear").fit(X, y)
-        return [head.shrinkage_, head.coef_, logits, known, head.predict(X), clf.predict_proba(X)]
+        return [head.shrinkage_, head.coef_, logits, valid, head.predict(X), clf.predict_proba(X)]
 
     whole = results()
     monkeypatch.setattr(_linalg, "_VALUES_AT_ONCE", 300)
@@ -480,13 +480,13 @@ def test_rescaled_blocks_are_those_of_a_scaled_table(n_rows):
         for columns in blocks[:2]:
             scaled[:, columns] /= np.sqrt(X[:, columns].var(axis=0).sum() / variance)
         plain = LinearDiscriminantHead().fit(scaled, y)
-        logits, known = plain.cross_fit(scaled, y)
+        logits, valid = plain.cross_fit(scaled, y)
         found.append((calibrated_loss(logits, y), variance, plain, scaled, logits))
     _, variance, plain, scaled, expected = min(found, key=itemgetter(0))
     head = LinearDiscriminantHead(rescale=blocks)
-    logits, known = head.cross_fit(X, y)
+    logits, valid = head.cross_fit(X, y)
     assert (head.shrinkage_, head.block_variance_) == (plain.shrinkage_, variance)
-    assert known.all()
+    assert valid.all()
     assert_allclose(logits, expected, atol=1e-8)
     expected = plain.decision_function(scaled)
     assert_allclose(head.decision_function(X), expected, atol=1e-6)

@@ -90,18 +90,18 @@ def test_labels_that_say_nothing_are_not_learned():
 def test_rows_that_are_held_out_teach_nothing(digits):
     X, _, y, _ = digits
     head = LogisticDiscriminantHead()
-    logits, known = head.cross_fit(X, y)
+    logits, valid = head.cross_fit(X, y)
     assert head.C_ > 0
-    assert known.sum() == len(y) // 5
-    train = np.flatnonzero(~known)
+    assert valid.sum() == len(y) // 5
+    train = np.flatnonzero(~valid)
     again = LogisticDiscriminantHead(Cs=[head.C_], shrinkage=head.shrinkage_).fit(
         X[train], y[train]
     )
-    found, expected = logits[known], again.decision_function(X[known])
+    found, expected = logits[valid], again.decision_function(X[valid])
     found = found - found.mean(axis=1, keepdims=True)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
-    accuracy = np.mean(head.classes_[found.argmax(axis=1)] == y[known])
-    assert accuracy < head.score(X[known], y[known])
+    accuracy = np.mean(head.classes_[found.argmax(axis=1)] == y[valid])
+    assert accuracy < head.score(X[valid], y[valid])
 
 
 def test_folds_and_groups_hold_out_their_rows(digits):
@@ -109,12 +109,12 @@ def test_folds_and_groups_hold_out_their_rows(digits):
     groups = np.arange(len(y)) % 7
     folds = list(GroupKFold(3).split(X, y, groups))
     head = LogisticDiscriminantHead(Cs=[0.1], shrinkage=0.1)
-    logits, known = head.cross_fit(X, y, folds=folds)
-    assert known.all()
+    logits, valid = head.cross_fit(X, y, folds=folds)
+    assert valid.all()
     assert head.cross_fit(X, y, groups=groups)[1].all()
     train, test = folds[0]
-    alone, known = head.cross_fit(X, y, folds=[folds[0]])
-    assert_array_equal(np.flatnonzero(known), np.sort(test))
+    alone, valid = head.cross_fit(X, y, folds=[folds[0]])
+    assert_array_equal(np.flatnonzero(valid), np.sort(test))
     assert np.corrcoef(alone[test].ravel(), logits[test].ravel())[0, 1] > 0.999
 
 
@@ -164,8 +164,8 @@ def test_a_fold_with_one_row_per_class_takes_a_weight_as_copies(digits):
         is_first = np.isin(some, rows[::3])
         folds = [(np.flatnonzero(is_first), np.flatnonzero(~is_first))]
         head = LogisticDiscriminantHead(Cs=[1.0])
-        logits, known = head.cross_fit(X[some], y[some], sample_weight=weights, folds=folds)
-        held_out.append(logits[known])
+        logits, valid = head.cross_fit(X[some], y[some], sample_weight=weights, folds=folds)
+        held_out.append(logits[valid])
     assert_allclose(*held_out, rtol=1e-3, atol=1e-3)
 
 

@@ -120,9 +120,9 @@ def test_weights_of_rows_are_repetitions_for_heads(head, weights, emoji):
     weighted, longer = clone(head), clone(head)
     if hasattr(head, "cross_fit"):
         options = {"sample_weight": weights, "folds": whole_folds(np.arange(24))}
-        logits, known = weighted.cross_fit(X, y, **options)
-        expected, expected_known = longer.cross_fit(X[rows], y[rows], folds=whole_folds(rows))
-        assert_array_equal(known[rows], expected_known)
+        logits, valid = weighted.cross_fit(X, y, **options)
+        expected, expected_valid = longer.cross_fit(X[rows], y[rows], folds=whole_folds(rows))
+        assert_array_equal(valid[rows], expected_valid)
         assert_allclose(logits[rows], expected, rtol=0.01, atol=0.01)
     else:
         weighted.fit(X, y, sample_weight=weights)
@@ -255,8 +255,8 @@ def test_held_out_logits_have_the_weights_of_classes(iris):
     X, y = iris
     for router in ("static", "uniform"):  # one that is cross-fitted, and one that is not
         clf = make(router=router, class_weight={0: 1, 1: 10_000, 2: 1})
-        logits, known = clf.cross_fit(X, y)
-        assert np.mean(logits[known].argmax(axis=1) == 1) > 0.9
+        logits, valid = clf.cross_fit(X, y)
+        assert np.mean(logits[valid].argmax(axis=1) == 1) > 0.9
 
 
 def test_prompts_do_not_know_how_frequent_classes_are(emoji):

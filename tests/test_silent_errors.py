@@ -250,8 +250,8 @@ def test_parameters_of_a_text_head_can_be_searched(X, y):
 def test_held_out_logits_know_nothing_of_a_rows_group(head, X, y):
     X, groups = X[:, :WIDTH], np.arange(len(y)) % 5
     head = clone(head)
-    logits, known = head.cross_fit(X, y, groups=groups)
-    assert known.all()
+    logits, valid = head.cross_fit(X, y, groups=groups)
+    assert valid.all()
     for group in range(5):
         rest = groups != group
         if isinstance(head, TipAdapterHead):

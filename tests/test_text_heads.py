@@ -99,8 +99,8 @@ def test_one_row_per_class_keeps_what_prompts_say(head, emoji):
     X, y, X_test, y_test = split(emoji, 1)
     text = ZeroShotHead(BACKBONE).fit(X, y).score(X_test, y_test)
     head = clone(head)
-    logits, known = head.cross_fit(X, y)
-    assert known.all()
+    logits, valid = head.cross_fit(X, y)
+    assert valid.all()
     assert np.isfinite(logits).all()
     assert head.score(X_test, y_test) > text - 0.08
 
@@ -111,8 +111,8 @@ def test_held_out_logits_do_not_know_the_labels_of_their_rows(head, n_shots, emo
     X, y, *_ = split(emoji, n_shots)
     noise = np.random.default_rng(0).permutation(y)
     head = clone(head)
-    logits, known = head.cross_fit(X, noise)
-    assert known.all()
+    logits, valid = head.cross_fit(X, noise)
+    assert valid.all()
     assert np.mean(head.classes_[logits.argmax(axis=1)] == noise) < 0.35
 
 
@@ -295,9 +295,9 @@ def test_cross_modal_is_a_logistic_regression_of_images_and_texts(text_weight, e
 def test_one_image_per_class_judges_the_regularisation_beside_the_texts(emoji):
     X, y, *_ = split(emoji, 1)
     head = CrossModalHead(BACKBONE)
-    _, known = head.cross_fit(X, y)
-    assert known.all()
+    _, valid = head.cross_fit(X, y)
+    assert valid.all()
     groups = np.arange(len(X)) // 2
-    logits, known = head.cross_fit(X, y, groups=groups)
-    assert known.all()
+    logits, valid = head.cross_fit(X, y, groups=groups)
+    assert valid.all()
     assert np.isfinite(logits).all()

@@ -671,12 +671,12 @@ def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
     expected = clone(clf).fit(X, y, sample_weight=weights)
     found = clone(clf).fit(X.iloc[rows], y[rows])
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
-    (logits, known), (of_copies, known_copies) = (
+    (logits, valid), (of_copies, valid_copies) = (
         clone(clf).cross_fit(X, y, sample_weight=weights),
         clone(clf).cross_fit(X.iloc[rows], y[rows]),
     )
     assert_array_equal(of_copies, logits[rows])
-    assert_array_equal(known_copies, known[rows])
+    assert_array_equal(valid_copies, valid[rows])
 
 
 def test_copies_are_one_row_in_folds_of_ones_own(frame):

@@ -59,24 +59,24 @@ def test_validation_rows_are_of_all_classes_as_often_as_these_are_there(labels):
 def test_of_many_rows_some_judge_as_they_would_among_all(data):
     X, y = data
     head = LinearDiscriminantHead(shrinkage=3.0)
-    every, known = head.cross_fit(X, y)
-    assert known.all()
+    every, valid = head.cross_fit(X, y)
+    assert valid.all()
     with _folds.limit_validation_rows(CAP):
-        some, known = head.cross_fit(X, y)
-        assert_array_equal(np.flatnonzero(known), _folds.validation_rows(y))
-    assert_allclose(some[known], every[known], rtol=1e-4, atol=1e-4)
+        some, valid = head.cross_fit(X, y)
+        assert_array_equal(np.flatnonzero(valid), _folds.validation_rows(y))
+    assert_allclose(some[valid], every[valid], rtol=1e-4, atol=1e-4)
 
 
 def test_kernels_hear_the_support_and_the_judges_alone(data, few_validation_rows):
     X, y = data
     head = KernelHead(n_components=20, random_state=0)
-    _, known = head.cross_fit(X, y)
+    _, valid = head.cross_fit(X, y)
     assert len(head.X_fit_) == 20
     rows = _folds.validation_rows(y)
-    assert_array_equal(np.flatnonzero(known), rows)
+    assert_array_equal(np.flatnonzero(valid), rows)
     halves = np.arange(0, len(y), 2), np.arange(1, len(y), 2)
-    _, known = head.cross_fit(X, y, folds=[halves, halves[::-1]])
-    assert_array_equal(np.flatnonzero(known), rows)
+    _, valid = head.cross_fit(X, y, folds=[halves, halves[::-1]])
+    assert_array_equal(np.flatnonzero(valid), rows)
 
 
 @pytest.mark.parametrize("head", ["auto", ["linear", LinearDiscriminantHead(cv=3)]])

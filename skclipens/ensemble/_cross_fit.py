@@ -42,7 +42,7 @@ class EnsembleCrossFitMixin:
         logits : ndarray of shape (n, C)
             Held-out logits, and zeros for rows that have none; without the correction by unlabelled
             rows.
-        known : ndarray of shape (n,), bool
+        valid : ndarray of shape (n,), bool
             Which rows were held out from all validated experts. Not held out are: rows
             without a label or a weight; the only row of a class, if all heads learn from rows; and
             rows that ``cv`` does not hold out, for instance if it is a fraction. At most 5,000
@@ -64,11 +64,11 @@ class EnsembleCrossFitMixin:
         """
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, hold_out=True)
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
-        known = np.zeros(len(learned.y), bool)
+        valid = np.zeros(len(learned.y), bool)
         with one_blas_thread():
             rows, found = self._held_out_logits(learned, held_out)
-        logits[rows], known[rows] = found, True
-        return learned.for_input_rows(logits), learned.for_input_rows(known)
+        logits[rows], valid[rows] = found, True
+        return learned.for_input_rows(logits), learned.for_input_rows(valid)
 
     def _held_out_logits(self, learned, held_out):
         """Return the rows that were held out from all validated experts, and their logits.

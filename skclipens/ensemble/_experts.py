@@ -130,8 +130,8 @@ class Expert(NamedTuple):
         """Fit a head that has ``cross_fit``; return the expert, held-out logits and their mask."""
         head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
         with fitted_by_ensemble(), called_block(self.block.name):
-            logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
-        return self._replace(head=head), logits, known
+            logits, valid = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
+        return self._replace(head=head), logits, valid
 
     def logits(self, X, classes):
         """Return logits of shape (n, C) for all classes, also those unknown to the head."""

@@ -136,8 +136,8 @@ class FitFromMixin:
             sums, _ = _read(self, rows, [found[e] for e in again])
             for e, of_fit in zip(again, sums, strict=True):
                 found[e] = fits[e].send((of_fit, kept))
-        experts, logits, known = zip(*found, strict=True)
-        return list(experts), HeldOut(kept.validation, np.stack(logits, 1), np.stack(known, 1))
+        experts, logits, valid = zip(*found, strict=True)
+        return list(experts), HeldOut(kept.validation, np.stack(logits, 1), np.stack(valid, 1))
 
     def _refuse_what_needs_all_rows(self):
         if not isinstance(self.cv, Integral):
@@ -157,15 +157,15 @@ def _fit_expert_over(expert, rows, classes):
     """
     if expert.learns:
         head = clone(expert.head)
-        logits, known = yield from head._fit_over(rows, expert.block.columns)
+        logits, valid = yield from head._fit_over(rows, expert.block.columns)
         fitted = expert._replace(head=head)
-        yield fitted, fitted.for_classes(logits, classes), known
+        yield fitted, fitted.for_classes(logits, classes), valid
     else:
         _, kept = yield PassRequest()
         fitted = expert.fit(*rows.one_row_per_class(), {})
         labels = rows.classes[rows.targets[kept.rows[kept.validation]]]
-        known = np.isin(labels, fitted.head.classes_)
-        yield fitted, fitted.logits(kept.X[kept.validation], classes), known
+        valid = np.isin(labels, fitted.head.classes_)
+        yield fitted, fitted.logits(kept.X[kept.validation], classes), valid
 
 
 def _read(ensemble, rows, requests, **which):

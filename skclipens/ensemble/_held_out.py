@@ -27,14 +27,14 @@ class HeldOut(NamedTuple):
     rows : ndarray of shape (n,), int
         Positions of the rows.
     logits : ndarray of shape (n, E, C), dtype of X
-        Only valid where ``known``.
-    known : ndarray of shape (n, E), bool
+        Undefined where ``valid`` is False.
+    valid : ndarray of shape (n, E), bool
         Whether a row can validate an expert, which has not learned from it and knows its class.
     """
 
     rows: np.ndarray
     logits: np.ndarray
-    known: np.ndarray
+    valid: np.ndarray
 
     def validated(self, y, n_classes):
         """Find the experts that rows of more than half of the classes can validate.
@@ -51,13 +51,13 @@ class HeldOut(NamedTuple):
         rows : ndarray of int
             Positions in ``rows`` of those that validate all these experts; empty without experts.
         """
-        experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.known.T])
-        rows = np.flatnonzero(self.known[:, experts].all(axis=1) & experts.any())
+        experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.valid.T])
+        rows = np.flatnonzero(self.valid[:, experts].all(axis=1) & experts.any())
         return experts, rows
 
     def take(self, some):
         """Return the HeldOut of some of the rows, by positions in ``rows``."""
-        return HeldOut(self.rows[some], self.logits[some], self.known[some])
+        return HeldOut(self.rows[some], self.logits[some], self.valid[some])
 
 
 def fit_experts(experts, X, y, metadata, *, origins=None, verbose=False):
@@ -101,8 +101,8 @@ def fit_and_hold_out(
             for expert in experts
         ]
     logits = stack_logits(experts, X[rows], classes)
-    known = np.stack([np.isin(y[rows], expert.head.classes_) for expert in experts], axis=1)
-    return experts, HeldOut(rows, logits, known)
+    valid = np.stack([np.isin(y[rows], expert.head.classes_) for expert in experts], axis=1)
+    return experts, HeldOut(rows, logits, valid)
 
 
 def _encode_ahead(experts, y, verbose):
@@ -135,7 +135,7 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
     jobs = _refits(experts, folds, is_validation=place >= 0)
     required = folds.splits if folds.required and any(expert.learns for expert in experts) else None
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
-    logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
+    logits, valid = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:
         # In this process, which has cached the text features of the classes.
         fit = partial(
@@ -143,14 +143,14 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
         )
         for e, (expert, places, own_logits) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
-            logits[places, e], known[places, e] = own_logits, True
+            logits[places, e], valid[places, e] = own_logits, True
         calls = (
             (*_narrow(experts[e], X), y, classes, train, test, metadata) for e, train, test in jobs
         )
         running = in_parallel(_fit_on_fold, calls, n_jobs=n_jobs, bar=bar)
         for (e, _, test), test_logits in zip(jobs, running, strict=True):
-            logits[place[test], e], known[place[test], e] = test_logits, True
-    return fitted, HeldOut(rows, logits, known)
+            logits[place[test], e], valid[place[test], e] = test_logits, True
+    return fitted, HeldOut(rows, logits, valid)
 
 
 def _refits(experts, folds, is_validation):
@@ -188,8 +188,8 @@ def _fit_all(fit, experts, n_jobs):
 def _fit_one(expert, X, y, classes, folds, metadata, rows):
     """Return the fitted expert, the rows that validate it without a refit, and their logits."""
     if expert.learns and hasattr(expert.head, "cross_fit"):
-        fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
-        places = np.flatnonzero(known[rows])
+        fitted, logits, valid = expert.cross_fit(X, y, folds, metadata)
+        places = np.flatnonzero(valid[rows])
         return fitted, places, fitted.for_classes(take_rows(logits, rows[places]), classes)
     fitted = expert.fit(X, y, metadata)
     if expert.learns:

@@ -74,8 +74,8 @@ class Combination(NamedTuple):
     def of_held_out(self, X, held_out):
         """Return the rows held out from all routed experts, and their combined logits."""
         routed = self.routed
-        known = held_out.known[:, routed].all(axis=1)
-        rows, logits = held_out.rows[known], held_out.logits[known][:, routed]
+        valid = held_out.valid[:, routed].all(axis=1)
+        rows, logits = held_out.rows[valid], held_out.logits[valid][:, routed]
         logits = calibrated(logits, self.temperatures[routed])
         return rows, self.weighted(combine(self.router, X[rows], logits))
 

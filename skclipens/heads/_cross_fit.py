@@ -27,7 +27,7 @@ class CrossFitMixin:
 
     A subclass has ``_check_rows(X, y, **given)``, which sets ``classes_`` and returns the rows to
     learn from and the positions of their classes; and ``_cross_fit(X, targets, weights, folds,
-    groups)``, which fits on these and returns logits and known as :meth:`cross_fit` does.
+    groups)``, which fits on these and returns logits and valid as :meth:`cross_fit` does.
     """
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
@@ -98,7 +98,7 @@ class CrossFitMixin:
             For each row, the logits of a head that was fitted without it, with the settings that
             were chosen on all rows. If a row cannot be held out: its zero-shot logits if the head
             adds a correction to these, otherwise undefined values. 0 for rows of weight 0.
-        known : ndarray of shape (n,), bool
+        valid : ndarray of shape (n,), bool
             Rows whose logits can validate the head. For heads that add a correction to zero-shot
             logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not
             depend on them. Otherwise: rows that were held out from a head that knows their class.

@@ -106,8 +106,8 @@ class CrossModalHead(CrossFitTextHead):
         folds = [(np.append(train, texts), test) for train, test in folds]
         self.probe_ = LinearProbeHead(max_iter=self.max_iter)
         with without_warnings("mean weight"):  # checked, before copies were merged
-            logits, known = self.probe_.cross_fit(rows, targets, folds=folds, sample_weight=weights)
-        return logits[:n], known[:n]
+            logits, valid = self.probe_.cross_fit(rows, targets, folds=folds, sample_weight=weights)
+        return logits[:n], valid[:n]
 
     def _logits_of(self, X):
         return self.probe_._logits_of(unit_rows(X))

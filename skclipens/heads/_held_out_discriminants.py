@@ -27,13 +27,13 @@ class HeldOutDiscriminants:
         self._parts = None
         validation = np.zeros(len(discriminant.can_be_held_out), bool)
         validation[discriminant.validation] = True
-        known = discriminant.can_be_held_out
+        valid = discriminant.can_be_held_out
         if folds is not None:
             held_out = [(train, test[validation[test]]) for train, test in folds]
             self._parts = [(discriminant.subset(train), test) for train, test in held_out]
-            known = np.zeros(len(validation), bool)
-            known[held_out_rows(held_out)] = True
-        self.rows = np.flatnonzero(known & validation)
+            valid = np.zeros(len(validation), bool)
+            valid[held_out_rows(held_out)] = True
+        self.rows = np.flatnonzero(valid & validation)
 
     def logits(self, ridge_of, some=slice(None)):
         """Return held-out logits of ``rows``, or some; `ridge_of` maps discriminants to ridges."""
@@ -51,6 +51,6 @@ class HeldOutDiscriminants:
     def for_all_rows(self, logits):
         """Expand logits of ``rows`` to all rows, (n, C), zero elsewhere; also return the mask."""
         n_rows = len(self.discriminant.can_be_held_out)
-        found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
-        found[self.rows], known[self.rows] = logits, True
-        return found, known
+        found, valid = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
+        found[self.rows], valid[self.rows] = logits, True
+        return found, valid

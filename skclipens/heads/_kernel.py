@@ -192,15 +192,15 @@ class KernelHead(CrossFitTableHead):
         self._fit_text_heads(take_columns(X, columns), y)
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None
-        logits, known = self._fit_on(TrainingRows(*given, kept.positions(to_fit), kept.validation))
-        return logits[kept.validation], known[kept.validation]
+        logits, valid = self._fit_on(TrainingRows(*given, kept.positions(to_fit), kept.validation))
+        return logits[kept.validation], valid[kept.validation]
 
     def _fit_on(self, rows):
         """Fit on `TrainingRows`; return what ``cross_fit`` does, for validation rows only."""
         n, used = len(rows.X), np.union1d(rows.to_fit, rows.validation)
-        logits, known = np.zeros((n, len(self.classes_)), rows.X.dtype), np.zeros(n, bool)
-        logits[used], known[used] = self._fit_on_used(rows.take(used))
-        return logits, known
+        logits, valid = np.zeros((n, len(self.classes_)), rows.X.dtype), np.zeros(n, bool)
+        logits[used], valid[used] = self._fit_on_used(rows.take(used))
+        return logits, valid
 
     def _fit_on_used(self, rows):
         """Fit on `TrainingRows`, each of which is to be fitted on, a validation row, or both.
@@ -209,7 +209,7 @@ class KernelHead(CrossFitTableHead):
         -------
         logits : ndarray of shape (n, C), dtype of X
             Logits of the prompts, plus the held-out correction if a row is held out.
-        known : ndarray of shape (n,), bool
+        valid : ndarray of shape (n,), bool
             Which rows can validate the head.
         """
         features, n = self._features(rows.X), len(rows.X)
@@ -224,19 +224,19 @@ class KernelHead(CrossFitTableHead):
         )
         self.X_fit_ = features[rows.to_fit[landmarks]]
         if rows.folds is None:
-            held_out, known, validation = self._leave_out(fit, rows)
+            held_out, valid, validation = self._leave_out(fit, rows)
         else:
-            held_out, known, validation = np.zeros_like(base), np.zeros(n, bool), rows.validation
+            held_out, valid, validation = np.zeros_like(base), np.zeros(n, bool), rows.validation
             for train, test in rows.folds:
                 coef = fit.without(np.flatnonzero(~np.isin(rows.to_fit, train)))
-                held_out[test], known[test] = self._residuals(features[test], coef), True
-        used = validation[known[validation]]
+                held_out[test], valid[test] = self._residuals(features[test], coef), True
+        used = validation[valid[validation]]
         scale, used = correction_temperature(held_out[used], used, base, rows.targets, rows.weights)
         base[used] += held_out[used] / features.dtype.type(scale)
         self.dual_coef_ = (fit.coef / scale).astype(features.dtype)
-        known = np.zeros(n, bool)
-        known[validation if self.text_heads_ else used] = True
-        return base, known
+        valid = np.zeros(n, bool)
+        valid[validation if self.text_heads_ else used] = True
+        return base, valid
 
     def _leave_out(self, fit, rows):
         """Return held-out predictions, the rows that have one, and the validation rows."""
@@ -249,9 +249,9 @@ class KernelHead(CrossFitTableHead):
         if len(places):
             held_out[fitted[places]] = fit.leave_out(groups[fitted], places)
         held_out[rest] = self._residuals(features[rest], fit.coef)
-        known = can_be_held_out(targets, groups, weights)
-        known[fitted] = can_be_held_out(targets[fitted], groups[fitted], some_of(weights, fitted))
-        return held_out, known, validation
+        valid = can_be_held_out(targets, groups, weights)
+        valid[fitted] = can_be_held_out(targets[fitted], groups[fitted], some_of(weights, fitted))
+        return held_out, valid, validation
 
     def _fit_regression(self, features, targets, base, weights, may_choose):
         """Return the fit on these rows, and the positions of its landmarks."""

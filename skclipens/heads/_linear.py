@@ -255,10 +255,10 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
         self.n_features_in_, validation = len(columns), kept.rows[kept.validation]
         X = kept.X[np.ix_(kept.validation, columns)]
         held_out, found = self._fit_sums(sums, rows, validation, X)
-        known = np.isin(validation, held_out.rows)
+        valid = np.isin(validation, held_out.rows)
         logits = np.zeros((len(validation), len(self.classes_)), found.dtype)
-        logits[known] = found
-        return logits, known & (not self._is_logistic_regression(held_out.discriminant))
+        logits[valid] = found
+        return logits, valid & (not self._is_logistic_regression(held_out.discriminant))
 
     def _fit_sums(self, sums, rows, validation, X):
         """Fit on the sums over rows; return HeldOutDiscriminants and their logits."""
@@ -319,8 +319,8 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
         folds = self._folds(X, targets, folds, groups)
         held_out, logits = self._choose(self._maker(X, targets, weights), folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
-        logits, known = held_out.for_all_rows(logits.astype(X.dtype, copy=False))
-        return logits, known & (not self._is_logistic_regression(held_out.discriminant))
+        logits, valid = held_out.for_all_rows(logits.astype(X.dtype, copy=False))
+        return logits, valid & (not self._is_logistic_regression(held_out.discriminant))
 
     def _empty_sums(self, n_classes, n_features):
         return Sums(n_classes, n_features, exact=self._is_exact)

@@ -104,9 +104,9 @@ class LinearProbeHead(CrossFitTableHead):
             one.astype(X.dtype, copy=False) for one in (probe.coef_, probe.intercept_)
         )
         self.n_iter_ = int(probe.n_iter_.max())
-        known = np.zeros(len(X), bool)
-        known[held_out_rows(folds)] = True
-        return logits, known
+        valid = np.zeros(len(X), bool)
+        valid[held_out_rows(folds)] = True
+        return logits, valid
 
     def _probe(self, C):
         return LogisticRegression(C=C, max_iter=self.max_iter)

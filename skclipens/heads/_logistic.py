@@ -140,8 +140,8 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         if self.C_:
             return self._fit_all(table, splits, parts, solutions)
         self._set_coefficients(table, *(one / temperature for one in self._coefficients(whole)))
-        found, known = held_out.for_all_rows((logits / temperature).astype(X.dtype, copy=False))
-        return found, known & (not self._is_logistic_regression(whole))
+        found, valid = held_out.for_all_rows((logits / temperature).astype(X.dtype, copy=False))
+        return found, valid & (not self._is_logistic_regression(whole))
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`. All rows are kept."""
@@ -149,18 +149,18 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         self.classes_, self.n_features_in_ = rows.classes, len(columns)
         weights = rows.weights[kept.rows]
         given = rows.targets[kept.rows], None if (weights == 1).all() else weights
-        logits, known = self._cross_fit(take_columns(kept.X, columns), *given, None, None)
-        return logits[kept.validation], known[kept.validation]
+        logits, valid = self._cross_fit(take_columns(kept.X, columns), *given, None, None)
+        return logits[kept.validation], valid[kept.validation]
 
     def _fit_all(self, table, splits, parts, solutions):
         """Fit on all rows at the chosen C; return held-out logits, and the rows that have some."""
         n_rows, dtype = len(table.X), table.X.dtype
-        found, known = np.zeros((n_rows, len(self.classes_)), dtype), np.zeros(n_rows, bool)
+        found, valid = np.zeros((n_rows, len(self.classes_)), dtype), np.zeros(n_rows, bool)
         for (train, test), part, solution in zip(splits, parts, solutions, strict=True):
             if part.n_rows < len(train):
                 part = table.fit_on(train)
                 solution = part.solve(self.C_, solution)
-            found[test], known[test] = part.logits(table.X[test], solution), True
+            found[test], valid[test] = part.logits(table.X[test], solution), True
         final = table.fit_on(slice(None))
         self._set_coefficients(table, *final.coefficients(final.solve(self.C_, solution)))
         self.n_iter_ = final.n_iter
@@ -170,7 +170,7 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
                 "Give a larger max_iter, or smaller Cs.",
                 ConvergenceWarning,
             )
-        return found, known
+        return found, valid
 
     def _set_coefficients(self, table, *solved):
         self.coef_, self.intercept_ = (one.astype(table.X.dtype) for one in solved)

@@ -77,7 +77,7 @@ class BaseRidge:
 
     Sums over the training rows of a fold are those over all rows less those over the other rows. So
     products of rows are computed twice, however many folds there are. A subclass sets ``_X``, the
-    known rows less ``_centre``; ``_sums`` over all rows; and ``_alpha``.
+    rows to predict less ``_centre``; ``_sums`` over all rows; and ``_alpha``.
     """
 
     def _predict_parts(self, parts, validation):
@@ -86,12 +86,12 @@ class BaseRidge:
         `parts` are pairs of the sums over the rows to leave out, and the positions of test rows.
         """
         predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
-        known = np.zeros(len(predicted), bool)
+        is_predicted = np.zeros(len(predicted), bool)
         for part, test in parts:
             rows = test[np.isin(test, validation)]
             coef, intercept = self._sums.without(part).solve(self._alpha)
-            predicted[rows], known[rows] = self._X[rows] @ coef + intercept, True
-        rows = np.flatnonzero(known)
+            predicted[rows], is_predicted[rows] = self._X[rows] @ coef + intercept, True
+        rows = np.flatnonzero(is_predicted)
         return take_rows(predicted, rows), rows
 
     def fit(self):
@@ -131,7 +131,7 @@ class Ridge(BaseRidge):
 
 
 class SummedRidge(BaseRidge):
-    """Ridge regression from sums over rows, with predictions for the rows that are known.
+    """Ridge regression from sums over rows, with predictions for rows that are in memory.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class SummedRidge(BaseRidge):
     centre : ndarray of shape (d,)
         Subtracted from the rows before summing.
     X : ndarray of shape (n, d)
-        The rows that are known.
+        The rows to predict.
     alpha : float
     """
 
@@ -154,7 +154,7 @@ class SummedRidge(BaseRidge):
     def held_out(self, tests, validation):
         """Return held-out predictions for validation rows, and the positions of these.
 
-        `tests` has, for each fold, the positions of the known rows that it holds out.
+        `tests` has, for each fold, the positions in X of rows that it holds out.
         """
         return self._predict_parts(zip(self._parts, tests, strict=True), validation)
 

@@ -181,7 +181,7 @@ class TipAdapterHead(CrossFitTextHead):
         rows = np.arange(len(features))
         batches = [rows[batch] for batch in self._batches(len(rows))]
         logits = [self._tip_logits(features[batch], hidden(batch)) for batch in batches]
-        return np.concatenate(logits), hidden.known
+        return np.concatenate(logits), hidden.valid
 
     def _fill_cache(self, features, targets, weights, folds, groups):
         """Set keys, values, alpha and beta; return the `_HiddenKeys`."""
@@ -197,7 +197,7 @@ class TipAdapterHead(CrossFitTextHead):
 
     def _choose(self, targets, hidden, weights):
         """Return alpha and beta, as given or with the smallest log-loss of held-out rows."""
-        validation = np.flatnonzero(hidden.known)
+        validation = np.flatnonzero(hidden.valid)
         searched = covers_most(targets[validation], len(self.classes_))
         text = self._text_logits(self.keys_)
         temperature = fit_temperature(text, targets, sample_weight=weights)
@@ -271,11 +271,11 @@ class _HiddenKeys:
         n = len(targets)
         self.fold_of = np.full(n, -1)
         self.outside = np.ones((len(folds or ()), n), bool)
-        self.known = can_be_held_out(targets, weights=weights) & (folds is None)
+        self.valid = can_be_held_out(targets, weights=weights) & (folds is None)
         for fold, (train, test) in enumerate(folds or ()):
             self.fold_of[test] = fold
             self.outside[fold, train] = False
-            self.known[test] = np.isin(targets[test], targets[train])
+            self.valid[test] = np.isin(targets[test], targets[train])
 
     def __call__(self, rows):
         """Return the mask of hidden keys of some rows, (len(rows), number of keys)."""

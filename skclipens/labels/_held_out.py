@@ -60,7 +60,7 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     -------
     logits : ndarray of shape (n, C)
         Logits, or logarithms of probabilities.
-    known : ndarray of shape (n,), bool
+    valid : ndarray of shape (n,), bool
         Which rows have valid logits.
 
     Raises
@@ -74,8 +74,8 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         if groups is not None or not isinstance(cv, Integral):
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
             options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
-        logits, known = estimator.cross_fit(X, y, **options)
-        return _comparable(estimator, np.asarray(logits)), known
+        logits, valid = estimator.cross_fit(X, y, **options)
+        return _comparable(estimator, np.asarray(logits)), valid
     n_rows, rows = len(y), np.arange(len(y))
     if sample_weight is not None and not sample_weight.all():
         rows = np.flatnonzero(sample_weight)
@@ -84,14 +84,14 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     given = metadata_for(estimator, **metadata)
     estimator.fit(X, y, **given)
     logits = np.full((n_rows, len(estimator.classes_)), -np.inf)
-    known = np.zeros(n_rows, bool)
+    valid = np.zeros(n_rows, bool)
     options = rows_to_compare(estimator, X) if groups is None else {"groups": metadata["groups"]}
     for train, test in few_shot_folds(y, cv, random_state=random_state, **options):
         part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)
         logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
-        known[rows[test]] = True
-    return logits, known
+        valid[rows[test]] = True
+    return logits, valid
 
 
 def _metadata_of_cross_fit(estimator, **metadata):

@@ -158,9 +158,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     if isinstance(cv, Integral):  # a user's own splits may leave rows out
         _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
-    known = ~unreadable
-    known[known] = is_judged
-    if not known.any():
+    judged = ~unreadable
+    judged[judged] = is_judged
+    if not judged.any():
         why = "too few classes have a second row"
         if groups is not None:
             why = "rows of a group do not judge each other; too few classes have rows of two groups"
@@ -169,7 +169,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits.astype(float), targets)
     predicted = classifier.classes_[logits.argmax(axis=1)]
-    frame = _frame(y, index, known, issue, quality, predicted)
+    frame = _frame(y, index, judged, issue, quality, predicted)
     frame.attrs.update(attrs)
     return frame.sort_values("label_quality", kind="stable")
 
@@ -195,7 +195,7 @@ def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
         )
 
 
-def _frame(y, index, known, issue, quality, predicted):
+def _frame(y, index, judged, issue, quality, predicted):
     """Return a frame with a row for each label, and with results for those that are judged."""
     import pandas as pd
 
@@ -209,10 +209,10 @@ def _frame(y, index, known, issue, quality, predicted):
         },
         index=index,
     )
-    frame.loc[known, "is_label_issue"] = issue
-    frame.loc[known, "label_quality"] = quality
-    frame.loc[known, "predicted_label"] = predicted
-    if known.all():
+    frame.loc[judged, "is_label_issue"] = issue
+    frame.loc[judged, "label_quality"] = quality
+    frame.loc[judged, "predicted_label"] = predicted
+    if judged.all():
         frame["predicted_label"] = frame["predicted_label"].astype(frame["given_label"].dtype)
     return frame
 

@@ -195,7 +195,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)
         self.estimator_ = clone(classifier)
-        logits, known = held_out_logits(
+        logits, valid = held_out_logits(
             self.estimator_,
             table,
             y,
@@ -206,7 +206,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         )
         self.classes_ = self.estimator_.classes_
         self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)
-        if not known.any():
+        if not valid.any():
             needed = "at least two rows" if groups is None else "rows of at least two groups"
             raise ValueError(
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
@@ -215,7 +215,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         weights = np.ones(len(y)) if weights is None else weights
         some = np.flatnonzero(weights)
         self.rows_ = self.rows_[some]
-        self._learn_familiarity(*(some_of(a, some) for a in (logits, known, y, weights, groups)))
+        self._learn_familiarity(*(some_of(a, some) for a in (logits, valid, y, weights, groups)))
         return self
 
     def _check_before_fit(self, feature_names, y, **metadata):
@@ -243,13 +243,13 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             if hasattr(first, name):
                 setattr(self, name, getattr(first, name))
 
-    def _learn_familiarity(self, logits, known, y, weights, groups):
+    def _learn_familiarity(self, logits, valid, y, weights, groups):
         """Standardise both kinds of evidence, and set the threshold, by held-out rows."""
         groups = groups_of_copies(self.rows_, y) if groups is None else groups
         groups = np.arange(len(y)) if groups is None else groups
-        nearest = nearest_cosines(self.rows_[known], self.rows_, (groups[known], groups))
-        evidence = np.stack([logits[known].max(axis=1), nearest], axis=1)
-        weights = weights[known].astype(evidence.dtype)
+        nearest = nearest_cosines(self.rows_[valid], self.rows_, (groups[valid], groups))
+        evidence = np.stack([logits[valid].max(axis=1), nearest], axis=1)
+        weights = weights[valid].astype(evidence.dtype)
         self.location_ = np.average(evidence, axis=0, weights=weights)
         self.scale_ = np.sqrt(np.average((evidence - self.location_) ** 2, axis=0, weights=weights))
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)

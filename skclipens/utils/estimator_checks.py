@@ -351,10 +351,10 @@ def _check_cross_fit(head):
         found = fitted.cross_fit(X, y, folds=folds)
         is_pair = isinstance(found, (tuple, list)) and len(found) == 2
         _demand(is_pair, head, "return logits and a mask of rows from cross_fit")
-        logits, known = found
+        logits, valid = found
         _demand(np.shape(logits) == (40, 4), head, "give one logit per row and class in cross_fit")
-        _demand(np.asarray(known).dtype == bool, head, "say by a mask which rows are held out")
-        _demand(np.isfinite(np.asarray(logits)[known]).all(), head, "give finite held-out logits")
+        _demand(np.asarray(valid).dtype == bool, head, "say by a mask which rows are held out")
+        _demand(np.isfinite(np.asarray(logits)[valid]).all(), head, "give finite held-out logits")
         _demand(np.isfinite(_scores(fitted, X)).all(), head, "be fitted after cross_fit")
 
 
