@@ -23,17 +23,16 @@ class HeldOutDiscriminants:
     """
 
     def __init__(self, discriminant, folds):
-        self.discriminant = discriminant
-        self._parts = None
-        validation = np.zeros(len(discriminant.can_be_held_out), bool)
-        validation[discriminant.validation] = True
-        valid = discriminant.can_be_held_out
-        if folds is not None:
-            held_out = [(train, test[validation[test]]) for train, test in folds]
-            self._parts = [(discriminant.subset(train), test) for train, test in held_out]
-            valid = np.zeros(len(validation), bool)
-            valid[held_out_rows(held_out)] = True
-        self.rows = np.flatnonzero(valid & validation)
+        self.discriminant, self._parts = discriminant, None
+        validation = discriminant.validation
+        if folds is None:
+            self.rows = validation[discriminant.can_be_held_out[validation]]
+        else:
+            self._parts = [
+                (discriminant.subset(train), test[np.isin(test, validation)])
+                for train, test in folds
+            ]
+            self.rows = np.unique(held_out_rows(self._parts))
 
     def logits(self, ridge_of, some=slice(None)):
         """Return held-out logits of ``rows``, or some; `ridge_of` maps discriminants to ridges."""
