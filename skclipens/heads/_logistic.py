@@ -147,9 +147,10 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
         """See :mod:`skclipens.heads._from_files`. All rows are kept."""
         _, kept = yield PassRequest(keep=np.flatnonzero(rows.weights))
         self.classes_, self.n_features_in_ = rows.classes, len(columns)
+        X, targets = take_columns(kept.X, columns), rows.targets[kept.rows]
         weights = rows.weights[kept.rows]
-        given = rows.targets[kept.rows], None if (weights == 1).all() else weights
-        logits, valid = self._cross_fit(take_columns(kept.X, columns), *given, None, None)
+        weights = None if (weights == 1).all() else weights
+        logits, valid = self._cross_fit(X, targets, weights, None, None)
         return logits[kept.validation], valid[kept.validation]
 
     def _fit_all(self, table, splits, parts, solutions):
@@ -229,10 +230,10 @@ class _Table:
         if not isinstance(rows, slice):
             discriminant = discriminant.subset(rows)
             X = discriminant.X  # which is a copy already
-        some = X, self.targets[rows], some_of(self.weights, rows)
+        targets, weights = self.targets[rows], some_of(self.weights, rows)
         ridge = discriminant.ridge(self.head.shrinkage_)
         prior = [one / self.temperature for one in discriminant.linear(ridge)]
-        return _LogisticFit(*some, discriminant, ridge, prior, self.head.max_iter)
+        return _LogisticFit(X, targets, weights, discriminant, ridge, prior, self.head.max_iter)
 
 
 class _LogisticFit:
