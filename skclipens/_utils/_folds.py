@@ -125,7 +125,8 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
     Parameters are those of :func:`few_shot_folds`, with the int `n_folds` in place of its ``cv``.
     """
     sizes = np.unique(y, return_counts=True)[1]
-    n_folds = min(n_folds, *_fold_limits(sizes, groups, every_class))
+    most = sizes[sizes > 1].min(initial=sizes.max()) if every_class else sizes.max()
+    n_folds = min(n_folds, most, most if groups is None else len(np.unique(groups)))
     if n_folds < 2:
         return []
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -230,12 +231,6 @@ def stratified_rows(y, most):
     return np.sort(np.argsort(y, kind="stable")[some])
 
 
-def _fold_limits(sizes, groups, every_class):
-    yield sizes[sizes > 1].min(initial=sizes.max()) if every_class else sizes.max()
-    if groups is not None:
-        yield len(np.unique(groups))
-
-
 def refuse_no_groups(cv, groups):
     """Raise ValueError if ``cv`` is a splitter that needs groups, and there are none."""
     if groups is None and isinstance(cv, _GROUPED):
@@ -259,8 +254,8 @@ def _split(splitter, y, groups, X=None):
     refuse_no_groups(splitter, groups)
     # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
     # Whether a splitter that ignores groups splits any is what `check_folds` looks at.
-    known = "The least populated class|The groups parameter is ignored"
-    with silent(known), allow_few_rows_per_class():
+    expected = "The least populated class|The groups parameter is ignored"
+    with silent(expected), allow_few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv", groups)
 

@@ -120,7 +120,7 @@ def roots_of_class_weights(class_weight, y, sample_weight):
                 f"class_weight of {label!r} is {weight!r}; it must be a number from 0 to "
                 f"{MOST_WEIGHT:g}."
             )
-    _refuse_no_classes(of_labels, np.unique(y).tolist())
+    _refuse_unknown_classes(of_labels, np.unique(y).tolist())
     if class_weight == "balanced":
         totals = np.bincount(codes_of(y), sample_weight)
         class_weight = dict(zip(np.unique(y).tolist(), _inverse(totals).tolist(), strict=True))
@@ -151,7 +151,7 @@ def _inverse(totals):
     return np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)
 
 
-def _refuse_no_classes(labels, classes):
+def _refuse_unknown_classes(labels, classes):
     """Raise ValueError if a label is no class, unless all classes are among the labels.
 
     A part of the rows may lack a class, for example in cross-validation.

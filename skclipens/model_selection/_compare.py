@@ -152,7 +152,7 @@ def compare_with_baselines(
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y)
     _check_scoring(scoring)
-    baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
+    baselines, y = _checked_baselines(baselines or {}), column_of_labels(y, warn=True)
     groups = check_groups(groups, len(y))
     cv = check_cv_to_compare(cv, y, groups)
     for one in baselines.values():
@@ -186,7 +186,7 @@ def _weights(y, scoring):
     return compute_sample_weight("balanced", y)
 
 
-def _checked_names(baselines):
+def _checked_baselines(baselines):
     if not hasattr(baselines, "keys"):
         raise TypeError(
             "baselines is a dict from names to classifiers, such as {'nearest': "
