@@ -519,6 +519,13 @@ def test_a_file_whose_name_is_written_otherwise_is_pointed_at(folder):
             load_image(folder / name)
 
 
+@pytest.mark.skipif(os.sep != "/", reason="links need rights on Windows")
+def test_a_link_that_leads_nowhere_is_not_pointed_at(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(ImageError, match=r"no such file\. (?!There is a file)"):
+        load_image(tmp_path / "a.png")
+
+
 def test_a_column_of_contents_is_rather_that_of_the_pictures(folder):
     content = (folder / "zoo/0.PNG").read_bytes()
     table = pd.DataFrame({"filename": ["0.PNG"], "image": [{"bytes": content, "path": None}]})

@@ -39,6 +39,6 @@ def _stored_as(path):
     # macOS stores letters and accents separately.
     for form, case in product(("NFC", "NFD"), (str, str.lower, str.upper)):
         other = unicodedata.normalize(form, stem + case(ending))
-        if os.path.lexists(os.path.join(folder, other)):
+        if os.path.exists(os.path.join(folder, other)):
             return other
     return None
