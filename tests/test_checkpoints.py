@@ -486,6 +486,14 @@ def test_open_clips_own_configurations_are_within_these_rules(tmp_path):
         assert Backbone(f"zoo/{name}").config
 
 
+def test_a_configuration_is_read_again_once_it_was_written(model):
+    backbone = Backbone(str(model("vision_cfg", width=128)))
+    backbone.config["vision_cfg"]["width"] = 1
+    assert backbone.config["vision_cfg"]["width"] == 128
+    model("vision_cfg", width=256)
+    assert backbone.config["vision_cfg"]["width"] == 256
+
+
 # Downloads
 
 

@@ -1,8 +1,10 @@
-"""Check the configuration of a model in a directory or repository."""
+"""Read and check the configuration of a model in a directory or repository."""
 
+import json
 import os
 import re
 from filecmp import cmp
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 
@@ -26,6 +28,44 @@ _ALLOWED = {
 }
 _NAMED = "'tokenizer_kwargs': {'bpe_path': 'FILE NAME'}"
 _NAME = re.compile(r"(hf-hub:)?[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+def file_version(file):
+    """Return what differs once a file was written again."""
+    stat = file.stat()
+    # Copies and archives may set mtime back, but not ctime.
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+
+
+def read_config(file):
+    """Return a configuration, checked: a dict of one's own with ``model_cfg``.
+
+    Parameters
+    ----------
+    file : Path
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not a JSON file, or is invalid.
+    """
+    return json.loads(_checked_text(file, file_version(file)))
+
+
+@lru_cache(maxsize=256)  # an ensemble asks for the width of each block many times
+def _checked_text(file, version):
+    try:
+        text = file.read_text("utf-8")
+        config = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
+    if not isinstance(config, dict) or "model_cfg" not in config:
+        raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
+    check_config(config["model_cfg"], file)
+    check_preprocessing(config.get("preprocess_cfg") or {}, file)
+    return text
 
 
 def check_config(config, file):

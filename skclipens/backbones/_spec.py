@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER, TIMM
-from ._configs import check_config, check_preprocessing
+from ._configs import file_version, read_config
 from ._hub import CONFIG, snapshot
 from ._parsing import parse
 
@@ -145,7 +145,7 @@ class Backbone:
         if self.is_timm:
             return {}
         if self.folder:
-            return self._read_config()["model_cfg"]
+            return read_config(self.folder / CONFIG)["model_cfg"]
         import open_clip
 
         return open_clip.get_model_config(self.architecture)
@@ -153,7 +153,7 @@ class Backbone:
     @property
     def preprocess_config(self):
         """Preprocessing in the configuration of a directory; empty for all other models."""
-        config = self._read_config() if self.folder else {}
+        config = read_config(self.folder / CONFIG) if self.folder else {}
         return config.get("preprocess_cfg") or {}
 
     @property
@@ -197,24 +197,10 @@ class Backbone:
         """The version of the model: its files, or the commit; empty for a pretrained tag."""
         if self.repository:
             return (self.folder.name,)
-        stats = [file.stat() for file in self.files + self.tokenizer_files]
-        # Copies and archives may set mtime back, but not ctime.
-        times = tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for stat in stats)
+        times = tuple(file_version(file) for file in self.files + self.tokenizer_files)
         # An architecture of the user's own can be registered again with other settings.
         is_file = self.path and self.architecture and not self.is_timm
         return (json.dumps(self.config, sort_keys=True), *times) if is_file else times
-
-    def _read_config(self):
-        file = self.folder / CONFIG
-        try:
-            config = json.loads(file.read_text("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
-        if not isinstance(config, dict) or "model_cfg" not in config:
-            raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
-        check_config(config["model_cfg"], file)
-        check_preprocessing(config.get("preprocess_cfg") or {}, file)
-        return config
 
 
 def weights_in(folder):
