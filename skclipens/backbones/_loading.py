@@ -115,8 +115,13 @@ class LoadedBackbone:
 
 def _state_of(model):
     """Return how many modules of a model are in training mode, and what tells a write to it."""
-    tensors = (*model.parameters(), *model.buffers())
-    return sum(part.training for part in model.modules()), [_state_of_one(one) for one in tensors]
+    parts, writes = [model], []
+    # model.modules() and parameters() name them all, which takes as long as all the rest.
+    for part in parts:
+        parts += [child for child in part._modules.values() if child is not None]
+        tensors = (*part._parameters.values(), *part._buffers.values())
+        writes += [_state_of_one(one) for one in tensors if one is not None]
+    return sum(part.training for part in parts), writes
 
 
 def _state_of_one(tensor):
