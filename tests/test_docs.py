@@ -81,6 +81,38 @@ def test_the_reference_names_what_is_public(name):
     assert set(importlib.import_module(name).__all__) - {"__version__"} <= listed
 
 
+# Pages of text, with those in folders of `docs` that a build does not make.
+TEXTS = [*ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md"), *(ROOT / "docs").glob("*.md")]
+TEXTS += [
+    page
+    for folder in ("api", "guide", "results")
+    for page in (ROOT / "docs" / folder).rglob("*.md")
+]
+
+
+def without_code(page):
+    text = re.sub(r"^ *(```|~~~).*?^ *\1", "", page.read_text("utf-8"), flags=re.M | re.S)
+    return re.sub(r"`[^`\n]*`|\$[^$\n]*\$", "", text)
+
+
+def test_rows_of_a_table_have_as_many_cells_as_its_head():
+    for page in TEXTS:
+        for table in re.findall(r"(?:^\|.*\n)+", without_code(page), re.M):
+            assert len({row.count("|") for row in table.splitlines()}) == 1, (page, table)
+
+
+def test_links_to_the_repository_lead_to_files_and_headings():
+    link = r"github\w*\.com/skclipens/skclipens/(?:blob/|tree/)?main/([^)#\s]+)#?([\w-]*)"
+    found = [places for page in TEXTS for places in re.findall(link, page.read_text("utf-8"))]
+    assert len(found) > 20
+    for path, anchor in found:
+        assert (ROOT / path).exists(), path
+        if anchor:
+            titles = re.findall("^#+ (.*)", without_code(ROOT / path), re.M)
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert anchor in anchors, (path, anchor)
+
+
 RESULTS = ROOT / "docs" / "results" / "paper"
 SINGLE = "best single backbone, any head"
 RIVALS = {
