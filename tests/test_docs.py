@@ -258,3 +258,31 @@ def test_times_in_the_guide_are_those_of_the_results():
     ]:
         found = cells("speed/scale.md", size)
         assert told.format(*(found[i] for i in (4, 12, 7, 13))) in guide("when_to_use")
+
+
+PARTS = {
+    "zero-shot heads": "pool without zero-shot heads",
+    "kernel heads": "pool without kernels",
+    "the linear head on all blocks": "pool without the linear head on all",
+    "pooled features": "features: image embeddings alone",
+    "fitted weights of the experts": "router: none, the calibrated logit average",
+    "more weight for prompts on rows unlike the labelled ones": (
+        "rows out of distribution as any others"
+    ),
+    "compared with the former default (residual heads and a linear head)": (
+        "former pool: residual heads and a linear one on all"
+    ),
+}
+
+
+def test_what_parts_of_the_default_are_worth_is_that_of_the_tables():
+    text = (ROOT / "docs/paper.md").read_text("utf-8")
+    tables = [
+        pd.read_csv(RESULTS.parent / folder / "ablation.csv")
+        for folder in ("validation", "validation-photo")
+    ]
+    of_systems = [t.pivot_table("accuracy", "shots", "system") for t in tables]
+    for part, without in PARTS.items():
+        gains = [g for of in of_systems for g in of["default"] - of[without]]
+        shown = " | ".join(f"{100 * gain:.1f}".replace("-0.0", "0.0") for gain in gains)
+        assert f"| {part} | {shown} |" in text
