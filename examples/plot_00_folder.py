@@ -31,7 +31,8 @@ for path, label in zip(emoji.filenames[train], labels[train]):
 print(*sorted(folder.name for folder in photos.iterdir()), sep="\n")
 
 # %%
-# Read the folder, and fit. The models are those of the embedded zoo.
+# Read the folder, and fit. The models are those of the zoo, which come
+# with the package.
 
 from skclipens import make_backbone_pipeline
 

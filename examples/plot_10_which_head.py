@@ -43,9 +43,9 @@ print(table.round(1).to_string())
 
 # %%
 # Heads that start from prompts and learn are ahead, since the zoo knows the
-# names of these classes. Tip-Adapter and kernel heads alone are slightly better
-# than the default here. The default also has a linear head, for class names
-# without meaning.
+# names of these classes. Here Tip-Adapter alone is slightly better than the
+# default, and kernel heads alone are as accurate. The default also has a linear
+# head, for class names without meaning.
 
 import matplotlib.pyplot as plt
 

@@ -80,7 +80,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     Notes
     -----
     The search is exact: each query is compared with all images. All parameters except `embedder`
-    can be changed after ``fit``. With the embedded models, the mean of the cosines had a higher
+    can be changed after ``fit``. With the zoo, the mean of the cosines had a higher
     mean average precision than the best single backbone on eight of nine validation sets, and than
     rank fusion on all nine (``benchmarks/search.py``).
 

@@ -23,7 +23,7 @@ PAPER = {
 
 
 def list_backbones(views=None):
-    """List the backbones of the paper and of the embedded zoo with their cost.
+    """List the backbones of the paper and of the zoo with their cost.
 
     Any other open_clip model can be used as well; see :class:`~skclipens.backbones.Backbone`.
 

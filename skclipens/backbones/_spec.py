@@ -220,7 +220,7 @@ def resolve_backbones(backbones):
     Parameters
     ----------
     backbones : str or list of str
-        ``"zoo"`` (the five embedded models), ``"paper"`` (the nine OpenAI models), one spec or
+        ``"zoo"`` (the five models of the zoo), ``"paper"`` (the nine OpenAI models), one spec or
         several; see :class:`Backbone`.
 
     Returns

@@ -26,7 +26,7 @@ def load_emoji(
 
     Pictures of 64 x 64 pixels from the Twemoji set, with the names and subcategories that
     Unicode gives them. They ship with the package. None of them is among the pictures that the
-    embedded zoo was trained on, but other drawings of the same emoji are.
+    zoo was trained on, but other drawings of the same emoji are.
 
     =====================   ====================
     Classes                                   54

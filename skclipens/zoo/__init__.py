@@ -1,4 +1,4 @@
-"""The embedded zoo: five small CLIP models of different architecture, trained on the same data.
+"""The zoo: five small CLIP models of different architecture, trained on the same data.
 
 ``MODEL_CARD.md`` in this folder describes the models, their training data and their scores;
 ``python -m tools.zoo.train`` reproduces them. This folder holds only weights and their card.
