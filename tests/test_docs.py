@@ -286,3 +286,26 @@ def test_what_parts_of_the_default_are_worth_is_that_of_the_tables():
         gains = [g for of in of_systems for g in of["default"] - of[without]]
         shown = " | ".join(f"{100 * gain:.1f}".replace("-0.0", "0.0") for gain in gains)
         assert f"| {part} | {shown} |" in text
+
+
+def by_shots(name, head, column, value):
+    """Accuracy on a set in points, by the number of labels: the highest of the rows chosen."""
+    rows = pd.read_csv(RESULTS / "cells.csv", dtype={"shots": str})
+    chosen = (rows.set == name) & (rows["head"] == head) & (rows[column] == value)
+    return 100 * rows[chosen].groupby("shots")["mean"].max()
+
+
+def test_differences_with_another_style_are_those_of_the_tables():
+    def gains(name, column, value):
+        default = by_shots(name, "auto", "rule", "shrunk (default)")
+        found = default - by_shots(name, "zero-shot", column, value)
+        return round(found.min()), round(found.max())
+
+    most, least = gains("pacs-photo-to-cartoon", "rule", "C-Log-Avg")
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"by {-least} to {-most} points from photographs to cartoons (PACS)" in readme
+    assert f"the default is {-least} to {-most} points below `head=" in guide("when_to_use")
+    most, least = gains("pacs-photo-to-cartoon", "kind", "single")
+    assert f"and {-least} to {-most} below the zero-shot head" in guide("when_to_use")
+    least, most = gains("pacs-cartoon-to-photo", "rule", "C-Log-Avg")
+    assert f"the default is {least} to {most} points above" in guide("when_to_use")
