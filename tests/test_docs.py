@@ -264,7 +264,6 @@ PARTS = {
     "zero-shot heads": "pool without zero-shot heads",
     "kernel heads": "pool without kernels",
     "the linear head on all blocks": "pool without the linear head on all",
-    "pooled features": "features: image embeddings alone",
     "fitted weights of the experts": "router: none, the calibrated logit average",
     "more weight for prompts on rows unlike the labelled ones": (
         "rows out of distribution as any others"

@@ -82,8 +82,8 @@ class NeuralLogitController(BaseRouter):
     ``NeuralLogitController(signed=False, budget="epochs", max_iter=100)``: with one row per class
     that is 100 steps, in which no parameter changes by more than about 0.02. The defaults here were
     chosen on validation sets, on logits that are not calibrated (``calibrate=False`` of the
-    ensemble). They gain if prompts mean nothing, and cost up to 2 points with few labels if static
-    weights or learned heads do well.
+    ensemble). They gain if prompts mean nothing, and cost up to 2.3 points with few labels if
+    static weights or learned heads do well.
 
     References
     ----------
