@@ -6,8 +6,8 @@ Rows are synthetic: columns as wide as those of all backbones of the paper, 1,00
 number of rows a process of its own fits :class:`skclipens.LinearDiscriminantHead` and predicts all
 rows of a memory-mapped file. At the first number this is compared with a folder of Parquet files as
 ``embed_to`` writes it, the fit in memory, and one pass of scikit-learn's ``SGDClassifier`` over few
-rows. At the first two, an ensemble of linear and kernel heads on nine blocks is fitted over the
-folder, and at the first in memory, too. Prints tables in Markdown, and fails beyond a limit.
+rows. At the first two, an ensemble of a kernel head and a linear head on all columns is fitted over
+the folder, and at the first in memory, too. Prints tables in Markdown, and fails beyond a limit.
 """
 
 import argparse
