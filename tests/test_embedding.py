@@ -18,6 +18,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import InvalidParameterError
@@ -26,6 +28,7 @@ from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, zoo
 from skclipens._utils import _progress
 from skclipens._utils._progress import progress
 from skclipens.backbones import Backbone
+from skclipens.cascade import CascadeClassifier
 from skclipens.datasets import load_emoji
 from skclipens.images import _load, load_image
 
@@ -188,6 +191,27 @@ def test_an_image_that_cannot_be_read_is_named(paths, tmp_path):
     ):
         with pytest.raises(ImageError, match=name):
             CLIPEmbedder(PAIR[0], **CPU, batch_size=2).fit_transform(images)
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [None, "", "nowhere.png", "https://no.org/a.png", {"path": "nowhere.png"}, {"path": None}],
+)
+def test_a_missing_image_is_named_before_others_are_read(absent, paths):
+    embedder = CLIPEmbedder(PAIR[0], **CPU, batch_size=2)
+    cascade = CascadeClassifier([PAIR[0]]).fit(paths[:4], list("abab"))
+    for use in (embedder.transform, cascade.predict):
+        with pytest.raises(ImageError, match="row 3: ") as caught:
+            use([b"not a picture", *paths[:2], absent])
+        assert "row 0" not in str(caught.value)
+    dataset = [{"bytes": Path(paths[0]).read_bytes(), "path": "not/on/this/disk.png"}]
+    assert len(embedder.transform(dataset)) == 1
+
+
+def test_too_few_labels_are_found_before_images_are_read(paths):
+    classifier = make_pipeline(CLIPEmbedder(PAIR[0]), LogisticRegression())
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[4, 3\]"):
+        classifier.fit([b"not a picture", *paths[:3]], list("aba"))
 
 
 def test_the_column_of_an_image_that_cannot_be_read_is_named():

@@ -366,6 +366,21 @@ def test_pages_of_a_tiff_file_that_are_not_read(tmp_path):
                     load_image(path)
 
 
+def test_a_fourth_band_of_a_tiff_file_that_is_no_alpha():
+    bands = np.dstack([UPRIGHT, UPRIGHT[..., 0] // 2 + 100])
+    with pytest.warns(SuspectedMistakeWarning, match="fourth band seems to be no alpha"):
+        load_image(encode(Image.fromarray(bands), "TIFF"))
+    assert said(load_image, encode(Image.fromarray(bands), "PNG")) == []
+    bands[::2, :, 3] = 255
+    assert said(load_image, encode(Image.fromarray(bands), "TIFF")) == []
+
+
+def test_files_of_numbers_that_pillow_cannot_read(tmp_path):
+    assert_fails(b"II*\0" + bytes(90), "a TIFF file that is damaged, or whose bands", "as an array")
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90))
+    assert_fails(tmp_path / "a.h5", "it is an HDF5 file", "as h5py gives them")
+
+
 @given(uint8_images)
 def test_png_bytes_equal_the_array(array):
     content = encode(Image.fromarray(array.squeeze(2) if array.shape[2:] == (1,) else array))

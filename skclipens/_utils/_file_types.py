@@ -2,11 +2,11 @@
 
 import re
 
-ARRAY, DICOM, ZIP = "a NumPy array", "a DICOM file", "a zip archive"
+ARRAY, DICOM, HDF5, ZIP = "a NumPy array", "a DICOM file", "an HDF5 file", "a zip archive"
 _SIGNS = {
     rb"\Z": "empty",
     rb"\x93NUMPY": ARRAY,
-    rb"\x89HDF": "an HDF5 file",
+    rb"\x89HDF": HDF5,
     rb"GGUF": "a GGUF file",
     rb"PK\x03\x04": ZIP,
     rb".{128}DICM": DICOM,

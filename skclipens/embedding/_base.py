@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_consistent_length
 
 from .._utils._linalg import normalize_blocks, side_by_side
 from .._utils._one_column import check_column, name_of_column
@@ -18,7 +19,7 @@ from ..backbones._prompt_checks import warn_of_texts
 from ..backbones._prompts import check_templates, check_texts
 from ..exceptions import ImageError
 from ..images import as_image_list
-from ..images._batch_checks import warn_of_images
+from ..images._batch_checks import refuse_missing, warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
@@ -58,15 +59,15 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         ----------
         X : collection of n images
             See :meth:`transform`.
-        y : None
-            Ignored.
+        y : array-like of shape (n, ...) or None, default=None
+            Only its length is checked, before a later step of a pipeline would.
 
         Returns
         -------
         self
             The fitted estimator.
         """
-        as_image_list(X)
+        check_consistent_length(as_image_list(X), y)
         self._blocks()
         self._devices()
         if as_store(self.cache) is None:  # with a store, no model may be needed
@@ -119,6 +120,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         images = as_image_list(X)
         warn_of_images(images)
         try:
+            if self.on_error == "raise":
+                refuse_missing(images)
             embeddings, notes = self._transform(images)
         except ImageError as error:
             if (name := name_of_column(X)) is not None:  # a table may have several such columns

@@ -10,7 +10,7 @@ from .._utils._linalg import normalize_blocks
 from .._utils._progress import progress
 from ..backbones import load_backbones
 from ..backbones._devices import resolve_precision
-from ..images._batch_checks import warn_of_images
+from ..images._batch_checks import refuse_missing, warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
 from ._keys import keys_ahead
 from ._reading import as_store, embed_with_store, models_of
@@ -50,6 +50,7 @@ class Stages:
 
     def __iter__(self):
         warn_of_images(self.images)
+        refuse_missing(self.images)
         n, size = len(self.images), _BATCHES * self.embedder.batch_size
         parts = (range(start, min(start + size, n)) for start in range(0, n, size))
         if self.store is None:

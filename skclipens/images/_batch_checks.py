@@ -1,4 +1,4 @@
-"""Warn of mistakes that show in many images at once, from some of their pixels."""
+"""Check many images before they are read: which are missing, and mistakes that show in many."""
 
 import os
 from collections import Counter
@@ -8,16 +8,17 @@ from PIL import Image, ImageFile
 
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
-from ._load import is_tensor
+from ..exceptions import ImageError
+from ._containers import name_of
+from ._load import is_tensor, load_image
 from ._pillow_warnings import recorded
-from ._ranges import top_of
+from ._ranges import is_no_alpha
 
 # Round numbers; `python -m benchmarks.doubts_of_pictures` measures which images they flag.
 _FEWEST = 10  # images; there is no warning about fewer
 _ASKED_AGAIN = 5  # images of a dataset: a random flip changes one half of them
 _MOST = 32  # arrays that are looked at
 _NEARLY_ALL = 0.9  # of the arrays have to look wrong
-_HARDLY_ANY = 0.1  # of the pixels are opaque or clear if the fourth channel is no alpha
 _FEWEST_SAME = 20  # rows of one image: a few may be copies, as in a class with hardly any images
 _SHORTEST, _N_PIXELS = 8, 4096  # sides, and number of pixels, to check heights
 _N_ROWS = 64  # rows of pixels of a picture that are looked at
@@ -27,6 +28,31 @@ _N_ROWS = 64  # rows of pixels of a picture that are looked at
 # 0.98; scrambled: nearly all at most 0.75.
 _SMOOTHER = 0.85
 _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour have
+
+
+def refuse_missing(images):
+    """Raise ImageError if an image or its file is missing, before hours of work with the others.
+
+    Parameters
+    ----------
+    images : sequence of images
+        As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
+        demand, none is looked at.
+    """
+    for row, image in enumerate(images if isinstance(images, list) else ()):
+        if _is_absent(image):
+            try:
+                with recorded():
+                    load_image(image)
+            except ImageError as error:
+                raise ImageError(f"row {row}: {error}") from error
+
+
+def _is_absent(image):
+    if isinstance(image, dict):
+        return image.get("bytes") is None and _is_absent(image.get("path"))
+    path = name_of(image)
+    return is_missing(image) if path is None else not os.path.exists(path)
 
 
 def warn_of_images(images):
@@ -160,18 +186,13 @@ def _warn_of_alpha(found):
         for row, pixels, first in found
         if pixels.ndim == 3 and pixels.shape[axis[first]] == 4
     ]
-    odd = [row for row, alpha in alphas if _is_no_alpha(alpha)]
+    odd = [row for row, alpha in alphas if is_no_alpha(alpha)]
     if len(alphas) >= _FEWEST and len(odd) >= _NEARLY_ALL * len(alphas):
         warn(
             f"The fourth channel seems to be no alpha, such as that of row {odd[0]}: hardly any "
             "pixel is opaque or fully transparent, and colours are laid on white by it. Pass red, "
             "green and blue alone, or followed by alpha."
         )
-
-
-def _is_no_alpha(values):
-    clear_or_opaque = np.mean((values == 0) | (values == top_of(values.dtype)))
-    return clear_or_opaque < _HARDLY_ANY and values.min() < values.max()
 
 
 def _warn_of_layout(found):

@@ -6,7 +6,7 @@ import stat
 
 from PIL import Image
 
-from .._utils._file_types import ARRAY, DICOM, ZIP, kind_of
+from .._utils._file_types import ARRAY, DICOM, HDF5, ZIP, kind_of
 from ._containers import is_base64
 
 _DRAWN = "It can hold a program, so it is not drawn here. Convert it to PNG, or drop the row."
@@ -22,8 +22,14 @@ _UNKNOWN = (
     "not an image file, or of a format that Pillow cannot read",
     "Convert it, say to PNG, or drop the row.",
 )
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_UNKNOWN_TIFF = (
+    "a TIFF file that is damaged, or whose bands or type of numbers Pillow cannot read",
+    "Pass three of its bands as an array, scaled to floats in [0, 1], or save them as PNG.",
+)
 _ADVICE = {
     ARRAY: "Pass the array that numpy.load returns.",
+    HDF5: "Pass the arrays in it, as h5py gives them.",
     DICOM: "Convert it, say to PNG, or pass its pixels as an array, scaled to floats in [0, 1].",
 }
 
@@ -32,6 +38,8 @@ def refusal(picture):
     """Return why an opened picture must not be decoded, and what to do; None if it may be."""
     if picture.format in _DRAWN_BY_OTHERS:
         return f"of the format {picture.format}", _DRAWN
+    if picture.format == "HDF5":  # of which Pillow knows the name only
+        return f"it is {HDF5}", _ADVICE[HDF5]
     limit, (width, height) = Image.MAX_IMAGE_PIXELS, picture.size
     if limit is not None and width * height > limit:
         return _too_large(f"{width} x {height} = {width * height:,}")
@@ -74,7 +82,7 @@ def refusal_of_format(source):
         return f"it is {kind}", advice
     if kind:
         return f"it is {kind}", _ADVICE.get(kind, "Replace the file or drop the row.")
-    return _UNKNOWN
+    return _UNKNOWN_TIFF if start.startswith(_TIFF) else _UNKNOWN
 
 
 def start_of(source, n_bytes):

@@ -26,6 +26,7 @@ from ._ranges import (
     read_planes_as_deep,
     to_uint8,
     top_of,
+    warn_of_band,
     warn_of_dark_rgb,
     warn_of_dark_values,
 )
@@ -94,7 +95,7 @@ def load_image(image):
         If pixels differ but are all below about 1/16 of their range, as 8-bit values in uint16
         are; if all alpha values are below it; or if a picture with transparent parts has a single
         colour on white, such as a white drawing. The image is read as it is. Also if only the first
-        of several pages of a TIFF file is read.
+        of several pages of a TIFF file is read, or its fourth band seems to be no alpha.
 
     See Also
     --------
@@ -303,6 +304,8 @@ def _picture_to_rgb(picture, name):
         rgb = Image.new("RGB", picture.size, "white")
         rgb.paste(rgba, mask=rgba.getchannel("A"))
         _warn_of_blank(rgb, rgba, name)
+        if picture.format == "TIFF":
+            warn_of_band(rgba.getchannel("A"), name)
     else:
         rgb = picture.convert("RGB")
     if orientation in _TRANSPOSE:

@@ -10,6 +10,7 @@ DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # tags of TIFF, and values
 _BITS, _PLANES, _ONE_PER_CHANNEL = 258, 284, 2
 _N_PLACES = 16  # pixels that are looked at first
+_HARDLY_ANY = 0.1  # of the pixels are opaque or clear if the fourth channel is no alpha
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 
 
@@ -107,6 +108,21 @@ def _warn_of_nearly_black(name, why):
         f"{name}: nearly black, as its {why}. If its values are meant in a smaller range, scale "
         "them."
     )
+
+
+def is_no_alpha(values):
+    """Return whether the values of a fourth channel are hardly ever 0 or the largest."""
+    clear_or_opaque = np.mean((values == 0) | (values == top_of(values.dtype)))
+    return clear_or_opaque < _HARDLY_ANY and values.min() < values.max()
+
+
+def warn_of_band(alpha, name):
+    """Warn if the alpha of a TIFF file is no alpha: programs declare any fourth band as such."""
+    if is_no_alpha(np.asarray(alpha)):
+        warn_or_record(
+            f"{name}: its fourth band seems to be no alpha, as hardly any pixel is opaque or fully "
+            "transparent, and colours are laid on white by it. Pass red, green and blue alone."
+        )
 
 
 def to_uint8(pixels):
