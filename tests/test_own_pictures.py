@@ -141,7 +141,7 @@ def test_loaders_give_what_fit_takes(folder):
     assert paths.tolist() == pictures.filenames.tolist()
     assert labels.tolist() == pictures.target_names[pictures.target].tolist()
     write(pictures.frame[["path"]], folder.parent / "t.csv")
-    with pytest.raises(ValueError, match="none of the columns label, class, category"):
+    with pytest.raises(ValueError, match=r"none of the columns label, class, category, but \['"):
         load_table(folder.parent / "t.csv", return_X_y=True)
 
 
@@ -510,7 +510,14 @@ def test_paths_that_were_written_on_windows_are_named(folder):
 def test_a_file_whose_name_is_written_otherwise_is_pointed_at(folder):
     content = (folder / "zoo/0.PNG").read_bytes()
     (folder / "Mu\u0308nze.png").write_bytes(content)  # as macOS stores it
-    for name, stored in (("M\xfcnze.png", "Mu\u0308nze.png"), ("zoo/0.png", "0.PNG")):
+    (folder / "Cat 1.jpg").write_bytes(content)
+    for name, stored in (
+        ("M\xfcnze.png", "Mu\u0308nze.png"),
+        ("zoo/0.png", "0.PNG"),
+        ("zoo/ 0.PNG", "0.PNG"),
+        ("zoo/0", "0.PNG"),
+        ("Cat 1", "Cat 1.jpg"),
+    ):
         table = write(pd.DataFrame({"path": [name]}), folder / "t.csv")
         says = re.escape(f"There is a file {stored!a}, whose name is written otherwise")
         with pytest.raises(FileNotFoundError, match=says):
@@ -591,6 +598,8 @@ def test_a_table_in_memory_is_no_file():
 def test_files_that_are_no_tables(folder, monkeypatch):
     with pytest.raises(ValueError, match=r"end in \.csv or \.parquet\. Save .* commas, in UTF-8"):
         load_table(folder / "table.xlsx")
+    with pytest.raises(ValueError, match=r"^'https://a.org/t.csv' is a URL: download the table"):
+        load_table("https://a.org/t.csv")
     with pytest.raises(FileNotFoundError, match="no table"):
         load_table(folder / "table.csv")
     (folder / "parts.parquet").mkdir()

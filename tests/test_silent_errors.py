@@ -549,8 +549,11 @@ def test_labels_to_score_are_of_the_type_of_those_of_fit(X, y):
 
 def test_paths_of_images_as_labels_are_refused(X, y):
     paths = [f"data/{label}/{i}.png" for i, label in enumerate(y)]
-    message = "^y holds paths of images, such as 'data/.*train_test_split returns"
-    for labels in (paths, np.array(paths), pd.Series(paths, range(3, 3 + len(y)))):
+    message = (
+        r"^y holds paths or names of images, such as '(data/|0\.png).*train_test_split returns"
+    )
+    names = [f"{i}.png" for i in range(len(y))]
+    for labels in (paths, names, np.array(paths), pd.Series(paths, range(3, 3 + len(y)))):
         for head in (make(), LinearProbeHead()):
             with pytest.raises(ValueError, match=message):
                 head.fit(X, labels)

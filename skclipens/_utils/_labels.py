@@ -17,7 +17,7 @@ from ._one_column import first_of_column, refuse_no_column, without_string_dtype
 from ._warnings import silent
 
 CHECK_SPELLING = "Check whether they are spelled or numbered differently."
-_PATH = re.compile(r"[/\\].*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", re.IGNORECASE)
+_PATH = re.compile(r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", re.IGNORECASE)
 _RENAME = " If -1 is a class, give it another number, or give names: -1 stands for no label here."
 
 
@@ -127,14 +127,14 @@ def _kind_of(label):
 
 
 def refuse_paths_as_labels(y, name="y"):
-    """Raise ValueError if labels are paths of images, nearly all of them distinct."""
+    """Raise ValueError if labels are paths or names of images, nearly all of them distinct."""
     first = first_of_column(y)
     if not _is_path(first):
         return
     labels = np.asarray(y, dtype=object).ravel().tolist()
     if len(labels) > 1 and all(map(_is_path, labels)) and 10 * len(set(labels)) > 9 * len(labels):
         raise ValueError(
-            f"{name} holds paths of images, such as {str(first)!r}, and not labels. "
+            f"{name} holds paths or names of images, such as {str(first)!r}, and not labels. "
             "train_test_split returns X_train, X_test, y_train, y_test, in this order."
         )
 

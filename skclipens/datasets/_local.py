@@ -2,6 +2,7 @@
 
 import os
 import re
+import reprlib
 import unicodedata
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
 from ..images._folders import class_folders, is_hidden, walk, walk_class
+from ..images._protocols import is_url
 from ._bunch import make_dataset
 from ._layout import check_class_folders, warn_of_twins
 from ._tables import (
@@ -230,6 +232,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
             f"path is a {type(path).__name__}, and names a file. fit takes columns of a table as "
             "they are: clf.fit(table['path'], table['label'])."
         )
+    if is_url(str(path)):
+        raise ValueError(f"{str(path)!r} is a URL: download the table, and name its file.")
     table_path = Path(path).expanduser().absolute()
     table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *_LABEL_COLUMNS])
     label_column = usual_column(table, label_column, _LABEL_COLUMNS, "label_column")
@@ -237,8 +241,9 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
     if label_column is None and return_X_y:
         raise ValueError(
-            f"{str(table_path)!r} has none of the columns {', '.join(_LABEL_COLUMNS)}, so there is "
-            "no y; label_column names another one."
+            f"{str(table_path)!r} has none of the columns {', '.join(_LABEL_COLUMNS)}, but "
+            f"{reprlib.repr(list(table.columns))}, so there is no y; label_column names another "
+            "column."
         )
     if label_column is None:
         columns.insert(0, "path", filenames)

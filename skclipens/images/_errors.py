@@ -6,6 +6,8 @@ from itertools import product
 
 from ..exceptions import ImageError
 
+_ENDINGS = (".jpg", ".JPG", ".jpeg", ".JPEG", ".png", ".PNG")
+
 
 def image_error(name, reason, advice):
     """Return the error of a named image, which has the reason alone as an attribute."""
@@ -33,12 +35,15 @@ def advice_on_missing(path, advice):
 
 
 def _stored_as(path):
-    """Return the name of a file with other accents or another case of the ending, or None."""
+    """Return the name of a file with other accents, case or blanks, or with an ending; or None."""
     folder, name = os.path.split(path)
-    stem, ending = os.path.splitext(name)
+    stem, ending = os.path.splitext(name.strip())
+    cases = (str, str.lower, str.upper)
+    stems = [case(stem) for case in cases]
+    endings = [case(ending) for case in cases] if ending else _ENDINGS
     # macOS stores letters and accents separately.
-    for form, case in product(("NFC", "NFD"), (str, str.lower, str.upper)):
-        other = unicodedata.normalize(form, stem + case(ending))
+    for form, *parts in product(("NFC", "NFD"), stems, endings):
+        other = unicodedata.normalize(form, "".join(parts))
         if os.path.exists(os.path.join(folder, other)):
             return other
     return None
