@@ -207,6 +207,7 @@ def test_names_that_begin_with_a_number_that_is_meant(names):
         (["animal/bird/gull", "animal/pet/cat"], "such as 'gull'"),
         (["bird::gull", "pet::cat"], "such as 'gull'"),
         (["a photo of a cat", "A photo of an owl."], "are prompts: 'A photo of an owl.', 'a photo"),
+        (["This picture shows a cat", "this image shows an owl"], "are prompts: 'This picture"),
         (["{} cat", "owl"], "are prompts: '{} cat'. Give"),
         (["picture of a cat", "owl"], None),
         (["photo of Paris", "picture frame"], None),

@@ -342,6 +342,19 @@ def test_animation_gives_its_first_frame(tmp_path, suffix):
         assert opened.tell() == 1
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_an_animation_that_begins_with_a_blank_frame(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    frames = [Image.new("RGB", (32, 48), "black"), Image.fromarray(UPRIGHT)]
+    for first, later, n_texts in ((0, 1, 1), (1, 0, 0)):
+        frames[first].save(path, save_all=True, append_images=[frames[later]])
+        texts = said(load_image, path)
+        assert len(texts) == n_texts
+        assert all("first of its frames is of one colour" in text for text in texts)
+    frames[0].save(path)
+    assert said(load_image, path) == []
+
+
 def test_pages_of_a_tiff_file_that_are_not_read(tmp_path):
     pages = [Image.fromarray(one) for one in (UPRIGHT, UPRIGHT[::-1])]
     pyramid = [pages[0], pages[0].resize((16, 24))]

@@ -31,7 +31,10 @@ _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photo
 _SEPARATORS = {";": 2, ">": 2, "|": 2, "::": 2, "/": 3, "\\": 3}  # and fewest levels
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
-_PROMPT = re.compile(r"an? (photo|picture|image|drawing) of .*", re.IGNORECASE)
+_PROMPT = re.compile(
+    r"(an?|the|this) (photo(graph)?|picture|image|drawing|screenshot) (of|shows|contains|is) .*",
+    re.IGNORECASE,
+)
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
 
 

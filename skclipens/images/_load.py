@@ -17,7 +17,7 @@ from ._containers import name_of, unwrapped, written
 from ._errors import advice_on_missing, error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
-from ._pillow_warnings import warn_of_pages, warn_or_record
+from ._pillow_warnings import warn_of_frames, warn_or_record
 from ._protocols import is_url
 from ._ranges import (
     DARK,
@@ -95,7 +95,8 @@ def load_image(image):
         If pixels differ but are all below about 1/16 of their range, as 8-bit values in uint16
         are; if all alpha values are below it; or if a picture with transparent parts has a single
         colour on white, such as a white drawing. The image is read as it is. Also if only the first
-        of several pages of a TIFF file is read, or its fourth band seems to be no alpha.
+        of several pages of a TIFF file is read, or its fourth band seems to be no alpha, or if an
+        animation begins with a frame of one colour.
 
     See Also
     --------
@@ -242,8 +243,7 @@ def _read_file(source, name, sides, also):
             pixels = _picture_to_rgb(opened, name)
             if not pictures and not _is_deep(opened):
                 warn_of_dark_rgb(pixels, reduction, name)
-            if opened.format == "TIFF" and opened.is_animated:
-                warn_of_pages(opened, size, name)
+            warn_of_frames(opened, pixels, size, name)
             orientation = _orientation(opened)
             if orientation in _ON_THEIR_SIDE:
                 size = size[::-1]

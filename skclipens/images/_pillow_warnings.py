@@ -7,6 +7,7 @@ from .._utils._warnings import FilterOfThread, put_first, warn
 from ._containers import called, name_of_row
 
 _LISTED = 3  # images that a message names
+_ANIMATIONS = ("GIF", "WEBP", "PNG", "AVIF")
 
 
 class _Recorder(FilterOfThread):
@@ -61,9 +62,36 @@ def warn_or_record(text):
         _recorder.texts.append(text)
 
 
-def warn_of_pages(opened, size, name):
-    """Warn if a TIFF file has a second page that is no smaller copy of the first."""
+def warn_of_frames(opened, first, size, name):
+    """Warn of what is not read of a file with several pages or frames.
+
+    Parameters
+    ----------
+    opened : PIL.Image.Image
+    first : PIL.Image.Image
+        The page or frame that is read, maybe at a fraction of its size.
+    size : tuple of int
+        Of this page.
+    name : str
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If a TIFF file has a second page that is no smaller copy of the first, or an animation
+        begins with a frame of one colour.
+    """
+    if opened.format not in ("TIFF", *_ANIMATIONS):
+        return
     with suppress(Exception):  # a page that is not read may be damaged
+        if not opened.is_animated:
+            return
+        if opened.format in _ANIMATIONS:
+            if all(low == high for low, high in first.getextrema()):
+                warn_or_record(
+                    f"{name}: the first of its frames is of one colour, and the others are not "
+                    "read. Save the frame that matters as a file."
+                )
+            return
         opened.seek(1)
         # Pages of a pyramid have a quarter of the pixels. Scans of both sides differ by a few.
         if 2 * math.prod(opened.size) > math.prod(size):
