@@ -303,7 +303,9 @@ def test_classes_of_a_head_are_labels_of_y(X, y):
 
 def test_amounts_as_labels_are_doubted(X, y):
     amounts, codes = np.arange(len(y)) * 3.0 + 5, np.arange(len(y)) // 2
-    for labels, is_doubted in ((amounts, True), (codes, False)):
+    prices = np.array([f"{13 * i}.{i:03} €" for i in range(len(y))])
+    models = np.array([f"A{13 * i}" for i in range(len(y))])
+    for labels, is_doubted in ((amounts, 1), (codes, 0), (prices, 1), (models, 0)):
         texts = said(make(head="auto").fit, X, labels)
         assert any("If y holds amounts, of which" in text for text in texts) == is_doubted
 

@@ -544,6 +544,20 @@ def test_a_column_that_was_made_of_the_labels_is_named():
     assert not [text for text in texts if mentions in text]
 
 
+def test_a_column_of_which_the_labels_are_ranges_is_named():
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    X = (X - X.mean()) / X.std()
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
+    mentions = ": no two classes overlap in it"
+    for column in X:
+        ranges = np.array(pd.qcut(X[column].rank(method="dense"), 3, labels=["b", "a", "c"]))
+        (text,) = [text for text in said(clf.fit, X, ranges) if mentions in text]
+        assert text.startswith(f"Column {column!r}: no")
+        of_two = np.where(ranges == "b", "a", ranges)  # one number may tell two classes apart
+        for labels in (y, of_two):
+            assert not [text for text in said(clf.fit, X, labels) if mentions in text]
+
+
 @pytest.mark.parametrize(
     "scaler",
     [

@@ -38,7 +38,7 @@ _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
 def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
-    """Warn of columns that cannot give good predictions.
+    """Warn of columns that cannot give good predictions; return the position of an index, or None.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
         scaled. Names the blocks, or the columns.
     """
     if len(X) < 2:
-        return
+        return None
     index, why = _index(X, y, names)
     if index is not None:
         warn(
@@ -71,6 +71,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     _warn_of_constant_blocks(blocks, X)
     warn_of_rescaled_blocks(compared_with_texts, X)
     _warn_of_dominant_columns(read_as_scaled, X, names, index)
+    return index
 
 
 def _index(X, y, names):
@@ -158,7 +159,7 @@ def _dominant(values):
     return order[:n] if others.any() and unlike else order[:0]
 
 
-def warn_of_labels_in_columns(blocks, X, y, names):
+def warn_of_labels_in_columns(blocks, X, y, names, index=None):
     """Warn of a column that is not an embedding and encodes the class of each row.
 
     Parameters
@@ -168,12 +169,14 @@ def warn_of_labels_in_columns(blocks, X, y, names):
     y : ndarray of shape (n,)
     names : ndarray of shape (n_features,) or None
         Names of the columns.
+    index : int or None
+        Position of a column that has a warning of its own.
 
     Warns
     -----
     SuspectedMistakeWarning
         If a column, or several together, have a distinct value for each class, in too many rows to
-        be chance. Names them.
+        be chance; or if the values of one lie apart for three classes or more. Names them.
     """
     some = stratified_rows(y, SOME_ROWS)
     X, targets = X[some], codes_of(y[some])
@@ -195,6 +198,13 @@ def warn_of_labels_in_columns(blocks, X, y, names):
                 "made of the labels, leave it out of X: rows to predict will not have it."
             )
             return
+        for place in _lie_apart(lowest, highest):
+            if columns[place] != index:
+                warn(
+                    f"{_called(columns[place], names)}: no two classes overlap in it. If the "
+                    "labels were made of it, as classes of prices are, leave it out of X."
+                )
+                return
 
 
 def _determine_class(places, values):
@@ -203,6 +213,13 @@ def _determine_class(places, values):
         if len(telling) and len(np.unique(values[:, telling], axis=0)) == len(values):
             return telling
     return []
+
+
+def _lie_apart(lowest, highest):
+    """Return the columns in which each of three classes or more has a range of its own."""
+    order = np.argsort(lowest, axis=0)
+    lowest, highest = (np.take_along_axis(of, order, axis=0) for of in (lowest, highest))
+    return np.flatnonzero((highest[:-1] < lowest[1:]).all(axis=0) & (len(lowest) > 2))
 
 
 def _called(column, names):

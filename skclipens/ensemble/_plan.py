@@ -1,5 +1,6 @@
 """Plan a fit: experts, classes and router; and warn of suspicious columns and labels."""
 
+import re
 from statistics import harmonic_mean
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ from .routers import is_fixed, named_router
 # Up to so many rows per class, or per column, the linear discriminant is the default.
 _FEW_PER_CLASS, _FEW_PER_COLUMN = 100, 3
 _MANY = 20  # rows, of which amounts are doubted as labels
+# Such as "$ 1,200" and "9.5 kg", but not "A320"
+_AMOUNT = re.compile(r"\W{0,2}(EUR|USD|GBP|CHF)?\W{0,2}\d[\d.,'\s]*[^\W\d]{0,3}\W{0,2}")
 _MAX_PRODUCTS = 1e10  # of rows, columns and classes: beyond it, a pass takes seconds
 _MAX_VALUES_OF_FILES = 1e8  # of rows and columns, which are then kept in memory: 0.4 GB
 
@@ -139,11 +142,13 @@ def warn_of_mistakes(ensemble, plan, X, y):
     has_auto = "auto" in [kind for _, kind, _ in named_heads(ensemble.head)]
     if has_auto and not _has_named_classes(ensemble, y):
         _warn_of_nameless(blocks, y)
+    elif ensemble.class_names is None and (advice := _advice_on_amounts(y)):
+        warn(f"Labels are numbers as text, such as {str(y[0])!r}.{advice}")
     if has_auto and ensemble.blocks is None:
         warn_of_unnamed_columns(blocks, names)
     if needs_held_out(ensemble, plan.router) or any(expert.learns for expert in plan.experts):
-        warn_of_columns(*_what_is_read(plan.experts), X, y, names)
-        warn_of_labels_in_columns(blocks, X, y, names)
+        index = warn_of_columns(*_what_is_read(plan.experts), X, y, names)
+        warn_of_labels_in_columns(blocks, X, y, names, index)
 
 
 def _has_named_classes(ensemble, y):
@@ -166,6 +171,10 @@ def _warn_of_nameless(blocks, y):
 def _advice_on_amounts(y):
     """Return what to do if labels are amounts, as nearly all of many numbers differ, or ""."""
     classes = np.unique(y)
+    if isinstance(classes[0], str):
+        if not all(_AMOUNT.fullmatch(one.strip()) for one in classes):
+            return ""
+        classes = np.unique([float(re.sub(r"\D", "", one)) for one in classes])
     are_codes = classes.dtype.kind == "b" or np.ptp(classes) < 2 * len(classes)
     if are_codes or len(y) < _MANY or 2 * len(classes) <= len(y):
         return ""
