@@ -526,6 +526,14 @@ def test_a_file_whose_name_is_written_otherwise_is_pointed_at(folder):
             load_image(folder / name)
 
 
+@pytest.mark.parametrize("write_list", [";".join, ", ".join, str, list])
+def test_several_paths_in_one_cell_are_told_where_to_go(folder, write_list):
+    paths = [str(folder / "zoo" / name) for name in ("0.PNG", "1.PNG")]
+    says = "A row has one image: make a column of each, with an embedder for each"
+    with pytest.raises(ImageError, match=says):
+        load_image(write_list(paths))
+
+
 @pytest.mark.skipif(os.sep != "/", reason="links need rights on Windows")
 def test_a_link_that_leads_nowhere_is_not_pointed_at(tmp_path):
     (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")

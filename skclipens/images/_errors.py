@@ -1,11 +1,13 @@
 """Errors of images that cannot be used."""
 
 import os
+import re
 import unicodedata
 from itertools import product
 
 from ..exceptions import ImageError
 
+_BETWEEN = re.compile(r"['\"]?\s*[;,|]\s*['\"]?")  # paths in one cell, also of a list as text
 _ENDINGS = (".jpg", ".JPG", ".jpeg", ".JPEG", ".png", ".PNG")
 
 
@@ -22,8 +24,17 @@ def error_of_other_code(name, error):
     return image_error(name, reason, "Replace it or drop the row.")
 
 
+SEVERAL = (
+    "A row has one image: make a column of each, with an embedder for each in a ColumnTransformer, "
+    "or a row of each, with groups."
+)
+
+
 def advice_on_missing(path, advice):
     """Return what to do about a path of no file: advice, unless one is written similarly."""
+    parts = _BETWEEN.split(path.strip("[]'\" "))
+    if len(parts) > 1 and os.path.exists(parts[0]):
+        return f"There are several paths in it. {SEVERAL}"
     if os.sep == "/" and "\\" in path:
         return "Paths of this system have '/' between folders, and no '\\'."
     if stored := _stored_as(path):

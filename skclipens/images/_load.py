@@ -14,7 +14,7 @@ from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
 from ._containers import name_of, unwrapped, written
-from ._errors import advice_on_missing, error_of_other_code, image_error
+from ._errors import SEVERAL, advice_on_missing, error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import warn_of_frames, warn_or_record
@@ -174,6 +174,8 @@ def _load_pixels(image):
         # numpy's strings print as np.str_('...')
         image = [x.item() if isinstance(x, np.generic) else x for x in image]
         advice = f"Pass one image at a time: {_KINDS}."
+        if len(image) > 1 and all(isinstance(x, (str, os.PathLike)) for x in image):
+            advice = SEVERAL
         if image and all(isinstance(x, Real) for x in image):
             advice = "Rows of a table are passed as an array or a DataFrame, such as np.array(X)."
     raise image_error(reprlib.repr(image), reason, advice)
