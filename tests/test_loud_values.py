@@ -647,7 +647,7 @@ def test_members_of_an_enum_keep_their_values(table):
     Kind = Enum("Kind", {"COW": "cow", "CAT": "cat"}, type=str)
     labels = [Kind.COW if one else Kind.CAT for one in y == y[0]]
     assert LinearDiscriminantHead().fit(X, labels).classes_.tolist() == ["cat", "cow"]
-    with pytest.raises(ValueError, match=r"y = \[label\.name for label in y\] makes them strings"):
+    with pytest.raises(ValueError, match=r"y = \[label\.name for label in y\] makes such labels"):
         LinearDiscriminantHead().fit(X, [Enum("Kind", ["COW"]).COW] * len(y))
 
 
@@ -886,6 +886,7 @@ def test_numbers_as_objects_are_numbers(table):
         (["a", True], r"a string in row 0 \('a'\) and a number in row 1 \(True\)"),
         (["a", {}], r"Label {} of y, in row 1, is of type dict"),
         ([b"a", "b"], r"Label b'a' of y, in row 0, is of type bytes.*label.decode\(\) for label"),
+        ([torch.tensor(0), torch.tensor(1)], r"of type Tensor.*\[label\.item\(\) for label in"),
         ([date(2026, 1, 1), date(2026, 1, 2)], r"in row 0, is of type date.*\[str\(label\) for"),
         ([0, 1], r"y holds numbers as objects, such as 0 in row 0: pass y.astype\(int\)"),
         ([False, True], r"objects, such as False in row 0: pass y.astype\(bool\)"),

@@ -1,6 +1,7 @@
 """What is doubted of many pictures that one of them cannot tell."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import torch
 from _said import said
 from PIL import Image
+from torch.utils.data import Subset
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import ToTensor
 
 from skclipens import CLIPEmbedder, ImageError
 from skclipens.datasets import load_emoji
@@ -225,3 +229,20 @@ def test_arrays_without_pixels_are_an_error_alone(shape):
             EMBEDDER.transform([np.zeros(shape)] * 12)
 
     assert not said(transform)
+
+
+def test_transparency_that_torchvision_leaves_out_is_doubted(tmp_path):
+    (tmp_path / "emoji").mkdir()
+    for i, file in enumerate(FILES[:12]):
+        shutil.copy(file, tmp_path / f"emoji/{i}.png")
+    for transform in (None, ToTensor()):
+        dataset = ImageFolder(tmp_path, transform=transform)
+        for images in (dataset, Subset(dataset, range(1, 12))):
+            text = said(EMBEDDER.transform, images)[0]
+            assert text.startswith("The loader of ImageFolder leaves out the transparency of files")
+    assert not said(EMBEDDER.transform, [path for path, _ in dataset.samples])
+    on_white = ImageFolder(tmp_path, loader=load_image)
+    assert not said(EMBEDDER.transform, on_white)
+    for file, picture in zip((tmp_path / "emoji").iterdir(), on_white):
+        picture[0].save(file)
+    assert not said(EMBEDDER.transform, ImageFolder(tmp_path))

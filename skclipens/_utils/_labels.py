@@ -92,10 +92,11 @@ def refuse_mixed(y, name="y"):
         if kind is None:
             written = "label.decode()" if isinstance(label, bytes) else "str(label)"
             written = "label.name" if isinstance(label, Enum) else written
+            written = "label.item()" if hasattr(label, "item") else written  # a tensor
             raise ValueError(
                 f"Label {label!r} of {name}, in row {row}, is of type {type(label).__name__}. "
                 f"Labels are strings, or whole numbers: {name} = [{written} for label in {name}] "
-                "makes them strings."
+                "makes such labels of them."
             )
         first.setdefault(kind, (row, label))
         all_minus &= kind != "a number" or label == -1

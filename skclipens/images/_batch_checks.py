@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -19,6 +20,7 @@ _FEWEST = 10  # images; there is no warning about fewer
 _ASKED_AGAIN = 5  # images of a dataset: a random flip changes one half of them
 _MOST = 32  # arrays that are looked at
 _NEARLY_ALL = 0.9  # of the arrays have to look wrong
+_HARDLY_ANY = 0.1  # of the pixels of a picture without transparent parts
 _FEWEST_SAME = 20  # rows of one image: a few may be copies, as in a class with hardly any images
 _SHORTEST, _N_PIXELS = 8, 4096  # sides, and number of pixels, to check heights
 _N_ROWS = 64  # rows of pixels of a picture that are looked at
@@ -68,6 +70,7 @@ def warn_of_images(images):
         return
     if not isinstance(images, list):
         _warn_of_random_pixels(images)
+        _warn_of_lost_transparency(images)
     elif not _warn_of_same_image(images):
         found = _some_pixels(images)
         _warn_of_layout(found)
@@ -89,6 +92,24 @@ def _warn_of_random_pixels(images):
                 "transform."
             )
             return
+
+
+def _warn_of_lost_transparency(images):
+    """Warn if torchvision's loader of files, which leaves transparency out, reads pictures."""
+    source = getattr(images, "_source", None)
+    loader, samples = getattr(source, "loader", None), getattr(source, "samples", ())
+    if getattr(loader, "__module__", None) != "torchvision.datasets.folder":
+        return
+    for path, *_ in samples[:: -(-len(samples) // _ASKED_AGAIN)]:
+        with recorded(), suppress(Exception), Image.open(path) as picture:
+            opacity = np.asarray(picture.convert("RGBA").getchannel("A"))
+            if np.mean(opacity < 128) > _HARDLY_ANY:
+                warn(
+                    f"The loader of {type(source).__name__} leaves out the transparency of files "
+                    f"such as {path!r}, which makes parts of them black. Pass paths, and these "
+                    "parts become white: [path for path, _ in dataset.samples]."
+                )
+                return
 
 
 def _picture_as_array(image):

@@ -203,6 +203,8 @@ def _instead(X):
         return "list(X), or sorted(X) if they are paths: it can be gone through only once"
     if hasattr(X, "dataset"):  # a DataLoader
         return "its images, such as X.dataset"
+    if isinstance(X, Mapping) and len(X):
+        return f"what has the images in it, such as X[{next(iter(X))!r}]"
     return "a list of images, such as list(X) if X iterates over them"
 
 
