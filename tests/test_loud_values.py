@@ -496,6 +496,27 @@ def test_labels_as_groups_are_named(table):
     assert not said(lambda: clf.fit(X, y, groups=np.arange(len(y)) // 3))
 
 
+def test_rows_of_one_object_are_named():
+    emoji = load_emoji(min_class_size=60)
+    pictures = emoji.frame[["path", "label"]].sort_values(["label", "path"])[::2]
+    pairs = pictures.groupby("label").cumcount() // 2
+    objects = pictures.groupby(["label", pairs])["path"].apply(list).reset_index()
+    table = objects.explode("path")
+    paths, y = table["path"], table["label"]
+    clf = make_backbone_pipeline(SPEC, random_state=0)
+    (text,) = said(clf.fit, paths, y)
+    assert text.startswith("Rows with the same index follow each other, such as rows 0 and 1, 0,")
+    name = "adaptivebackboneensemble__groups"
+    assert not said(lambda: clf.fit(paths, y, **{name: paths.index}))
+    own = KFold(3, shuffle=True, random_state=0)
+    assert not said(make_backbone_pipeline(SPEC, cv=own, random_state=0).fit, paths, y)
+    of_two_tables = np.arange(len(y)) % (len(y) // 2)
+    for index in (np.arange(len(y)) + 5, y.to_numpy(), of_two_tables):
+        assert not said(clf.fit, paths.set_axis(index), y.set_axis(index))
+    drawn = pictures.sample(frac=2, replace=True, random_state=0).sort_index()
+    assert not [text for text in said(clf.fit, drawn["path"], drawn["label"]) if "index" in text]
+
+
 def test_copies_in_different_groups_are_named(table):
     X, y = table
     X, y, rows = np.vstack([X, X[3:5]]), np.append(y, y[3:5]), np.arange(len(y) + 2)

@@ -344,6 +344,12 @@ def test_tables_name_pictures(folder, ending):
     assert list(pictures.frame.columns) == ["path", "price", "label", "target"]
 
 
+def test_one_column_of_a_table_has_the_pictures(folder):
+    table = write(pd.DataFrame({"front": ["a.png"], "side": ["b.png"]}), folder / "t.csv")
+    with pytest.raises(ValueError, match=r"\['front', 'side'\] names several columns. A row has"):
+        load_table(table, path_column=["front", "side"])
+
+
 def test_columns_of_a_table_can_be_named(folder):
     table = pd.DataFrame({"path": ["?"], "photo": ["zoo/0.PNG"], "label": ["?"], "kind": [7]})
     path = write(table, folder / "t.csv")

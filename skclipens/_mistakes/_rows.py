@@ -4,6 +4,7 @@ import numpy as np
 
 from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import can_be_held_out
+from .._utils._linalg import subsample
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
@@ -15,6 +16,7 @@ _MIN_RELATIVE_LOSS = 0.97
 # 4, since what combines experts was fitted on these rows.
 _BY_CHANCE = 5
 _MAX_SHARE = 0.1  # of the rows whose image occurred before
+_FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index of the row before
 
 
 def warn_of_weights(weights):
@@ -103,6 +105,41 @@ def warn_of_groups(X, y, groups, rows):
             f"{len(apart)} of {len(y)} rows are copies of a row in another group, such as row "
             f"{another} of row {one}. What learned from one is then judged by the other. Give "
             "copies the same group, or leave them out."
+        )
+
+
+def warn_of_objects(index, X, y):
+    """Warn if rows with the same index and label follow each other, as pictures of one object.
+
+    Parameters
+    ----------
+    index : Index or None
+        Of X.
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If many rows follow another one with the same index, all of these have its label, most are
+        no copies, and there are more such objects than classes. Names two rows.
+    """
+    if index is None or len(y) < _FEWEST:
+        return
+    objects = index.factorize(use_na_sentinel=False)[0]
+    after = np.flatnonzero(objects[1:] == objects[:-1]) + 1
+    n_objects = len(np.unique(objects[after]))
+    if len(after) < _MANY * len(y) or n_objects < 2 * len(np.unique(y)):
+        return
+    some = subsample(after)
+    differ = (X[some] != X[some - 1]).any(axis=1)
+    if (y[after] == y[after - 1]).all() and differ.mean() > 0.5:
+        label = index[after[:1]].tolist()[0]
+        warn(
+            f"Rows with the same index follow each other, such as rows {after[0] - 1} and "
+            f"{after[0]}, {label!r}, and have the same label, as pictures of one object. If they "
+            "are, pass groups=X.index: otherwise, heads are tested on objects that they learned "
+            "from."
         )
 
 

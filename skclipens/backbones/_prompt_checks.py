@@ -18,7 +18,11 @@ _CODE = re.compile(
     r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # WordNet codes. Shorter ones may be names: "A320", "mp3"
     r"|(cls|label|id|target)[-_ ]?\d+|(class|category)[-_]?\d+"  # "Class 37" is a locomotive
     r"|(?=[a-f]*\d)[\da-f-]{8,}"
-    r"|true|false|yes|no",  # booleans in spreadsheets
+    r"|[(\[][-\d.einf]+, ?[-\d.einf]+[)\]]"  # intervals of pandas
+    # Dates, as which spreadsheets may read "3-5"
+    r"|\d{1,2}[-/. ](jan|feb|m[a\xe4]r|apr|ma[yi]|jun|jul|aug|sep|o[ck]t|nov|de[cz])([-/. ]\d+)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    r"|true|false|yes|no|wahr|falsch|ja|nein|vrai|faux|oui|non",  # booleans in spreadsheets
     re.IGNORECASE,
 )
 # A code only if nothing follows, unlike in "10 euro".

@@ -12,6 +12,7 @@ from sklearn.utils import Bunch
 from .._utils._class_texts import first_rows, warn_of_spellings, written_apart
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ..images._errors import SEVERAL as SEVERAL_IMAGES
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
 from ..images._folders import class_folders, is_hidden, walk, walk_class
 from ..images._protocols import is_url
@@ -232,6 +233,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
             f"path is a {type(path).__name__}, and names a file. fit takes columns of a table as "
             "they are: clf.fit(table['path'], table['label'])."
         )
+    if isinstance(path_column, list):
+        raise ValueError(f"path_column={path_column!r} names several columns. {SEVERAL_IMAGES}")
     if is_url(str(path)):
         raise ValueError(f"{str(path)!r} is a URL: download the table, and name its file.")
     table_path = Path(path).expanduser().absolute()

@@ -1,9 +1,16 @@
 """Select the rows that an ensemble learns from: labelled, weighted, without copies."""
 
+from numbers import Real
+
 import numpy as np
 
 from .._mistakes._row_order import warn_of_shuffled, warn_of_text_order
-from .._mistakes._rows import warn_of_contradictions, warn_of_groups, warn_of_weights
+from .._mistakes._rows import (
+    warn_of_contradictions,
+    warn_of_groups,
+    warn_of_objects,
+    warn_of_weights,
+)
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
@@ -28,6 +35,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
         warn_of_shuffled(index, index_of_labels, X, y)
+        if groups is None and isinstance(cv, Real):  # else the user's folds may keep them together
+            warn_of_objects(index, X, y)
     metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
     if not labeled.all():
