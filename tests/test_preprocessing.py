@@ -87,7 +87,7 @@ def unbuilt(tmp_path, monkeypatch):
         monkeypatch.setattr(open_clip.factory, name, lambda *args, **options: "weights")
     for name in ("require_transformers", "check_available", "check_checkpoint"):
         monkeypatch.setattr(_weights, name, lambda *args: None)
-    monkeypatch.setattr(_weights, "shapes_in", lambda backbone: {})
+    monkeypatch.setattr(_weights, "_stored_shapes", lambda file: {})
     file = tmp_path / "weights.safetensors"
     file.touch()
     return file

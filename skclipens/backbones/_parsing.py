@@ -11,6 +11,8 @@ from ._pretrained import QUICKGELU
 
 _HUB, _LOCAL = "hf-hub:", "local-dir:"  # as in open_clip
 _BLOCK = re.compile(r"(.+)@(pooled|views|pooled\+views)")
+# OpenAI's repositories on the hub, which are for transformers.
+_OF_OPENAI = re.compile(r"(hf-hub:)?openai/clip-vit-([a-z])[a-z]+-patch(\d+(-336)?)")
 
 
 def parse(spec):
@@ -20,6 +22,7 @@ def parse(spec):
     """
     _refuse_several(spec)
     _refuse_block(spec)
+    _refuse_name_for_transformers(spec)
     family, slash, model = spec.partition("/")
     if family == "zoo" and slash:
         return _parse_zoo(spec, model)
@@ -55,6 +58,15 @@ def _refuse_block(spec):
         raise ValueError(
             f"{spec!r} is the name of columns. Name the backbone, {block[1]!r}; the parameters "
             "'features' and 'views' of an embedder say which columns it makes of an image."
+        )
+
+
+def _refuse_name_for_transformers(spec):
+    known = _OF_OPENAI.fullmatch(spec)
+    if known and not names_directory(spec):
+        same = f"ViT-{known[2].upper()}-{known[3]}"
+        raise ValueError(
+            f"{spec!r} holds weights for transformers. Name the same weights {same!r}."
         )
 
 
@@ -176,6 +188,11 @@ def _misnamed(spec):
     directory = _directory(spec)
     if directory.is_file():
         return f" This is a file: name {str(directory.parent)!r}, or 'NAME//{directory}'."
+    if (directory / "config.json").is_file():  # where transformers saves a model
+        return (
+            " If CLIPModel.save_pretrained wrote this directory, name the weights that it was made "
+            f"from, and its file: 'ViT-B-32/openai//{directory}/model.safetensors'."
+        )
     if slashes or directory.is_dir():
         return ""
     return f" There is no directory {str(directory)!r}."

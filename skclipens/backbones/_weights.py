@@ -11,6 +11,7 @@ from ._hub import CONFIG, fetch_weights
 from ._mismatch import positions_message
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
+from ._transformers import from_transformers, is_of_transformers
 
 _OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}
 
@@ -36,17 +37,18 @@ def build_model(backbone):
         return build_tower(backbone)
     import open_clip
 
-    shapes = shapes_in(backbone) if backbone.weight_files else {}
-    state = _openai_state_dict(backbone) if _OPENAI_KEYS <= set(shapes) else None
-    if state is None:
+    stored = _stored_shapes(backbone.weight_files[0]) if backbone.weight_files else {}
+    state = _read_other_form(backbone.weight_files[0]) if _is_other_form(stored) else None
+    is_openais = stored.keys() >= _OPENAI_KEYS
+    if not is_openais:
         warn_of_guesses(backbone)
     folder = backbone.folder
-    keys = {key.removeprefix("module.") for key in shapes}
+    keys = {key.removeprefix("module.") for key in stored}
     lacks_bias = "logit_bias" in keys and backbone.config.get("init_logit_bias") is None
     model = open_clip.create_model(
         f"local-dir:{folder}" if folder else backbone.architecture,
         pretrained=None if folder else str(backbone.path or backbone.tag),
-        force_quick_gelu=state is not None or uses_quick_gelu(backbone),
+        force_quick_gelu=is_openais or uses_quick_gelu(backbone),
         force_preprocess_cfg=preprocessing(backbone),
         load_weights=state is None,
         require_pretrained=state is None,
@@ -58,7 +60,7 @@ def build_model(backbone):
     if state is not None:
         model.load_state_dict(state)
     elif backbone.path:
-        _warn_of_positions(backbone, model, shapes)
+        _warn_of_positions(backbone, model, stored)
     return model
 
 
@@ -111,13 +113,20 @@ def require_transformers(backbone, setting):
         raise lacking("transformers", f"The texts of {backbone.name!r}")
 
 
-def _openai_state_dict(backbone):
-    """Return the weights of a file in the form that OpenAI published.
+def _is_other_form(names):
+    """Return whether open_clip does not load tensors of these names by itself."""
+    return set(names) >= _OPENAI_KEYS or is_of_transformers(names)
 
-    open_clip cannot load a state dict with the extra entries of this form. It reads a TorchScript
-    archive only if it may also run any code in it.
+
+def _read_other_form(file):
+    """Return the weights of a file of OpenAI or transformers as open_clip has them.
+
+    open_clip cannot load the extra entries of OpenAI's state dicts. It reads a TorchScript archive
+    only if it may also run any code in it.
     """
-    state = _read_state_dict(backbone.weight_files[0])
+    state = _read_state_dict(file)
+    if is_of_transformers(state):
+        return from_transformers(state)
     return {key: value for key, value in state.items() if key not in _OPENAI_KEYS}
 
 
@@ -158,11 +167,20 @@ def _not_a_state_dict(found, file):
 
 
 def shapes_in(backbone):
-    """Return the shapes of the tensors in a backbone's own file, by name."""
+    """Return the shapes of the tensors in a backbone's own file, by their names in open_clip."""
     file = backbone.weight_files[0]
+    stored = _stored_shapes(file)
+    return _shapes_of(_read_other_form(file)) if _is_other_form(stored) else stored
+
+
+def _stored_shapes(file):
     if file.suffix != ".safetensors":
-        return {key: tuple(value.shape) for key, value in _read_state_dict(file).items()}
+        return _shapes_of(_read_state_dict(file))
     from safetensors import safe_open
 
     with safe_open(file, "pt") as tensors:
         return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}
+
+
+def _shapes_of(state):
+    return {key: tuple(value.shape) for key, value in state.items()}
