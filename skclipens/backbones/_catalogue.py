@@ -1,6 +1,7 @@
 """List of the backbones of the paper and of the zoo, with their cost."""
 
 import json
+from functools import cache
 
 from .. import zoo
 from ..images._views import n_passes
@@ -61,6 +62,13 @@ def list_backbones(views=None):
     >>> list_backbones(views="mirror").loc["ViT-B-32/openai", "gflops"].item()
     17.6
     """
+    frame = _table().copy()
+    frame["gflops"] *= n_passes(views)
+    return frame
+
+
+@cache
+def _table():
     import pandas as pd
 
     columns = [
@@ -77,5 +85,4 @@ def list_backbones(views=None):
     for name in zoo.MODELS:
         rows[f"zoo/{name}"] = ["zoo", *(sizes[name][column] for column in columns[1:-1]), 0]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    frame["gflops"] *= n_passes(views)
     return frame.rename_axis("backbone")

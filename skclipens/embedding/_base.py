@@ -120,8 +120,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         images = as_image_list(X)
         warn_of_images(images)
         try:
-            if self.on_error == "raise":
-                refuse_missing(images)
             embeddings, notes = self._transform(images)
         except ImageError as error:
             if (name := name_of_column(X)) is not None:  # a table may have several such columns
@@ -282,6 +280,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
     def _embed(self, images, is_part, blocks, devices, precision, bar, notes, rows, which):
         """Yield the rows of readable images, a batch at a time, with their embeddings."""
+        if self.on_error == "raise":
+            refuse_missing(images)
         encoder = self._encoder([blocks[i] for i in which], devices, precision)
         with closing(self._encode(encoder, images, rows, notes, is_part=is_part)) as batches:
             for done, values in batches:
