@@ -12,7 +12,9 @@ from ._available import check_hub
 
 CONFIG = "open_clip_config.json"
 _ADVICE = (
-    f"A repository of an open_clip model, which holds {CONFIG}, is fetched once from the internet."
+    f"A repository of an open_clip model, which holds {CONFIG}, is fetched once from the internet. "
+    "Of one that CLIPModel of transformers saved, fetch the weights, and name their file: "
+    "'ViT-B-32/openai//path/to/model.safetensors'."
 )
 
 
