@@ -139,6 +139,8 @@ def test_pipeline_of_backbones_is_shown(Display, pictures, tmp_path):
     with pytest.raises(ValueError, match=UNREADABLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         Display.from_estimator(clf, [X[0], "no_such_file.png"], y[:2])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        Display.from_estimator(clf, ["no_such_file.png"], y[:2])
 
 
 @pytest.mark.parametrize("Display", DISPLAYS)

@@ -31,11 +31,13 @@ from sklearn.model_selection import (
     GroupKFold,
     PredefinedSplit,
     StratifiedGroupKFold,
+    StratifiedKFold,
     cross_val_predict,
     cross_val_score,
     cross_validate,
 )
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import has_fit_parameter
@@ -259,6 +261,7 @@ def test_set_output_does_not_change_predictions(make, fitted, paths, y):
         ({"head": ["auto", ResidualHead(alpha=-1)]}, "The 'alpha' parameter of ResidualHead"),
         ({"cv": [([0, 1, 2, 3], [3, 4])]}, "Fold 0 of cv has 1 of its test rows in train"),
         ({"cv": [(range(16), range(16, 33))]}, "Fold 0 of cv does not fit X"),
+        ({"cv": StratifiedKFold(30)}, "n_splits=30 cannot be greater than the number of members"),
         ({"memory": f"{__file__}/heads"}, r"memory='.*heads' cannot be made"),
         ({"on_error": "nan", "unreadable_label": "sick face"}, "'sick face' is a class"),
         ({"on_error": "nan", "unreadable_label": -1}, "unreadable_label must be a string"),
@@ -300,6 +303,26 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
     with pytest.raises(ValueError, match=message):
         make(head="zero-shot").fit(images, change(y))
     assert images.n_taken == 0
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda y: [None, *y[1:]], "y has no label for 1 of 32 rows; the first is row 0"),
+        (lambda y: pd.Series(y).where(np.arange(len(y)) != 3), "the first is row 3, with nan"),
+        (lambda y: np.linspace(0, 1, len(y)), "Unknown label type"),
+    ],
+)
+def test_labels_of_other_classifiers_are_checked_before_too(change, message, paths, y):
+    images = CountedImages(paths)
+    clf = make_backbone_pipeline("zoo/RN20", estimator=LogisticRegression())
+    with pytest.raises(ValueError, match=message):
+        clf.fit(images, change(y))
+    assert images.n_taken == 0
+    for labels in (np.arange(len(y)) % 3 - 1, np.arange(len(y)) % 2 * 2 - 1):
+        clf.fit(paths, labels)
+    several = make_backbone_pipeline("zoo/RN20", estimator=KNeighborsClassifier())
+    assert several.fit(paths, np.stack([y, y], axis=1)).predict(paths).shape == (len(y), 2)
 
 
 def test_labels_to_score_are_checked_before_an_image_is_read(paths, y):
@@ -773,9 +796,9 @@ def test_all_images_that_cannot_be_read(make, fitted, broken, paths, y):
     with pytest.warns(UserWarning, match="2 of 2 images") as caught:
         assert clf.predict(images).tolist() == [None, None]
     assert len(caught) == 1
-    with pytest.raises(ImageError, match="row 0"):
+    with pytest.raises(ImageError, match="row 1: None"):  # before any image is read
         fitted.predict(images)
-    with pytest.raises(ImageError, match="row 1"):
+    with pytest.raises(ImageError, match="row 33: None"):
         make().fit(*broken)
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
@@ -24,6 +25,9 @@ from ._warnings import silent, warn
 
 # More rows would change temperatures and weights by less than their error.
 _max_validation_rows = ContextVar("largest number of validation rows", default=5_000)
+# Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
+# Whether a splitter that ignores groups splits any is what `check_folds` looks at.
+_EXPECTED = "The least populated class|The groups parameter is ignored"
 _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
 FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
@@ -250,12 +254,16 @@ def check_cv_of_rows(cv, n_rows, groups):
     return cv
 
 
+def try_splitter(cv, y, groups):
+    """Raise the errors of a splitter of scikit-learn that labels and groups are enough for."""
+    if hasattr(cv, "split") and type(cv).__module__.startswith("sklearn."):
+        with silent(_EXPECTED), allow_few_rows_per_class():
+            next(deepcopy(cv).split(np.zeros((len(y), 1)), y, groups), None)
+
+
 def _split(splitter, y, groups, X=None):
     refuse_no_groups(splitter, groups)
-    # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
-    # Whether a splitter that ignores groups splits any is what `check_folds` looks at.
-    expected = "The least populated class|The groups parameter is ignored"
-    with silent(expected), allow_few_rows_per_class():
+    with silent(_EXPECTED), allow_few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv", groups)
 

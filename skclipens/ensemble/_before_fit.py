@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
-from .._utils._folds import check_cv_of_rows, few_shot_folds
+from .._utils._folds import check_cv_of_rows, few_shot_folds, try_splitter
 from .._utils._labels import (
     check_labels,
     column_of_labels,
@@ -60,5 +60,6 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     if not needs_held_out(ensemble, router) or not learns:
         return
     cv = check_cv_of_rows(ensemble.cv, n_rows, all_groups)
+    try_splitter(cv, y, metadata["groups"])
     if isinstance(cv, float):
         few_shot_folds(y, cv, groups=metadata["groups"], random_state=0)

@@ -66,10 +66,10 @@ def split_classifier(
     warn_of_other_order(X, y=y, sample_weight=sample_weight)
     if known_only:
         warn_of_unknown_labels(classifier, y)
+    check_consistent_length(X, y)
     # Each of the pipeline's own methods would embed the images again.
     for transformers in before:
         X = table_of(transformers, X)
-    check_consistent_length(X, y)
     return classifier, X
 
 

@@ -9,8 +9,15 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
-from .._utils._labels import column_of_labels, refuse_paths_as_labels, unlabeled_rows
+from .._utils._labels import (
+    check_classes,
+    column_of_labels,
+    refuse_paths_as_labels,
+    refuse_unlabeled,
+    unlabeled_rows,
+)
 from .._utils._metadata import METADATA
+from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
@@ -48,6 +55,8 @@ def check_before_images(pipeline, X, y, params):
         warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
+    elif is_classifier(last) and _is_plain(last):
+        _refuse_no_labels(y)
     if is_regressor(last) and y is not None:
         _refuse_no_amounts(y)
     if not is_classifier(pipeline):
@@ -76,6 +85,25 @@ def _refuse_no_amounts(y):
                     "number. Convert or fill it, or leave the row out; for labels, take a "
                     "classifier."
                 )
+
+
+def _is_plain(estimator):
+    """Return whether an estimator is of scikit-learn, and has no other one in it."""
+    names = estimator.get_params()
+    return type(estimator).__module__.startswith("sklearn.") and not any("__" in n for n in names)
+
+
+def _refuse_no_labels(y):
+    """Raise ValueError if there is one label for each row, and some are missing or are amounts.
+
+    Here -1 may be a label, also one that stands for none, and so may "".
+    """
+    if y is None or np.ndim(y) > 1 or hasattr(y, "columns"):
+        return
+    y = column_of_labels(y)
+    labels = {label for label in y.tolist() if label == "" or not is_missing(label)}
+    refuse_unlabeled(y, classes=list(labels))
+    check_classes(y)
 
 
 def _classes_in(y):
