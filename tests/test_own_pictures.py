@@ -237,6 +237,14 @@ def test_folders_below_classes_are_not_doubted(tmp_path, folders):
     assert len(pictures.target_names) == 2
 
 
+def test_folders_of_kinds_of_files_are_doubted(tmp_path):
+    with pytest.warns(UserWarning, match="'Images', 'masks', which may be kinds of files and no"):
+        load_folder(spread(tmp_path / "a", "Images", "masks"))
+    with no_warning():
+        load_folder(spread(tmp_path / "b", "masks", "hats"))
+        load_folder(spread(tmp_path / "c", "left", "right"))
+
+
 @pytest.mark.parametrize("ending", ["_mask.png", "-GT.jpg", "_thumb.png", "_mask_1.png"])
 def test_masks_beside_pictures_are_doubted(tmp_path, ending):
     spread(tmp_path, "cat", "dog")

@@ -8,9 +8,13 @@ from .._utils._warnings import warn
 from ..images._files import is_image_name
 from ..images._folders import is_hidden
 
+_FILES = re.compile(
+    "images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails",
+    re.IGNORECASE,
+)
 _NO_CLASS = re.compile(
-    r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails"
-    r"|(front|back|rear|side|left|right|top|bottom)(.?views?)?)",  # a side of an object
+    rf"{_FILES.pattern}"
+    r"|(front|back|rear|side|left|right|top|bottom)(.?views?)?",  # of an object
     re.IGNORECASE,
 )
 _PART = re.compile(
@@ -48,9 +52,10 @@ def check_class_folders(root, folders):
     -----
     SuspectedMistakeWarning
         If all folders are named like parts, and contain pictures; if a folder named like a part
-        contains folders with the names of classes beside it; if the only folder contains only
-        folders; or if all folders contain only folders, with mostly the same names. Names that are
-        not of classes, such as years, are ignored.
+        contains folders with the names of classes beside it; if all are named as kinds of files,
+        such as "images" and "masks"; if the only folder contains only folders; or if all folders
+        contain only folders, with mostly the same names. Names that are not of classes, such as
+        years, are ignored.
     """
     if len(folders) == 1:
         _warn_of_wrapping(root, folders[0])
@@ -72,6 +77,11 @@ def check_class_folders(root, folders):
             f"{listed(sorted(below[part]))}; or move the folders of the classes up."
         )
     names = {folder.name for folder in folders}
+    if len(names) > 1 and all(map(_FILES.fullmatch, names)):
+        warn(
+            f"The classes are {listed(sorted(names))}, which may be kinds of files and no classes, "
+            "such as pictures and masks of their parts. Give labels as folders or in a table."
+        )
     for part in parts:
         if inside := sorted(below[part] & (names - {part.name})):
             warn(
