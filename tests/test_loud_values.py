@@ -574,6 +574,8 @@ def test_a_column_of_which_the_labels_are_ranges_is_named():
         ranges = np.array(pd.qcut(X[column].rank(method="dense"), 3, labels=["b", "a", "c"]))
         (text,) = [text for text in said(clf.fit, X, ranges) if mentions in text]
         assert text.startswith(f"Column {column!r}: no")
+        component = X.rename(columns={column: "pca0"})
+        assert not [text for text in said(clf.fit, component, ranges) if mentions in text]
         of_two = np.where(ranges == "b", "a", ranges)  # one number may tell two classes apart
         for labels in (y, of_two):
             assert not [text for text in said(clf.fit, X, labels) if mentions in text]

@@ -176,7 +176,7 @@ def warn_of_labels_in_columns(blocks, X, y, names, index=None):
     -----
     SuspectedMistakeWarning
         If a column, or several together, have a distinct value for each class, in too many rows to
-        be chance; or if the values of one lie apart for three classes or more. Names them.
+        be chance; or if the values of a named one lie apart for three classes or more. Names them.
     """
     some = stratified_rows(y, SOME_ROWS)
     X, targets = X[some], codes_of(y[some])
@@ -198,10 +198,11 @@ def warn_of_labels_in_columns(blocks, X, y, names, index=None):
                 "made of the labels, leave it out of X: rows to predict will not have it."
             )
             return
-        for place in _lie_apart(lowest, highest):
-            if columns[place] != index:
+        for column in [] if names is None else columns[_lie_apart(lowest, highest)]:
+            # Components may tell easy classes apart.
+            if column != index and not _REDUCED.search(names[column]):
                 warn(
-                    f"{_called(columns[place], names)}: no two classes overlap in it. If the "
+                    f"{_called(column, names)}: no two classes overlap in it. If the "
                     "labels were made of it, as classes of prices are, leave it out of X."
                 )
                 return
