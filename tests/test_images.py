@@ -832,7 +832,7 @@ def test_embeddings_are_not_images():
             as_image_list(X)
 
 
-@pytest.mark.parametrize("X", [{"a.jpg"}, {"a": 1}, iter(PATHS), 3, None])
+@pytest.mark.parametrize("X", [{"a.jpg"}, {}, iter(PATHS), 3, None])
 def test_other_types_are_named(X):
     instead = r"list\(X\), or sorted" if hasattr(X, "__next__") else "a list of images"
     with pytest.raises(ValueError, match=f"got {type(X).__name__}: pass {instead}"):
