@@ -3,7 +3,7 @@
 from copy import copy
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -127,6 +127,28 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = combined.copy()
         combined[far] = blended + w_prior * self._support.log_prior
         return combined
+
+    @fill_doc
+    def decision_function(self, X):
+        """Return log-probabilities of the classes; for two classes, the log-odds of the second.
+
+        Combined logits are defined up to a constant in each row. These can be compared between
+        rows, as :class:`~sklearn.calibration.CalibratedClassifierCV` does.
+
+        Parameters
+        ----------
+        %(X_as_in_fit)s
+
+        Returns
+        -------
+        ndarray of shape (n, C), or (n,) if C is 2
+            Columns in the order of ``classes_``; float32 if X and the rows of ``fit`` are, float64
+            if X is.
+
+        %(checks_of_X)s
+        """
+        logits = super().decision_function(X)
+        return logits if logits.ndim == 1 else log_softmax(logits, axis=1)
 
     @fill_doc
     def expert_proba(self, X):
