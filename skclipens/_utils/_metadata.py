@@ -12,8 +12,8 @@ from sklearn.utils.validation import has_fit_parameter
 from ._folds import codes_of
 from ._linalg import some_of
 from ._messages import listed, nearest
-from ._sample_arguments import MOST_WEIGHT, check_groups, check_weights, scaled_shares
 from ._sklearn import BaseSearchCV, routing_enabled
+from ._weights_and_groups import MOST_WEIGHT, check_groups, check_weights, scaled_shares
 
 METADATA = ("sample_weight", "groups")
 

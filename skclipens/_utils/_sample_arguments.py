@@ -1,139 +1,18 @@
-"""Checks of sample weights, groups and the index of the rows."""
+"""Indices of what has one value for each row, and warnings if these are in different orders."""
 
 import os
 import re
 import unicodedata
-from numbers import Real
 
 import numpy as np
-from sklearn.exceptions import DataConversionWarning
 
-from ._missing import is_missing, without_mask
-from ._one_column import first_of_column, refuse_no_column
-from ._sklearn import check_sample_weight
+from ._one_column import first_of_column
 from ._warnings import silent, warn
 
-MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 _MEMBER = re.compile(r"^tar://(.+?)::(.+)", re.DOTALL)  # of a shard
 _ENDING = re.compile(r"\.[a-z]\w{1,4}(?=[/\\]|$)", re.IGNORECASE)
 _LONGEST_PATH = 4096
 SAME_INDEX, SAME_FILES = "the same index", "the same files"
-
-
-def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
-    """Return sample weights as an array, or None. A weight counts as that many copies of a row.
-
-    Raise ValueError if there is not one non-negative number for each row, one is too large for sums
-    in float32, or all are zero without `all_may_be_zero`.
-    """
-    if sample_weight is None:
-        return None
-    sample_weight = without_mask(sample_weight)
-    refuse_no_column(sample_weight, "sample_weight")
-    given = np.asarray(sample_weight)
-    first = next(iter(given.ravel()[:1].tolist()), None)
-    if isinstance(first, (str, bytes)):
-        raise ValueError(
-            f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
-            "number for each row."
-        )
-    _refuse_wrong_weight(given)
-    if given.shape == (n_rows,) and not given.any():
-        if all_may_be_zero:
-            return np.zeros(n_rows, dtype)
-        raise ValueError("sample_weight is zero for all rows.")
-    weights = check_sample_weight(
-        sample_weight, np.empty((n_rows, 0)), dtype=dtype, ensure_non_negative=True
-    )
-    if weights.max() > MOST_WEIGHT:
-        row = int(weights.argmax())
-        raise ValueError(
-            f"sample_weight of row {row} is {weights[row]:.3g}. A weight counts as that many "
-            "copies of a row: divide all weights by their mean."
-        )
-    return weights
-
-
-def _refuse_wrong_weight(given):
-    wrong = ()
-    if given.dtype == object:
-        wrong = [row for row, weight in enumerate(given.tolist()) if _is_wrong(weight)]
-    elif given.dtype.kind in "fi" and given.ndim == 1:
-        wrong = np.flatnonzero(~((given >= 0) & np.isfinite(given)))
-    if len(wrong):
-        raise ValueError(
-            f"sample_weight of row {wrong[0]} is {given[wrong[0]]}. Give a number of at least 0 "
-            "for each row; a row of weight 0 is left out."
-        )
-
-
-def _is_wrong(weight):
-    return is_missing(weight) or (isinstance(weight, Real) and not 0 <= weight < np.inf)
-
-
-def scaled_shares(weights):
-    """Multiply weights that sum to one, as in boosting, by their number; return others as is."""
-    if weights is not None and _are_shares(weights):
-        return weights * weights.dtype.type(np.count_nonzero(weights))
-    return weights
-
-
-def shares_again(some, weights):
-    """Rescale some of a user's weights to sum to one if all of them do; return others as is.
-
-    Only floats count as shares.
-    """
-    weights = np.asarray(weights)
-    if weights.dtype.kind != "f" or not _are_shares(weights) or not np.any(some):
-        return some
-    return some / np.sum(some) if hasattr(some, "dtype") else np.asarray(some) / np.sum(some)
-
-
-def _are_shares(weights):
-    return np.count_nonzero(weights) > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING
-
-
-def check_groups(groups, n_rows):
-    """Return groups of rows as an array, or None; raise ValueError if a row has none.
-
-    Nor may strings be mixed with other values, as in a column of a spreadsheet.
-    """
-    if groups is None:
-        return None
-    refuse_no_column(groups, "groups")
-    groups = without_mask(groups)
-    # In a list with strings, numpy would convert NaN to the string 'nan'.
-    given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
-    groups = np.asarray(groups)
-    if groups.shape == (n_rows, 1):  # as scikit-learn does with labels
-        warn(
-            f"groups has shape {groups.shape}: its column is taken. Pass the column itself.",
-            DataConversionWarning,
-        )
-        groups, given = groups[:, 0], np.asarray(given)[:, 0]
-    if groups.shape != (n_rows,):
-        raise ValueError(f"groups has shape {groups.shape}, but y has {(n_rows,)}.")
-    if groups.dtype.kind not in "biu":
-        for row, group in enumerate(np.asarray(given)):  # tolist makes integers of dates
-            if is_missing(group):
-                raise ValueError(
-                    f"groups has no group for row {row}, but {str(group) or repr(group)}. Name one "
-                    "for each row; a row that belongs to no other is a group of its own."
-                )
-    if groups.dtype.kind == "O":
-        _refuse_mixed(groups)
-    return groups
-
-
-def _refuse_mixed(groups):
-    first = {}
-    for row, group in enumerate(groups):
-        first.setdefault(isinstance(group, str), f"{group!r} in row {row}")
-    if len(first) > 1:
-        raise ValueError(
-            f"groups mixes strings and other values: {first[True]} and {first[False]}. These would "
-            "be different groups: groups = [str(group) for group in groups] makes all strings."
-        )
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):

@@ -11,9 +11,10 @@ from .._utils._docstrings import fill_doc
 from .._utils._labels import check_labels, column_of_labels
 from .._utils._metadata import metadata_for
 from .._utils._one_column import check_column
-from .._utils._sample_arguments import check_groups, warn_of_other_order
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import InOrder, StrOptions, check_parameters, fit_context
 from .._utils._warnings import each_warning_once
+from .._utils._weights_and_groups import check_groups
 from ..backbones import resolve_backbones
 from ..backbones._blocks import find_blocks
 from ..backbones._kinds import parse_kind

@@ -12,10 +12,11 @@ from .._utils._docstrings import fill_doc
 from .._utils._known_labels import check_true_labels, positions_of_labels, warn_of_unknown_labels
 from .._utils._labels import column_of_labels
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
-from .._utils._sample_arguments import check_weights, warn_of_other_order
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_rows
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
+from .._utils._weights_and_groups import check_weights
 
 _LEAD = 0.01  # see `expand_with_largest`
 _SMALLEST_PROBABILITY = 1e-12

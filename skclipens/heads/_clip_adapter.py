@@ -7,8 +7,8 @@ import numpy as np
 from .._utils._docstrings import fill_doc
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import unit_rows
-from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import Interval, fit_context
+from .._utils._weights_and_groups import check_weights
 from ..backbones import resolve_device
 from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, training_mode

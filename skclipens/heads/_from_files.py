@@ -16,16 +16,11 @@ from .._utils._folds import validation_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
 from .._utils._rows import warn_of_unweighted_classes
-from .._utils._sample_arguments import (
-    SAME_INDEX,
-    check_weights,
-    in_other_order,
-    names_of_rows,
-    scaled_shares,
-)
+from .._utils._sample_arguments import SAME_INDEX, in_other_order, names_of_rows
 from .._utils._tables import check_range
 from .._utils._validation import check_rows
 from .._utils._warnings import warn
+from .._utils._weights_and_groups import check_weights, scaled_shares
 from ..embedding._unreadable import unreadable_rows
 from ..exceptions import ImageError
 from ._cross_fit import default_folds

@@ -8,10 +8,10 @@ from sklearn.exceptions import NotFittedError
 
 from .._utils._docstrings import fill_doc
 from .._utils._labels import check_at_least_two, refuse_unlabeled
-from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import check_first_partial_fit, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import warn
+from .._utils._weights_and_groups import check_weights
 from ..embedding._parts import PartedTable
 from ..embedding._unreadable import warn_of_unreadable
 from ._base_discriminant import BaseDiscriminantHead

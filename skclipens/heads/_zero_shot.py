@@ -5,8 +5,8 @@ import numpy as np
 from .._utils._docstrings import fill_doc
 from .._utils._linalg import unit_rows
 from .._utils._messages import listed
-from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import fit_context
+from .._utils._weights_and_groups import check_weights
 from ._class_names import sorted_classes
 from ._text_head import BaseTextHead
 

@@ -6,8 +6,9 @@ from sklearn.utils import check_array, check_consistent_length
 from .._utils._docstrings import fill_doc
 from .._utils._linalg import some_of
 from .._utils._one_column import refuse_no_column
-from .._utils._sample_arguments import check_weights, warn_of_other_order
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._warnings import each_warning_once
+from .._utils._weights_and_groups import check_weights
 from ..metrics._checks import check_expert_names, check_truth
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names

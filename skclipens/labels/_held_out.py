@@ -16,10 +16,11 @@ from .._utils._labels import column_of_labels
 from .._utils._linalg import parts_of, take_columns, unit_rows
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
 from .._utils._missing import without_mask
-from .._utils._sample_arguments import check_groups, warn_of_other_order
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._tables import nonfinite_located, refuse_images, refuse_text
 from .._utils._warnings import silent
+from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..heads._classifier import LogitClassifierMixin, centre_logits, scores_of

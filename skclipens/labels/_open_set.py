@@ -21,10 +21,10 @@ from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import some_of
 from .._utils._metadata import metadata_for
-from .._utils._sample_arguments import check_weights, scaled_shares
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
+from .._utils._weights_and_groups import check_weights, scaled_shares
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import (
     answers_for_all,

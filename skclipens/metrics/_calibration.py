@@ -10,8 +10,9 @@ from .._utils._column_names import names_of_columns
 from .._utils._docstrings import fill_doc
 from .._utils._messages import listed
 from .._utils._missing import without_mask
-from .._utils._sample_arguments import check_weights, is_default, warn_of_other_order
+from .._utils._sample_arguments import is_default, warn_of_other_order
 from .._utils._sklearn import Interval, StrOptions, validate_params
+from .._utils._weights_and_groups import check_weights
 from ._checks import check_truth, matches
 
 _IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."

@@ -8,8 +8,9 @@ from .._utils._column_names import names_of_columns
 from .._utils._labels import CHECK_SPELLING, column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
 from .._utils._one_column import refuse_no_column
-from .._utils._sample_arguments import check_weights, warn_of_other_order
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._warnings import warn
+from .._utils._weights_and_groups import check_weights
 
 _ENOUGH = 10  # so many rows are not all wrong by chance
 _OF_POSITIONS = "Positions of classes become labels by classes_[positions]."

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._utils._docstrings import fill_doc
-from .._utils._sample_arguments import check_weights
 from .._utils._warnings import each_warning_once, warn
+from .._utils._weights_and_groups import check_weights
 from ._checks import (
     check_combined,
     check_correct,

@@ -15,10 +15,11 @@ from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
-from .._utils._sample_arguments import check_groups, warn_of_other_order
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent
+from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import embeddings_beside_others
 from ..embedding._base import BaseEmbedder
 from ..embedding._once import embedded_once

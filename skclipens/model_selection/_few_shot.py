@@ -9,8 +9,8 @@ from sklearn.utils import check_random_state, check_scalar, indexable
 from .._utils._folds import codes_of
 from .._utils._labels import check_classes, column_of_labels, refuse_unlabeled
 from .._utils._messages import listed
-from .._utils._sample_arguments import check_groups
 from .._utils._warnings import warn
+from .._utils._weights_and_groups import check_groups
 
 
 class FewShotSplit(BaseShuffleSplit):

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._known_labels import check_is_no_class, with_label
-from .._utils._sample_arguments import shares_again
+from .._utils._weights_and_groups import shares_again
 from ..embedding._base import BaseEmbedder
 from ..embedding._unreadable import (
     answers_for_all,

@@ -10,8 +10,8 @@ from sklearn.utils import check_random_state
 from ..._utils._docstrings import fill_doc
 from ..._utils._folds import held_out_rows
 from ..._utils._linalg import some_of, total_weight
-from ..._utils._sample_arguments import check_groups
 from ..._utils._sklearn import InOrder
+from ..._utils._weights_and_groups import check_groups
 from ...heads._losses import log_proba_of
 from ._base import BaseRouter, is_clear_gain, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
