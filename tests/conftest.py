@@ -84,6 +84,35 @@ def y(pictures):
 
 
 @pytest.fixture(scope="module")
+def table():
+    """Embeddings of a fourth of the pictures of two classes, and the labels of these."""
+    from skclipens import CLIPEmbedder
+    from skclipens.datasets import load_emoji
+
+    data = load_emoji(min_class_size=60)
+    X = CLIPEmbedder("zoo/RN20").transform(data.filenames[::4])
+    return X, data.target_names[data.target[::4]]
+
+
+@pytest.fixture
+def forwards(request):
+    """How many pictures each of the module's BACKBONES has embedded so far, on the CPU."""
+    from skclipens.backbones import load_backbone
+
+    counts, hooks = dict.fromkeys(request.module.BACKBONES, 0), []
+    for name in counts:
+
+        def count(tower, inputs, output, name=name):
+            counts[name] += len(inputs[0])
+
+        tower = load_backbone(name, "cpu").model.visual
+        hooks.append(tower.register_forward_hook(count))
+    yield counts
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     """Pictures of several sizes and shapes, none that of a model's input."""
     from PIL import Image
@@ -104,15 +133,13 @@ def paths(tmp_path_factory):
 def emoji(request):
     """Embeddings of 72 pictures, shuffled, and the names of their 6 classes."""
     import numpy as np
+    from _pictures import some_of_each
 
     from skclipens import MultiBackboneEmbedder
-    from skclipens.datasets import load_emoji
 
-    data = load_emoji()
-    rows = np.concatenate([np.flatnonzero(data.target == c)[:12] for c in range(6)])
-    rows = np.random.default_rng(0).permutation(rows)
-    X = MultiBackboneEmbedder(request.module.BACKBONES).fit_transform(data.filenames[rows])
-    return X, data.target_names[data.target[rows]]
+    files, labels = some_of_each(6, 12)
+    rows = np.random.default_rng(0).permutation(len(files))
+    return MultiBackboneEmbedder(request.module.BACKBONES).fit_transform(files[rows]), labels[rows]
 
 
 def _has_gpu():

@@ -5,13 +5,13 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from _pictures import some_of_each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
-from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead, _temperature
 from skclipens.heads._agreement import expected_inverse
 from skclipens.heads._temperature import fit_temperature
@@ -22,12 +22,9 @@ HEADS = [ZeroShotHead(one) for one in BACKBONES]
 
 @pytest.fixture(scope="module")
 def emoji():
-    loaded = load_emoji(min_class_size=30)
-    classes = loaded.target_names[:4]
-    y = loaded.target_names[loaded.target].astype(str)
-    rows = np.concatenate([np.flatnonzero(y == one)[:24] for one in classes])
-    X = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
-    return X.fit_transform(list(np.asarray(loaded.filenames)[rows])), y[rows]
+    files, labels = some_of_each(4, 24, min_class_size=30)
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    return embedder.fit_transform(files), labels
 
 
 def names_of(y, kind, first=0):

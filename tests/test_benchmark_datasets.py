@@ -30,12 +30,7 @@ from skclipens.datasets._benchmarks import (
 @pytest.fixture
 def fetch(tmp_path, monkeypatch):
     layouts.without_checksums(monkeypatch)
-
-    def fetch(name, **kwargs):
-        kwargs = {"data_home": tmp_path, "download_if_missing": False, **kwargs}
-        return fetch_benchmark(name, **kwargs)
-
-    return fetch
+    return partial(fetch_benchmark, data_home=tmp_path, download_if_missing=False)
 
 
 @pytest.mark.parametrize("name", SPECS)

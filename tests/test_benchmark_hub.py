@@ -6,6 +6,7 @@ Nothing is downloaded. What the columns and splits of each copy are was read fro
 import io
 import pickle
 import tarfile
+from functools import partial
 
 import _benchmark_layouts as layouts
 import pytest
@@ -22,11 +23,7 @@ datasets = pytest.importorskip("datasets")
 
 @pytest.fixture
 def fetch(tmp_path):
-    def fetch(name, **kwargs):
-        kwargs = {"data_home": tmp_path, "download_if_missing": False, **kwargs}
-        return fetch_benchmark(name, **kwargs)
-
-    return fetch
+    return partial(fetch_benchmark, data_home=tmp_path, download_if_missing=False)
 
 
 def clone(root, hub, features, splits):

@@ -14,12 +14,10 @@ from skclipens import (
     MultiBackboneEmbedder,
     make_backbone_pipeline,
 )
-from skclipens.backbones import load_backbone
 from skclipens.datasets import load_emoji
-from skclipens.embedding._encoder import image_model
 from skclipens.images import load_image
 
-PAIR = ["zoo/RN20", "zoo/ViT-16"]
+BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 
 
 @pytest.fixture(scope="module")
@@ -27,38 +25,20 @@ def emoji():
     return load_emoji(min_class_size=60)
 
 
-@pytest.fixture
-def forwards(monkeypatch):
-    """Number of images that each model of PAIR has embedded, by name."""
-    import torch
-
-    counts, hooks = dict.fromkeys(PAIR, 0), []
-    for name in PAIR:
-        model = image_model(load_backbone(name, "cpu"), torch.float32)
-
-        def count(module, inputs, output, name=name):
-            counts[name] += len(inputs[0])
-
-        hooks.append(model.visual.register_forward_hook(count))
-    yield counts
-    for hook in hooks:
-        hook.remove()
-
-
 def make(cache, **options):
-    return MultiBackboneEmbedder(PAIR, device="cpu", precision="fp32", cache=cache, **options)
+    return MultiBackboneEmbedder(BACKBONES, device="cpu", precision="fp32", cache=cache, **options)
 
 
 def test_embeds_each_image_once_and_for_good(emoji, forwards, tmp_path):
     paths = emoji.filenames[:20]
     plain = make(None).transform(paths)
-    assert forwards == dict.fromkeys(PAIR, 20)
+    assert forwards == dict.fromkeys(BACKBONES, 20)
     for _ in range(2):
         assert_array_equal(make(tmp_path).transform(paths), plain)
-    assert forwards == dict.fromkeys(PAIR, 40)
+    assert forwards == dict.fromkeys(BACKBONES, 40)
     mixed = np.concatenate([paths[::-1], paths[:3], emoji.filenames[20:22]])
     assert_allclose(make(tmp_path).transform(mixed), make(None).transform(mixed), atol=1e-6)
-    assert forwards == dict.fromkeys(PAIR, 40 + 2 + len(mixed))
+    assert forwards == dict.fromkeys(BACKBONES, 40 + 2 + len(mixed))
     assert EmbeddingStore(tmp_path).info()["entries"] == 2 * 22
 
 
@@ -67,7 +47,9 @@ def test_doubts_about_pixels_are_said_each_time(emoji, tmp_path):
     images[1] = np.asarray(images[1].convert("L")).astype(np.uint16)
     embedder = make(tmp_path)
     estimator = LogisticRegression(max_iter=50)
-    cascade = CascadeClassifier(PAIR, embedder=CLIPEmbedder(cache=tmp_path), estimator=estimator)
+    cascade = CascadeClassifier(
+        BACKBONES, embedder=CLIPEmbedder(cache=tmp_path), estimator=estimator
+    )
     cascade.set_params(cv=2).fit(emoji.filenames[::20], emoji.target[::20])
     for call in (embedder.transform, embedder.transform, cascade.predict):
         (text,) = said(call, images)
@@ -76,17 +58,17 @@ def test_doubts_about_pixels_are_said_each_time(emoji, tmp_path):
 
 def test_another_backbone_or_length_finds_what_is_there(emoji, forwards, tmp_path):
     paths = emoji.filenames[:8]
-    one = CLIPEmbedder(PAIR[0], device="cpu", precision="fp32", cache=tmp_path)
+    one = CLIPEmbedder(BACKBONES[0], device="cpu", precision="fp32", cache=tmp_path)
     rows = one.transform(paths)
     both = make(tmp_path, normalize=False).transform(paths)
-    assert forwards == dict.fromkeys(PAIR, 8)
+    assert forwards == dict.fromkeys(BACKBONES, 8)
     lengths = np.linalg.norm(both[:, : rows.shape[1]], axis=1, keepdims=True)
     assert_allclose(both[:, : rows.shape[1]] / lengths, rows, rtol=1e-6)
 
 
 def test_a_search_embeds_each_image_once(emoji, forwards, tmp_path):
     options = {"device": "cpu", "precision": "fp32", "features": "projected"}
-    clf = make_backbone_pipeline(PAIR, cache=tmp_path, **options)
+    clf = make_backbone_pipeline(BACKBONES, cache=tmp_path, **options)
     grid = {
         "adaptivebackboneensemble__head": ["zero-shot", "linear"],
         "adaptivebackboneensemble__router": ["static", "uniform"],
@@ -94,9 +76,9 @@ def test_a_search_embeds_each_image_once(emoji, forwards, tmp_path):
     labels = emoji.target_names[emoji.target]
     rows = np.random.default_rng(0).permutation(len(labels))[:80]
     GridSearchCV(clf, grid, cv=3).fit(emoji.filenames[rows], labels[rows])
-    assert forwards == dict.fromkeys(PAIR, 80)
+    assert forwards == dict.fromkeys(BACKBONES, 80)
     cross_val_score(clf, emoji.filenames[rows[::-1]], labels[rows[::-1]], cv=2)
-    assert forwards == dict.fromkeys(PAIR, 80)
+    assert forwards == dict.fromkeys(BACKBONES, 80)
 
 
 def test_an_image_that_cannot_be_read_is_not_remembered(emoji, tmp_path):

@@ -41,7 +41,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     list_backbones,
 )
-from skclipens.backbones import Backbone, load_backbone
+from skclipens.backbones import Backbone
 from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemble
 from skclipens.cascade._thresholds import choose, sweep
 from skclipens.datasets import load_emoji
@@ -79,22 +79,6 @@ def paths(pictures):
 @pytest.fixture(scope="module")
 def table(paths):
     return MultiBackboneEmbedder(BACKBONES, device="cpu", precision="fp32").transform(paths)
-
-
-@pytest.fixture
-def forwards():
-    """How many pictures went through the image tower of each backbone so far."""
-    counts, hooks = dict.fromkeys(CHEAPEST_FIRST, 0), []
-    for name in counts:
-
-        def count(tower, inputs, output, name=name):
-            counts[name] += len(inputs[0])
-
-        tower = load_backbone(name, "cpu").model.visual
-        hooks.append(tower.register_forward_hook(count))
-    yield counts
-    for hook in hooks:
-        hook.remove()
 
 
 def make(backbones=BACKBONES, **parameters):

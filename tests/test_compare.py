@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from _models import LabelsInColumn
+from _pictures import some_of_each
 from _said import said
 from joblib import parallel_config
 from PIL import Image
@@ -35,7 +36,6 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens.backbones._blocks import column_names, find_blocks
-from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
 
@@ -46,10 +46,7 @@ FEW = FewShotSplit(2, 3, random_state=0)
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Twenty pictures of each of three classes."""
-    emoji = load_emoji(min_class_size=40)
-    rows = np.concatenate([np.flatnonzero(emoji.target == c)[:20] for c in range(3)])
-    return emoji.filenames[rows], emoji.target_names[emoji.target[rows]]
+    return some_of_each(3, 20, min_class_size=40)
 
 
 @pytest.fixture(scope="module")

@@ -186,36 +186,32 @@ class Reader(io.BytesIO):
         return super().read(size)
 
 
-@pytest.mark.parametrize("base", [object, Sequence])
-def test_threads_take_items_of_a_dataset_in_turn(base):
-    reader = Reader(bytes(range(30)))
+def frames_of(reader, base=object):
+    """A dataset of one picture for each byte of a file."""
 
     class Frames(base):
         def __len__(self):
-            return 30
+            return len(reader.getbuffer())
 
         def __getitem__(self, i):
             reader.seek(i)
             return grey(reader.read(1)[0])
 
+    return Frames()
+
+
+@pytest.mark.parametrize("base", [object, Sequence])
+def test_threads_take_items_of_a_dataset_in_turn(base):
+    reader = Reader(bytes(range(30)))
     embedder = CLIPEmbedder("zoo/RN20", **FP32, n_jobs=8)
     expected = embedder.transform([grey(i) for i in range(30)])
-    np.testing.assert_allclose(embedder.transform(Frames()), expected, atol=1e-6)
+    np.testing.assert_allclose(embedder.transform(frames_of(reader, base)), expected, atol=1e-6)
     assert not reader.met
 
 
 def test_threads_take_items_of_one_dataset_in_turn_through_several_subsets():
     reader = Reader(bytes(range(30)))
-
-    class Frames:
-        def __len__(self):
-            return 30
-
-        def __getitem__(self, i):
-            reader.seek(i)
-            return grey(reader.read(1)[0])
-
-    frames = Frames()
+    frames = frames_of(reader)
     even, odd = (Subset(Subset(frames, range(30)), range(start, 30, 2)) for start in (0, 1))
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda subset: list(as_image_list(subset)), (even, odd)))

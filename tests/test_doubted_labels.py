@@ -16,14 +16,6 @@ from skclipens.heads import LinearDiscriminantHead, ZeroShotHead, names_of_class
 SPEC = "zoo/RN20"
 
 
-@pytest.fixture(scope="module")
-def table():
-    """Embeddings of two classes, a row per picture, and labels."""
-    emoji = load_emoji(min_class_size=60)
-    X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
-    return X, emoji.target_names[emoji.target[::4]]
-
-
 @pytest.mark.parametrize(
     ("labels", "doubt"),
     [

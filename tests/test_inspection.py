@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _models import LabelsInColumn
+from _pictures import some_of_each
 from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,6 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens.backbones import list_backbones
-from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController
 from skclipens.inspection import (
     AccuracyCostDisplay,
@@ -71,10 +71,8 @@ def without_names(monkeypatch):
 @pytest.fixture(scope="module")
 def pictures():
     """Paths of 72 pictures of 6 classes, the first 3 of each first, and their labels."""
-    data = load_emoji()
-    rows = np.stack([np.flatnonzero(data.target == c)[:PER_CLASS] for c in range(N_CLASSES)])
-    rows = rows.T.ravel()
-    return data.filenames[rows], data.target_names[data.target[rows]]
+    found = some_of_each(N_CLASSES, PER_CLASS)
+    return tuple(one.reshape(N_CLASSES, PER_CLASS).T.ravel() for one in found)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 from _models import ProbaBackwards
+from _pictures import some_of_each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -45,7 +46,6 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens._utils._folds import limit_validation_rows
-from skclipens.datasets import load_emoji
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.heads import (
     CLIPAdapterHead,
@@ -68,9 +68,7 @@ NO_NAMES = {"adaptivebackboneensemble__class_names": {"another": "another"}}
 @pytest.fixture(scope="module")
 def emoji():
     """Paths of 84 pictures of 7 classes in turn, their embeddings and their labels."""
-    data = load_emoji(min_class_size=40)
-    rows = np.stack([np.flatnonzero(data.target == c)[:12] for c in range(7)]).T.ravel()
-    paths, y = data.filenames[rows], data.target_names[data.target[rows]]
+    paths, y = (one.reshape(7, 12).T.ravel() for one in some_of_each(7, 12, min_class_size=40))
     embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
     return paths, embedder.fit_transform(paths), y
 

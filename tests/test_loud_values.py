@@ -64,14 +64,6 @@ SPEC = "zoo/RN20"
 LONG = "a name of a thing that goes on" + " and on" * 20 + ", as a "
 
 
-@pytest.fixture(scope="module")
-def table():
-    """Embeddings of two classes, a row per picture, and labels."""
-    emoji = load_emoji(min_class_size=60)
-    X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
-    return X, emoji.target_names[emoji.target[::4]]
-
-
 # Tables that numpy cannot read
 
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from _pictures import some_of_each
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens._utils import _folds
-from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter
 from skclipens.heads import KernelHead, LinearDiscriminantHead, _ridge
 
@@ -30,11 +30,10 @@ class Telling(StaticRouter):
 
 @pytest.fixture(scope="module")
 def data():
-    emoji = load_emoji(min_class_size=40)
-    rows = np.concatenate([np.flatnonzero(emoji.target == c)[:20] for c in range(7)])
-    rows = np.random.default_rng(0).permutation(rows)
-    X = MultiBackboneEmbedder(BACKBONES, device="cpu").fit_transform(emoji.filenames[rows])
-    return X, emoji.target_names[emoji.target[rows]].astype(str)
+    files, labels = some_of_each(7, 20, min_class_size=40)
+    rows = np.random.default_rng(0).permutation(len(files))
+    X = MultiBackboneEmbedder(BACKBONES, device="cpu").fit_transform(files[rows])
+    return X, labels[rows]
 
 
 @pytest.fixture

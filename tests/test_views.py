@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
+from _pictures import some_of_each
 from numpy.testing import assert_allclose, assert_array_equal
 from open_clip.model import _build_vision_tower
 from PIL import Image
@@ -33,7 +34,6 @@ from skclipens.backbones._blocks import find_blocks
 from skclipens.backbones._kinds import BlockKind, kinds_of, parse_kind
 from skclipens.backbones._towers import BothFeatures, pooled_width, projects
 from skclipens.cascade import BackboneSelector, CascadeEnsemble
-from skclipens.datasets import load_emoji
 from skclipens.embedding import read_embeddings
 from skclipens.embedding._keys import block_key, model_key
 from skclipens.embedding._plan import plan_blocks
@@ -50,10 +50,7 @@ CORNERS = [(0, 0), (0.2, 0), (0, 0.2), (0.2, 0.2), (0.1, 0.1)]
 
 @pytest.fixture(scope="module")
 def few():
-    """A few labelled pictures of four classes."""
-    emoji = load_emoji(min_class_size=40)
-    rows = np.concatenate([np.flatnonzero(emoji.target == c)[:8] for c in range(4)])
-    return emoji.filenames[rows], emoji.target_names[emoji.target[rows]]
+    return some_of_each(4, 8, min_class_size=40)
 
 
 def unit(rows):
