@@ -26,7 +26,7 @@ from sklearn.linear_model import SGDClassifier
 from skclipens import LinearDiscriminantHead
 from skclipens.backbones import resolve_backbones
 from skclipens.embedding import predict_embeddings
-from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of, marks_of
+from skclipens.embedding._folder import MANIFEST, chunks_of, content_of, marks_of
 
 from ._machine import describe, heading, markdown, peak_resident, start_peak, stop_if
 from .fit_predict import blocks_of, ensemble

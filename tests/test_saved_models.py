@@ -56,7 +56,7 @@ IN_CALLS = {
         "Picture",
     ),
     *("Plan", "PlannedBlock", "Plausible", "Rescaling", "Rows", "SumsOver"),
-    *("PassRequest", "TrainingRows"),
+    *("PassRequest", "Task", "TrainingRows"),
 }
 
 

@@ -50,8 +50,8 @@ from skclipens.images._fetching import locate
 pytest.importorskip("pyarrow")
 
 from skclipens.embedding import read_embeddings
+from skclipens.embedding._folder import Folder, chunks_of
 from skclipens.embedding._parts import PartedTable
-from skclipens.embedding._streaming import chunks_of
 
 N = 7
 ALL = ("file", "memory", "simplecache", "http", "ftp", "reference", "nosuch", "driverless")
@@ -326,7 +326,7 @@ def test_another_call_does_not_mix_with_what_is_there(tmp_path, files, change, w
 def test_parts_of_another_call_that_still_goes_on_are_not_taken_over(
     tmp_path, files, embedder, monkeypatch, after
 ):
-    out, other, step = tmp_path / "out", tmp_path / "other", getattr(_streaming.Folder, after)
+    out, other, step = tmp_path / "out", tmp_path / "other", getattr(Folder, after)
     for folder in (out, other):
         embedder.embed_to(folder, files[::-1], chunk_size=3)
 
@@ -336,7 +336,7 @@ def test_parts_of_another_call_that_still_goes_on_are_not_taken_over(
         return found
 
     with monkeypatch.context() as context:
-        context.setattr(_streaming.Folder, after, step_of_another_call)
+        context.setattr(Folder, after, step_of_another_call)
         embedder.embed_to(out, files[:6], chunk_size=3, resume=False)
     embedder.embed_to(out, files[:6], chunk_size=3)
     table = read_embeddings(out)
@@ -347,7 +347,7 @@ def test_parts_of_another_call_that_still_goes_on_are_not_taken_over(
 def test_a_call_ends_when_another_one_has_begun_in_its_folder(
     tmp_path, files, embedder, monkeypatch
 ):
-    write, begun = _streaming.Folder.write, []
+    write, begun = Folder.write, []
 
     def write_and_begin(table, name, content):
         write(table, name, content)
@@ -355,7 +355,7 @@ def test_a_call_ends_when_another_one_has_begun_in_its_folder(
             begun.append(name)
             embedder.embed_to(tmp_path, files[::-1], chunk_size=3, resume=False)
 
-    monkeypatch.setattr(_streaming.Folder, "write", write_and_begin)
+    monkeypatch.setattr(Folder, "write", write_and_begin)
     with pytest.raises(ValueError, match=r"Another call of embed_to.* has begun in "):
         embedder.embed_to(tmp_path, files, chunk_size=3)
     assert list(read_embeddings(tmp_path).index) == files[::-1]
@@ -364,7 +364,7 @@ def test_a_call_ends_when_another_one_has_begun_in_its_folder(
 def test_no_part_of_a_call_that_another_one_has_replaced_is_kept(
     tmp_path, files, embedder, monkeypatch
 ):
-    write, begun = _streaming.Folder.write, []
+    write, begun = Folder.write, []
 
     def write_and_begin(table, name, content):
         if name.startswith("part-") and not begun:
@@ -376,7 +376,7 @@ def test_no_part_of_a_call_that_another_one_has_replaced_is_kept(
     embedder.embed_to(tmp_path, files, chunk_size=3)
     (tmp_path / "part-000001.parquet").unlink()
     with monkeypatch.context() as context:
-        context.setattr(_streaming.Folder, "write", write_and_begin)
+        context.setattr(Folder, "write", write_and_begin)
         with pytest.raises(ValueError, match=r"Another call of embed_to.* has begun in "):
             embedder.embed_to(tmp_path, files, chunk_size=3)
     assert list(pd.read_parquet(tmp_path).index) == files[:2]

@@ -11,7 +11,7 @@ from .._utils._progress import progress, results_of
 from .._utils._sample_arguments import is_default
 from ..backbones import resolve_backbones
 from ..backbones._kinds import kind_behind_prefix, kinds_of, numbered_columns
-from ._streaming import MANIFEST, Folder, chunks_of, marks_of, require_pyarrow
+from ._folder import MANIFEST, Folder, chunks_of, marks_of, require_pyarrow
 
 _TASKS_PER_WORKER = 4  # a lost worker loses at most one of these
 
@@ -113,7 +113,7 @@ class PartedTable:
             )
         self.n_rows = manifest["n_images"]
         self.parts = chunks_of(self.n_rows, manifest["chunk_size"])
-        self._known = marks_of(manifest), manifest.get("parts")
+        self._marks, self._fingerprints = marks_of(manifest), manifest.get("parts") or {}
         self.settings = _settings(manifest)
         self._folder.require([name for name, _, _ in self.parts])
         self.columns = _columns(manifest["widths"], backbones)
@@ -129,7 +129,8 @@ class PartedTable:
     def read(self, part):
         """Return the rows of a part, as a frame."""
         name, start, stop = part
-        frame, _ = self._folder.read(name, stop - start, *self._known, self.columns)
+        known = self._marks[name], self._fingerprints.get(name)
+        frame, _ = self._folder.read(name, stop - start, *known, self.columns)
         return frame[self.columns]
 
     @contextmanager

@@ -7,8 +7,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._probabilities import predicts_several, require_classes
 from .._utils._warnings import silent
 from ._base import BaseEmbedder
+from ._folder import Folder, content_of
 from ._parts import PartedTable
-from ._streaming import Folder, content_of
 from ._unreadable import labels_and_proba_among, unreadable_rows
 
 
