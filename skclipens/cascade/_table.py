@@ -11,7 +11,7 @@ from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import can_be_held_out, check_cv_of_rows, few_shot_folds, held_out_rows
 from .._utils._labels import allow_few_rows_per_class, check_at_least_two
-from .._utils._linalg import some_of
+from .._utils._linalg import parts_of, some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._probabilities import labels_and_proba
 from .._utils._progress import in_parallel, progress
@@ -22,13 +22,7 @@ from .._utils._validation import check_table
 from .._utils._warnings import each_warning_once, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import BaseCascade
-from ._costs import (
-    IS_MAPPING,
-    blocks_of,
-    check_budget,
-    costs_of,
-    make_for_blocks,
-)
+from ._costs import IS_MAPPING, blocks_of, check_budget, costs_of, make_for_blocks
 from ._thresholds import broadcast_thresholds, choose, sweep
 
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
@@ -236,7 +230,7 @@ class CascadeEnsemble(BaseCascade):
     def _choose_thresholds(self, stages, y, metadata, folds, bar):
         calls = ((*stage, y, metadata, *fold) for fold in folds for stage in stages)
         found = list(in_parallel(_fit_and_predict, calls, n_jobs=self.n_jobs, bar=bar))
-        by_fold = [found[i : i + len(stages)] for i in range(0, len(found), len(stages))]
+        by_fold = [found[part] for part in parts_of(len(found), len(stages))]
         confidence, correct = np.concatenate([np.stack(fold, axis=2) for fold in by_fold], axis=1)
         weights = some_of(metadata["sample_weight"], held_out_rows(folds))
         self.curve_ = sweep(confidence, correct, self.block_costs_, weights)

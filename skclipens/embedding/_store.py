@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._utils._linalg import parts_of
 from ..exceptions import EmbeddingStoreError
 from ..images._protocols import is_url
 from ._keys import FILE_DIGESTS
@@ -267,8 +268,7 @@ class EmbeddingStore:
     def _put(self, entries):
         """Store (key of a model, key of an image, bytes) triples."""
         with self._connection() as db:
-            for start in range(0, len(entries), _AT_ONCE):
-                some = entries[start : start + _AT_ONCE]
+            for some in (entries[part] for part in parts_of(len(entries), _AT_ONCE)):
                 db.execute("BEGIN IMMEDIATE")  # whatever fails, closing the connection rolls back
                 models = {(model,) for model, _, _ in some}
                 db.executemany("INSERT OR IGNORE INTO models (key) VALUES (?)", models)

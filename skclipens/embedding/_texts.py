@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from .._utils._linalg import unit_rows
+from .._utils._linalg import parts_of, unit_rows
 from .._utils._locks import ForkLock
 from ..backbones import load_backbone
 from ..backbones._prompts import prompts_of
@@ -50,8 +50,7 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
     """
     store, parts = as_store(cache), []
     n_at_once = max(1, _HELD // len(templates))
-    for start in range(0, len(names), n_at_once):
-        some = names[start : start + n_at_once]
+    for some in (names[part] for part in parts_of(len(names), n_at_once)):
         prompts = [prompt for name in some for prompt in prompts_of(name, templates)]
         rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
         of_classes = np.frombuffer(b"".join([rows[prompt] for prompt in prompts]), np.float32)
@@ -116,8 +115,7 @@ def _encoded(backbone, prompts):
     loaded = load_backbone(backbone)  # on the device where an embedder has loaded it
     loaded._check_unchanged()
     scale = np.float32(loaded.model.logit_scale.exp().item())
-    for start in range(0, len(prompts), BATCH_SIZE):
-        some = prompts[start : start + BATCH_SIZE]
+    for some in (prompts[part] for part in parts_of(len(prompts), BATCH_SIZE)):
         rows = encode_texts(loaded, some)
         rows = np.column_stack([rows, np.full(len(rows), scale)])
         check_finite(rows, backbone.name, "fp32")
