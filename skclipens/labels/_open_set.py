@@ -232,9 +232,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         """Raise ValueError if a row has no label, or ``reject_label`` does not fit the labels."""
         check_labels(y)
         if self.reject_rate:
-            draft = copy(self)
-            draft.classes_ = np.unique(y)
-            draft._reject_label()
+            self._reject_label(np.unique(y))
 
     def _take_features_in(self, first):
         """Copy the attributes that describe X from the step that takes it."""
@@ -360,21 +358,27 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     def _labels_of(self, table):
         labels = self.estimator_.predict(table)
         rejected = self._score_table(table) < self.offset_
-        return with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
+        if not rejected.any():
+            return labels
+        return with_label(labels, rejected, self._reject_label(self.classes_))
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
         nearest = nearest_cosines(unit_table(table, self._compared), self.rows_)
         return self._familiarity(np.stack([largest, nearest], axis=1))
 
-    def _reject_label(self):
-        label = self._label_of_rejected()
-        check_is_no_class(label, self.classes_, "reject_label", "a row is of none")
+    def _reject_label(self, classes):
+        """Return the label of rows of none of the classes; raise ValueError if it does not fit."""
+        label = self._label_beside(classes)
+        check_is_no_class(label, classes, "reject_label", "a row is of none")
         return label
 
     def _label_of_rejected(self):
+        return self._label_beside(self.classes_)
+
+    def _label_beside(self, classes):
         if self.reject_label is None:
-            return "" if self.classes_.dtype.kind in "OUT" else -1
+            return "" if classes.dtype.kind in "OUT" else -1
         return self.reject_label
 
     def _familiarity(self, evidence):
