@@ -16,12 +16,7 @@ from ..backbones import list_backbones
 from ..backbones._blocks import columns_of
 from ..ensemble._experts import distinct_blocks
 from ..metrics import oracle_accuracy_score
-from ._display import (
-    annotate_points,
-    expert_logits,
-    split_ensemble,
-    start_plot,
-)
+from ._display import annotate_points, expert_logits, split_ensemble, start_plot
 from ._style import DARK, MIDDLE, short_names
 
 _ROUNDING = 1e-9  # of means of correct rows
@@ -141,16 +136,8 @@ class AccuracyCostDisplay:
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         y = column_of_labels(y)
-        if costs is None:
-            costs = list_backbones()["gflops"].to_dict()
-            if getattr(ensemble, "blocks", None) is None:
-                costs["other"] = 0.0  # what find_blocks calls the columns that no model makes
-            cost_label = cost_label or "GFLOPs per image"
-        if not hasattr(costs, "keys"):
-            raise TypeError(
-                f"costs is a {type(costs).__name__}. Give a dict with the cost of each block, such "
-                "as list_backbones()['gflops'].to_dict()."
-            )
+        cost_label = cost_label or ("GFLOPs per image" if costs is None else "Cost")
+        costs = _known_costs(ensemble, costs)
         members = _experts_of_blocks(ensemble, costs)
         price_of = {block: check_cost(entry, costs[entry]) for block, (entry, _) in members.items()}
         total = sum(price_of.values())
@@ -175,7 +162,7 @@ class AccuracyCostDisplay:
                 "Logit average of the cheapest": (np.cumsum(prices), prefixes),
                 name or type(ensemble).__name__: ([total], [accuracy(ensemble.predict(X))]),
             },
-            cost_label=cost_label or "Cost",
+            cost_label=cost_label,
             oracle=oracle_accuracy_score(y, single, sample_weight=sample_weight),
             annotate=annotate,
             ax=ax,
@@ -273,6 +260,20 @@ class AccuracyCostDisplay:
         points = self.costs, self.accuracies, short_names(self.names)
         self.text_ = annotate_points(ax, *points, annotate)
         return self
+
+
+def _known_costs(ensemble, costs):
+    """Return costs by names; by default those of the listed backbones."""
+    if costs is None:
+        costs = list_backbones()["gflops"].to_dict()
+        if getattr(ensemble, "blocks", None) is None:
+            costs["other"] = 0.0  # what find_blocks calls the columns that no model makes
+    if not hasattr(costs, "keys"):
+        raise TypeError(
+            f"costs is a {type(costs).__name__}. Give a dict with the cost of each block, such "
+            "as list_backbones()['gflops'].to_dict()."
+        )
+    return costs
 
 
 def _experts_of_blocks(ensemble, costs):
