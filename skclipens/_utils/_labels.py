@@ -66,7 +66,7 @@ def _has_nulls(y):
     return isinstance(n_nulls, Integral) and n_nulls > 0  # that of a table is a table
 
 
-def refuse_mixed(y, name="y"):
+def refuse_mixed(y, name):
     """Raise ValueError if labels have several types, or a type that no label may have.
 
     numpy would convert numbers in a list with strings to strings.

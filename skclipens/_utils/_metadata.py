@@ -18,7 +18,7 @@ from ._weights_and_groups import MOST_WEIGHT, check_groups, check_weights, scale
 METADATA = ("sample_weight", "groups")
 
 
-def check_metadata(sample_weight, groups, n_rows, dtype=float):
+def check_metadata(sample_weight, groups, n_rows, dtype):
     """Return weights and groups as arrays or None, in a dict; see :func:`scaled_shares`."""
     return {
         "sample_weight": scaled_shares(check_weights(sample_weight, n_rows, dtype)),

@@ -233,7 +233,7 @@ def called_block(name):
         _checked_part.reset(token)
 
 
-def check_range(X, names=None):
+def check_range(X, names):
     """Raise ValueError if squares of a table of floats overflow, or all underflow."""
     top = float(max(X.max(), -X.min()))
     with np.errstate(over="ignore"):

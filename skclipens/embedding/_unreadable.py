@@ -88,7 +88,7 @@ def answers_for_all(answer, table, unreadable):
         return answer(fill_unreadable(table, unreadable))
 
 
-def what_unreadable_get(method, label=None):
+def what_unreadable_get(method, label):
     """Return what a classifier answers for unreadable images, for :func:`warn_of_unreadable`.
 
     Parameters

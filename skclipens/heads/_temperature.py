@@ -185,7 +185,7 @@ def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 
 
-def correction_temperature(correction, rows, logits, targets, sample_weight=None):
+def correction_temperature(correction, rows, logits, targets, sample_weight):
     """Fit the temperature by which a correction of logits is divided.
 
     Parameters
