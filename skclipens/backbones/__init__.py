@@ -9,12 +9,7 @@ projection, ``_hub`` finds files in the cache of the hub, ``_loading`` caches mo
 
 from ._catalogue import list_backbones
 from ._devices import resolve_device
-from ._loading import (
-    LoadedBackbone,
-    clear_backbone_cache,
-    load_backbone,
-    load_backbones,
-)
+from ._loading import LoadedBackbone, clear_backbone_cache, load_backbone, load_backbones
 from ._spec import Backbone, resolve_backbones
 
 __all__ = [

@@ -150,9 +150,9 @@ def make_for_blocks(estimator, blocks, seed):
         If a head of the estimator is made for backbones of other blocks only, or has columns that
         are not the name of one of these blocks.
     """
-    estimator = (
-        AdaptiveBackboneEnsemble(random_state=seed) if estimator is None else clone(estimator)
-    )
+    if estimator is None:
+        estimator = AdaptiveBackboneEnsemble(random_state=seed)
+    estimator = clone(estimator)
     reader = _reader_of_blocks(estimator)
     if reader is None:
         return estimator

@@ -33,14 +33,7 @@ from .._utils._versions import VersionsMixin
 from .._utils._warnings import silent, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import DefaultEstimatorMixin
-from ._costs import (
-    IS_MAPPING,
-    blocks_of,
-    check_budget,
-    costs_of,
-    make_for_blocks,
-    within,
-)
+from ._costs import IS_MAPPING, blocks_of, check_budget, costs_of, make_for_blocks, within
 
 # Scores that are not defined if a class is only in the training rows, or only in the test rows.
 _OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")

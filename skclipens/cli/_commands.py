@@ -263,10 +263,8 @@ def embed(pictures, output, backbones, **options):
     """Embed images: a table of path, and the columns of each backbone."""
     check_can_write(output, pictures)
     files = find_pictures(pictures)
-    embedder = MultiBackboneEmbedder(backbones, **given_options(**options)).set_output(
-        transform="pandas"
-    )
-    table = embedder.fit_transform(files)
+    embedder = MultiBackboneEmbedder(backbones, **given_options(**options))
+    table = embedder.set_output(transform="pandas").fit_transform(files)
     warn_of_unreadable(unreadable_rows(table), "have empty rows", files, all_may_be=True)
     table.insert(0, "path", names_of(files))
     write_table(table, output)

@@ -71,9 +71,8 @@ def _pictures_of(source):
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     if _is_table(source):
         path = Path(source).absolute()
-        images, _ = images_of_table(
-            read_table(path, text=PATH_COLUMNS), path
-        )  # labels play no part
+        table = read_table(path, text=PATH_COLUMNS)
+        images, _ = images_of_table(table, path)  # labels play no part
         return _without_urls(images, source)
     if source.lower().endswith(".txt") or Path(source).is_fifo():
         raise ValueError(

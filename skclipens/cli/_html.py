@@ -66,9 +66,8 @@ def table(head, rows):
 
 def axes(width, height):
     """Return axes of a figure of this size in inches, at most 24 by 24."""
-    from matplotlib.figure import (
-        Figure,  # without pyplot, which may need a screen and keeps figures open
-    )
+    # Without pyplot, which may need a screen, and keeps figures open.
+    from matplotlib.figure import Figure
 
     return Figure(figsize=(min(width, 24), min(height, 24)), layout="constrained").subplots()
 

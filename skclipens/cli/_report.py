@@ -145,11 +145,17 @@ def ask(model, files, labels, raw_names):
             "better than it will be on others. Take images that it was not fitted on."
         )
     predicted, proba = labels_and_proba(last, table)
-    predicted = as_written(predicted, rejected)
-    weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
-    names = getattr(last, "expert_names_", None)
-    given = files, n_fitted, labels, last.classes_, predicted, proba, rejected, weights, names
-    return Answers(*given)
+    return Answers(
+        files=files,
+        n_fitted=n_fitted,
+        labels=labels,
+        classes=last.classes_,
+        predicted=as_written(predicted, rejected),
+        proba=proba,
+        rejected=rejected,
+        weights=last.routing_weights(table) if hasattr(last, "routing_weights") else None,
+        experts=getattr(last, "expert_names_", None),
+    )
 
 
 def _as_the_model_writes(labels, classes, rejected, raw_names):

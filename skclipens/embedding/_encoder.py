@@ -14,13 +14,7 @@ from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._devices import without_autocast
-from ..backbones._preprocessing import (
-    Resize,
-    resize_key,
-    resized_side,
-    scale_pixels,
-    scaling,
-)
+from ..backbones._preprocessing import Resize, resize_key, resized_side, scale_pixels, scaling
 from ..backbones._towers import BothFeatures
 from ..images._reduced import EXACT
 from ..images._views import PLAIN

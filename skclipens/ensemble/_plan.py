@@ -7,18 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from .._mistakes._columns import (
-    warn_of_columns,
-    warn_of_labels_in_columns,
-    warn_of_unnamed_columns,
-)
+from .._mistakes._columns import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
 from .._utils._folds import is_one_shot
-from .._utils._metadata import (
-    declines_weights,
-    keywords_of_fit,
-    log_class_weights,
-    refuse_weights,
-)
+from .._utils._metadata import declines_weights, keywords_of_fit, log_class_weights, refuse_weights
 from .._utils._random import draw_seed
 from .._utils._sklearn import check_parameters
 from .._utils._warnings import warn

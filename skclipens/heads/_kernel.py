@@ -11,14 +11,7 @@ from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import can_be_held_out, codes_of, covers_most, validation_rows
 from .._utils._labels import check_at_least_two
-from .._utils._linalg import (
-    side_by_side,
-    some_of,
-    take_columns,
-    take_rows,
-    unit_blocks,
-    unit_rows,
-)
+from .._utils._linalg import side_by_side, some_of, take_columns, take_rows, unit_blocks, unit_rows
 from .._utils._positions import positions, refuse_shared
 from .._utils._random import drawn_rows
 from .._utils._sklearn import InOrder, Interval

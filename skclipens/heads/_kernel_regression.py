@@ -7,14 +7,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import codes_of
-from .._utils._linalg import (
-    ROWS_TO_PREDICT,
-    one_hot,
-    parts_of,
-    plus_ridge,
-    positions_in,
-    take_rows,
-)
+from .._utils._linalg import ROWS_TO_PREDICT, one_hot, parts_of, plus_ridge, positions_in, take_rows
 from ._ridge import residuals_of
 
 _SMALLEST_ALPHA = 1e-3  # below it, float32 products are not exact enough

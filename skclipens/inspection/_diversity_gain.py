@@ -10,12 +10,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._warnings import each_warning_once
 from ..metrics import disagreement_matrix
 from ..metrics._checks import check_combined
-from ._display import (
-    annotate_points,
-    expert_logits,
-    split_ensemble,
-    start_plot,
-)
+from ._display import annotate_points, expert_logits, split_ensemble, start_plot
 from ._style import MIDDLE, short_names
 
 _JOIN = " + "  # between the members of a combination

@@ -82,9 +82,8 @@ class ReadableMixin:
         if method == "predict":  # the parameter may have been set after `fit`
             self._check_unreadable_label(getattr(self._final_estimator, "classes_", None))
         embedded, unreadable = table_and_unreadable(self[:after], X)
-        what = (
-            "get NaN" if is_regressor(self) else what_unreadable_get(method, self.unreadable_label)
-        )
+        label = self.unreadable_label
+        what = "get NaN" if is_regressor(self) else what_unreadable_get(method, label)
         warn_of_unreadable(unreadable, what, images_of(self, X), all_may_be=True)
         return self[after:]._answer_with_unreadable(method, embedded, unreadable, params)
 
