@@ -35,13 +35,11 @@ from ._files import (
 from ._html import gallery, write_page
 from ._options import (
     BACKBONES,
-    CLASS_NAMES,
-    CLASS_WEIGHT,
     COLUMNS,
-    GROUPS,
     HOW,
     HOW_OF_MODEL,
     LABELLED,
+    OF_CLASSES,
     OUTPUT,
     PICTURES,
     RAW_NAMES,
@@ -122,10 +120,7 @@ def cli():
     metavar="A,B,...",
     help="Heads, such as zero-shot,linear.",
 )
-@CLASS_NAMES
-@RAW_NAMES
-@GROUPS
-@CLASS_WEIGHT
+@OF_CLASSES
 @COLUMNS
 @features_option("both with --head auto, otherwise projected")
 @HOW
@@ -164,10 +159,7 @@ def fit(pictures, output, head, class_names, raw_names, groups, backbones, **opt
     show_default=True,
     help="balanced_accuracy: the mean of the accuracies of the classes.",
 )
-@CLASS_NAMES
-@RAW_NAMES
-@GROUPS
-@CLASS_WEIGHT
+@OF_CLASSES
 @output_option("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
 @COLUMNS
 @features_option("both")

@@ -131,27 +131,31 @@ def output_option(text, **options):
 OUTPUT = output_option("A .csv or .parquet file. Otherwise CSV goes to the screen.", metavar="OUT")
 PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
 LABELLED = click.argument("pictures", metavar="DIR|TABLE")
-CLASS_NAMES = click.option(
-    "--class-names",
-    metavar="TABLE",
-    help='Names of the classes, if labels are codes: a table with the columns "label" and "name".',
-)
 RAW_NAMES = click.option(
     "--raw-names",
     is_flag=True,
     help='Use names of folders as they are. Otherwise "laptop_computer" is "laptop computer".',
 )
-
-CLASS_WEIGHT = click.option(
-    "--class-weight",
-    type=click.Choice(["balanced"]),
-    help="balanced: in training, classes count alike however many images they have.",
-)
-GROUPS = click.option(
-    "--groups",
-    metavar="COLUMN",
-    help="The column of TABLE that says which images belong together, such as those of one object, "
-    "patient or film: images of a group are never in both the training and the test part.",
+OF_CLASSES = _options(
+    click.option(
+        "--class-names",
+        metavar="TABLE",
+        help="Names of the classes, if labels are codes: a table with the columns "
+        '"label" and "name".',
+    ),
+    RAW_NAMES,
+    click.option(
+        "--groups",
+        metavar="COLUMN",
+        help="The column of TABLE that says which images belong together, such as those of one "
+        "object, patient or film: images of a group are never in both the training and the test "
+        "part.",
+    ),
+    click.option(
+        "--class-weight",
+        type=click.Choice(["balanced"]),
+        help="balanced: in training, classes count alike however many images they have.",
+    ),
 )
 
 
