@@ -21,11 +21,7 @@ from skclipens.ensemble import (
     SuperLearnerRouter,
 )
 from skclipens.ensemble.routers._base import BaseRouter
-from skclipens.heads import (
-    LinearDiscriminantHead,
-    LinearProbeHead,
-    LogisticDiscriminantHead,
-)
+from skclipens.heads import LinearDiscriminantHead, LinearProbeHead, LogisticDiscriminantHead
 from skclipens.pipeline import BackbonePipeline
 
 pytestmark = pytest.mark.usefixtures("short_training")

@@ -24,11 +24,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skclipens import (
-    AdaptiveBackboneEnsemble,
-    MultiBackboneEmbedder,
-    make_backbone_pipeline,
-)
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.backbones import list_backbones
 from skclipens.ensemble import NeuralLogitController
 from skclipens.inspection import (

@@ -6,11 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skclipens.model_selection import _intervals
-from skclipens.model_selection._intervals import (
-    crossed_bootstrap,
-    ends,
-    paired_interval,
-)
+from skclipens.model_selection._intervals import crossed_bootstrap, ends, paired_interval
 
 
 @st.composite

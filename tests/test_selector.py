@@ -24,12 +24,7 @@ from sklearn.svm import SVC
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skclipens import (
-    AdaptiveBackboneEnsemble,
-    MultiBackboneEmbedder,
-    ResidualHead,
-    list_backbones,
-)
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ResidualHead, list_backbones
 from skclipens._utils._random import draw_seed
 from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemble
 from skclipens.cascade._costs import block_costs

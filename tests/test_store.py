@@ -33,13 +33,7 @@ from benchmarks.faults._places import as_nobody, fill, small_disk
 from skclipens import CLIPEmbedder, EmbeddingStoreError, ImageError, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
-from skclipens.embedding import (
-    EmbeddingStore,
-    _keys,
-    _reading,
-    _row_cache,
-    _store,
-)
+from skclipens.embedding import EmbeddingStore, _keys, _reading, _row_cache, _store
 from skclipens.embedding._keys import image_key, image_keys, model_key
 from skclipens.embedding._reading import as_store, embed_with_store
 

@@ -380,9 +380,8 @@ def test_no_part_of_a_call_that_another_one_has_replaced_is_kept(
         with pytest.raises(ValueError, match=r"Another call of embed_to.* has begun in "):
             embedder.embed_to(tmp_path, files, chunk_size=3)
     assert list(pd.read_parquet(tmp_path).index) == files[:2]
-    shutil.copy(
-        tmp_path / "part-000000.parquet", tmp_path / "part-000005.parquet"
-    )  # of a killed one
+    # A part of a killed call.
+    shutil.copy(tmp_path / "part-000000.parquet", tmp_path / "part-000005.parquet")
     embedder.embed_to(tmp_path, files[:2], chunk_size=3)
     assert list(pd.read_parquet(tmp_path).index) == files[:2]
 

@@ -15,12 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
-from skclipens import (
-    AdaptiveBackboneEnsemble,
-    CLAPHead,
-    LinearProbeHead,
-    SuspectedMistakeWarning,
-)
+from skclipens import AdaptiveBackboneEnsemble, CLAPHead, LinearProbeHead, SuspectedMistakeWarning
 from skclipens._utils._warnings import silent, warn, without_warnings
 from skclipens.model_selection import FewShotSplit
 

@@ -33,13 +33,7 @@ from .augmentation import augment
 from .batch import Batch
 from .captions import class_caption, specific_caption
 from .folders import PictureFolders
-from .sources import (
-    TRAINING_STYLES,
-    VALIDATION_STYLE,
-    cache_directory,
-    emoji_table,
-    load_style,
-)
+from .sources import TRAINING_STYLES, VALIDATION_STYLE, cache_directory, emoji_table, load_style
 from .validation import IMAGE_SIZE, validate
 from .vocabulary import write_vocabulary
 
