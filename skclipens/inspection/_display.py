@@ -1,5 +1,7 @@
 """Shared parts of displays: the ensemble at the end of a pipeline, axes and names of points."""
 
+from operator import itemgetter
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
@@ -13,10 +15,10 @@ from ..heads._classifier import warn_of_suspect_labels
 from ._style import PrintFigure, cycle
 
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
+# Offsets of a name from its point, in typographic points: beside it, and joined to it by a line.
 _BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
-# Whether a line joins a name to its point, and the offset between them in typographic points.
-_PLACES = [(False, *place) for place in _BESIDE]
-_PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if dy]
+_FARTHER = [(3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if dy]
+_COST_OF_LINE = 3  # see _covered
 _MOST_NAMES = 15  # most points with names beside them
 
 
@@ -135,30 +137,41 @@ def annotate_points(ax, x, y, names, annotate):
     marks = np.concatenate([points, *(_along(line) for line in ax.lines)])
     taken, texts = [], []
     for name, position in zip(names, zip(x, y)):
-        tries = [
-            ax.annotate(
-                name,
-                position,
-                xytext=(dx, dy),
-                textcoords="offset points",
-                ha={1: "left", 0: "center", -1: "right"}[np.sign(dx)],
-                va="center",
-                fontsize="small",
-                arrowprops=_LEADER if far else None,
-            )
-            for far, dx, dy in _PLACES
-        ]
-        boxes = [text.get_window_extent() for text in tries]
-        cost = [_covered(box, taken, marks, ax.bbox) for box in boxes]
-        best = int(np.argmin([c + 3 * far for c, (far, _, _) in zip(cost, _PLACES)]))
-        is_free = not any(boxes[best].overlaps(other) for other in taken)
-        for i, text in enumerate(tries):
-            if i != best or not is_free:
-                text.remove()
-        if is_free:
-            taken.append(boxes[best])
-            texts.append(tries[best])
+        best = _written(ax, name, position, taken, marks)
+        if best[0] > _COST_OF_LINE:
+            farther = _written(ax, name, position, taken, marks, with_line=True)
+            best, (_, _, text) = sorted([best, farther], key=itemgetter(0))
+            text.remove()
+        _, box, text = best
+        if any(box.overlaps(other) for other in taken):
+            text.remove()
+        else:
+            taken.append(box)
+            texts.append(text)
     return texts
+
+
+def _written(ax, name, position, taken, marks, with_line=False):
+    """Write a name where it covers the least; return the cost of this place, its box and text."""
+    tries = [
+        ax.annotate(
+            name,
+            position,
+            xytext=(dx, dy),
+            textcoords="offset points",
+            ha={1: "left", 0: "center", -1: "right"}[np.sign(dx)],
+            va="center",
+            fontsize="small",
+            arrowprops=_LEADER if with_line else None,
+        )
+        for dx, dy in (_FARTHER if with_line else _BESIDE)
+    ]
+    boxes = [text.get_window_extent() for text in tries]
+    cost = [_covered(box, taken, marks, ax.bbox) + with_line * _COST_OF_LINE for box in boxes]
+    best = int(np.argmin(cost))
+    for text in (*tries[:best], *tries[best + 1 :]):
+        text.remove()
+    return cost[best], boxes[best], tries[best]
 
 
 def _along(line):
