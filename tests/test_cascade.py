@@ -570,7 +570,7 @@ def test_estimator_is_not_changed(table, y):
 # Errors
 
 
-def test_errors_of_costs(table, y, tmp_path):
+def test_errors_of_costs():
     def fit(**parameters):
         CascadeEnsemble(PARTS, **parameters).fit(IRIS, SPECIES)
 

@@ -313,7 +313,7 @@ def test_items_of_a_dataset_stay_as_they_were_given(kind, tmp_path):
         np.testing.assert_array_equal(np.asarray(load_image(item)), np.asarray(load_image(one)))
 
 
-def test_a_copy_of_what_a_dataset_gives_is_read_in_the_same_way(tmp_path):
+def test_a_copy_of_what_a_dataset_gives_is_read_in_the_same_way():
     values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[262] = 0  # 0 is white

@@ -376,7 +376,7 @@ def test_frozen_heads_have_to_be_fitted(X, y):
         make(head=frozen([("a", GaussianNB(), "zoo/RN20")])).fit(X, y)
 
 
-def test_frozen_heads_have_labels_of_the_same_type(fitted_heads, X, y):
+def test_frozen_heads_have_labels_of_the_same_type(fitted_heads, X):
     with pytest.raises(ValueError, match="must have labels of the same type"):
         make(head=frozen(fitted_heads)).fit(X, np.arange(72) % 6)
 
@@ -415,7 +415,7 @@ def test_two_classes(head, X, y):
     assert_allclose(clf.predict_proba(X)[:, 1], expit(decision), rtol=1e-4, atol=1e-30)
 
 
-def test_one_class_is_a_clear_error(X, y):
+def test_one_class_is_a_clear_error(X):
     with pytest.raises(ValueError, match="got 1 class, 'dog'"):
         make(head="zero-shot").fit(X, np.full(72, "dog"))
 
@@ -651,7 +651,7 @@ def test_weights_and_groups_are_of_labelled_rows(X):
             clf.fit(X, **{name: np.ones(len(X))})
 
 
-def test_a_frame_tells_the_blocks_without_labels(emoji):
+def test_a_frame_tells_the_blocks_without_labels():
     embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
     frame = embedder.fit_transform(load_emoji(return_X_y=True)[0][:3])
     clf = make(None, **NAMED, class_names=("cat", "dog")).fit(frame)

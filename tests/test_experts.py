@@ -77,7 +77,7 @@ def test_blocks_may_be_written_in_many_ways(frame, X, y):
         assert_array_equal(clf.predict_proba(frame), expected.predict_proba(X), err_msg=way)
 
 
-def test_names_of_columns_that_are_tuples_are_to_be_joined(frame, X, y):
+def test_names_of_columns_that_are_tuples_are_to_be_joined(frame, y):
     levels = frame.set_axis(frame.columns.str.split("__", expand=True), axis=1)
     blocks = [("a", [name for name in levels.columns if name[0] == BACKBONES[0]])]
     with pytest.raises(ValueError, match=r"no column names that are strings.* a MultiIndex, join"):
@@ -435,7 +435,7 @@ def test_a_head_may_have_the_names_of_classes_itself(as_labels, wrapped, X, y):
 # As a step of another model
 
 
-def test_transform_stacks_the_calibrated_logits_of_the_experts(frame, X, y):
+def test_transform_stacks_the_calibrated_logits_of_the_experts(frame, y):
     clf = make(head=["zero-shot", "linear"]).fit(frame, y)
     Z = clf.transform(frame)
     assert Z.shape == (40, 6 * 4)
@@ -484,7 +484,7 @@ def test_a_bar_shows_how_far_a_long_fit_is(X, y, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, X, y):
+def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, y):
     first = np.unique(y, return_index=True)[1]
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto")
@@ -495,7 +495,7 @@ def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, X, y
     assert learned == [*of_blocks, "all:linear-all"]
 
 
-def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):
+def test_numbers_that_say_nothing_do_not_drown_pictures(frame, y):
     first = np.unique(y, return_index=True)[1]
     rest = np.setdiff1d(np.arange(len(y)), first)
     noise = np.random.default_rng(0).normal(1000, 300, (len(y), 5))
@@ -506,7 +506,7 @@ def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):
     assert beside > alone - 0.1
 
 
-def test_pictures_do_not_outvote_other_columns(frame, X, y):
+def test_pictures_do_not_outvote_other_columns(frame, y):
     """Where rows are few, half of the weights is shared by the kinds of columns."""
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto", router=StaticRouter(alpha=1e6)).fit(table, y)

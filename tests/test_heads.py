@@ -300,7 +300,7 @@ def test_templates_are_a_list(templates, X):
         ZeroShotHead(BACKBONE, templates=templates).fit(X[:2], ["cat", "dog"])
 
 
-def test_one_template_is_no_list(X):
+def test_one_template_is_no_list():
     with pytest.raises(ValueError, match=r"pass \['a photo of a \{\}'\]"):
         ZeroShotHead(BACKBONE).set_classes(["cat", "dog"], templates="a photo of a {}")
 
@@ -311,7 +311,7 @@ def test_braces_in_a_name_are_only_braces(X):
     np.testing.assert_allclose(head.text_features_, expected.text_features_, atol=1e-6)
 
 
-def test_prompts_are_encoded_once(X, own, monkeypatch):
+def test_prompts_are_encoded_once(own, monkeypatch):
     encoded = []
     real = _text.encode_texts
     monkeypatch.setattr(

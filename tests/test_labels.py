@@ -779,7 +779,7 @@ def test_a_logistic_regression_on_means_has_no_familiar_rows(emoji):
             OpenSetClassifier(estimator).fit(X.iloc[rows], y[rows])
 
 
-def test_in_a_pipeline_of_pictures(emoji, halves):
+def test_in_a_pipeline_of_pictures(emoji):
     paths, X, y = emoji
     inside = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0))
     projected = {"features": "projected", "estimator": inside}

@@ -174,7 +174,7 @@ def test_columns_that_are_places_off(n_places, X, y):
     assert "'zoo/RN20', 'zoo/ViT-8' are unlike what this backbone makes of other images" in text
 
 
-def test_columns_of_models_for_one_head(emoji, X, y, with_other):
+def test_columns_of_models_for_one_head(X, y, with_other):
     head = ZeroShotHead("zoo/ViT-8")
     assert OF_OTHER in " ".join(said(head.fit, with_other[:, WIDTH:], y))
     assert not said(head.fit, X[:, WIDTH:], y)

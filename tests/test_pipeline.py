@@ -139,7 +139,7 @@ def test_is_the_embedder_followed_by_the_ensemble(fitted, cache, paths, y):
     assert_array_equal(fitted.classes_, np.unique(y))
 
 
-def test_any_form_of_image_will_do(make, pictures, paths, y):
+def test_any_form_of_image_will_do(make, pictures, paths):
     from PIL import Image
 
     clf = make(cache=None).fit(pictures["path"], pictures["label"])
@@ -503,7 +503,7 @@ def test_images_are_named_without_labels(make, paths):
     assert images.n_taken == 0
 
 
-def test_there_is_nothing_that_the_last_step_does_not_have(make, fitted, paths, y):
+def test_there_is_nothing_that_the_last_step_does_not_have(make, fitted):
     unfitted = make(router="vote")
     assert not hasattr(unfitted, "expert_names_")
     assert not hasattr(unfitted, "routing_weights")

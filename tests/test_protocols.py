@@ -206,7 +206,7 @@ def test_a_chain_is_refused_wherever_the_link_is(others, protocol):
             refuse_protocols(name, ("file",), "row 0")
 
 
-def test_no_socket_is_opened_by_names(tmp_path, server, monkeypatch):
+def test_no_socket_is_opened_by_names(server, monkeypatch):
     def connect(*args):
         raise AssertionError("a connection")
 

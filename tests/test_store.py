@@ -995,7 +995,7 @@ def test_without_a_home_folder_an_embedder_warns_and_goes_on(paths, monkeypatch)
         EmbeddingStore()
 
 
-def test_an_embedder_warns_and_goes_on(tmp_path, paths, monkeypatch):
+def test_an_embedder_warns_and_goes_on(tmp_path, paths):
     expected = MultiBackboneEmbedder(PAIR).transform(paths)
     cache = EmbeddingStore(tmp_path)
     cache.path.joinpath(_store._FILE).write_bytes(b"no database" * 1000)

@@ -788,9 +788,7 @@ def test_sparse_members_of_a_shard_are_read_with_their_holes(tmp_path, files, em
 
 
 @pytest.mark.parametrize("cache", [False, True])
-def test_members_of_shards_are_read_by_their_names(
-    tmp_path, pictures, files, expected, embedder, cache
-):
+def test_members_of_shards_are_read_by_their_names(tmp_path, pictures, expected, embedder, cache):
     embedder.set_params(on_error="nan", cache=tmp_path / "cache" if cache else None)
     embedder.embed_to(tmp_path / "all", f"{pictures}/*.tar")
     found = read_embeddings(tmp_path / "all").index

@@ -148,7 +148,7 @@ def test_a_kernel_head_alone_compares_rows_with_those_of_fit(table, frame, emoji
     assert doubts(saved, swapped(X[1::2]))
 
 
-def test_a_kernel_head_in_an_ensemble_leaves_the_doubts_to_it(table, clf):
+def test_a_kernel_head_in_an_ensemble_leaves_the_doubts_to_it(table):
     X, y = table
     alone = clone(KERNEL).fit(X[::2], y[::2])
     for head in ("kernel-all", [("kernel", FrozenEstimator(alone), slice(None))]):
@@ -796,7 +796,7 @@ def test_a_model_that_was_moved_after_fit_is_named_anew(emoji, tmp_path):
     np.testing.assert_array_equal(found, before)
 
 
-def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_path):
+def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, tmp_path):
     pytest.importorskip("pyarrow")
     from skclipens.embedding import predict_embeddings
 

@@ -399,7 +399,7 @@ def default_experts(with_text):
     return [*of_each, "all:linear-all"]
 
 
-def test_blocks_are_found(table, few):
+def test_blocks_are_found(table):
     names = np.asarray(table.columns)
     for blocks in (None, PAIR, ALL, PAIR[::-1]):
         found = find_blocks(blocks, len(names), names)
