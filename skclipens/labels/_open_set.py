@@ -314,7 +314,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     @_estimator_has("decision_function")
     def decision_function(self, X):
-        """Return the logits of the known classes.
+        """Return the scores of the known classes.
 
         Parameters
         ----------

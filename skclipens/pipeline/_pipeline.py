@@ -266,7 +266,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
         "predict_log_proba", "Predict log-probabilities of classes.", "(n, C)"
     )
     decision_function = _on_images(
-        "decision_function", "Compute a score (logit) of each class.", "(n, C), or (n,) if C is 2"
+        "decision_function", "Compute a score of each class.", "(n, C), or (n,) if C is 2"
     )
     score_samples = _on_images(
         "score_samples",
