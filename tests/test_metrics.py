@@ -374,7 +374,7 @@ def test_an_index_in_another_order_is_named():
 @pytest.fixture(scope="module")
 def embedding():
     """Embeddings of 60 pictures by two models of the zoo."""
-    return MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).transform(load_emoji().images[::23])
+    return MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).transform(load_emoji().filenames[::23])
 
 
 def test_linear_cka_is_that_of_gram_matrices(embedding):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images import load_image
 from ..zoo import SUBCATEGORIES
 from ._bunch import has_large_class, make_dataset, read_description
 
@@ -47,7 +46,7 @@ def load_emoji(
         Whether to include flags, most of them of countries: 259 with the default of
         `min_class_size`, 270 with 1.
     return_X_y : bool, default=False
-        If True, return ``(filenames, target)`` instead of a Bunch. No picture is decoded.
+        If True, return ``(filenames, target)`` instead of a Bunch.
     as_frame : bool, default=False
         If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
         with the single column "path".
@@ -59,8 +58,6 @@ def load_emoji(
 
         filenames : ndarray of shape (n_samples,), dtype str
             Absolute paths of the PNG files, which have transparent parts.
-        images : ndarray of shape (n_samples, 64, 64, 3), dtype uint8
-            The pictures in RGB, on white.
         target : {ndarray, Series} of shape (n_samples,), dtype int
             Indices into `target_names`.
         target_names : ndarray of shape (n_classes,), dtype str
@@ -90,8 +87,8 @@ def load_emoji(
     --------
     >>> from skclipens.datasets import load_emoji
     >>> emoji = load_emoji()
-    >>> emoji.images.shape
-    (1365, 64, 64, 3)
+    >>> emoji.filenames.shape
+    (1365,)
     >>> print(*emoji.target_names[:4], sep=", ")
     aircraft, arrow, asian food, bird
     >>> X, y = load_emoji(target="name", return_X_y=True)
@@ -118,7 +115,6 @@ def load_emoji(
     dataset = make_dataset(filenames, labels, columns, return_X_y=return_X_y, as_frame=as_frame)
     if return_X_y:
         return dataset
-    dataset.images = np.stack([load_image(path) for path in filenames])
     dataset.all_names = table["name"]
     dataset.DESCR = read_description("emoji")
     return dataset
