@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import get_data_home
 
-from skclipens.datasets import DatasetNotAvailableError, fetch_tuxpaint, load_emoji, load_tuxpaint
+from skclipens.datasets import DatasetNotAvailableError, fetch_tuxpaint, load_emoji
 from skclipens.datasets._emoji import DATA
 from skclipens.images import load_image
 from tools.zoo import build_emoji
@@ -197,7 +197,7 @@ def stamps(tmp_path):
 
 
 def test_tuxpaint_classes_come_from_folders(stamps):
-    dataset = load_tuxpaint(stamps, min_class_size=1)
+    dataset = fetch_tuxpaint(stamps, min_class_size=1)
     label = dict(zip(dataset.captions, dataset.target_names[dataset.target], strict=True))
     assert label == {
         "A crow.": "bird",
@@ -212,16 +212,16 @@ def test_tuxpaint_classes_come_from_folders(stamps):
 
 
 def test_tuxpaint_leaves_out_small_classes(stamps):
-    dataset = load_tuxpaint(stamps, min_class_size=2)
+    dataset = fetch_tuxpaint(stamps, min_class_size=2)
     assert dataset.target_names.tolist() == ["bird", "mammal"]
     assert np.bincount(dataset.target).tolist() == [2, 2]
     assert dataset.n_skipped["small class"] == 3
     with pytest.raises(ValueError, match="min_class_size=12"):
-        load_tuxpaint(stamps)
+        fetch_tuxpaint(stamps)
 
 
 def test_tuxpaint_frame_agrees_with_the_arrays(stamps):
-    dataset = load_tuxpaint(stamps, min_class_size=2)
+    dataset = fetch_tuxpaint(stamps, min_class_size=2)
     frame = dataset.frame
     assert list(frame) == ["path", "caption", "folder", "label", "target"]
     assert frame["path"].tolist() == dataset.filenames.tolist()
@@ -230,29 +230,20 @@ def test_tuxpaint_frame_agrees_with_the_arrays(stamps):
     assert frame.set_index("caption").loc["A lion.", "folder"] == "animals/mammals/cats"
 
 
-def test_tuxpaint_images_on_request(stamps):
-    assert "images" not in load_tuxpaint(stamps, min_class_size=2)
-    dataset = load_tuxpaint(stamps, min_class_size=2, load_images=True)
-    shapes = dict(zip(dataset.captions, [image.shape for image in dataset.images], strict=True))
-    assert shapes["A crow."] == (4, 5, 3)
-    assert shapes["A “penguin”."] == (20, 30, 3)
-    assert all((image == 255).all() for image in dataset.images)
-
-
 def test_tuxpaint_return_X_y(stamps):
-    dataset = load_tuxpaint(stamps, min_class_size=2)
-    X, y = load_tuxpaint(stamps, min_class_size=2, return_X_y=True)
+    dataset = fetch_tuxpaint(stamps, min_class_size=2)
+    X, y = fetch_tuxpaint(stamps, min_class_size=2, return_X_y=True)
     np.testing.assert_array_equal(X, dataset.filenames)
     np.testing.assert_array_equal(y, dataset.target)
-    X, y = load_tuxpaint(stamps, min_class_size=2, return_X_y=True, as_frame=True)
+    X, y = fetch_tuxpaint(stamps, min_class_size=2, return_X_y=True, as_frame=True)
     assert list(X) == ["path"]
     pd.testing.assert_series_equal(y, dataset.frame["target"])
 
 
 def test_tuxpaint_reads_a_bare_and_a_relative_folder(stamps, monkeypatch):
-    expected = load_tuxpaint(stamps, min_class_size=2).filenames
+    expected = fetch_tuxpaint(stamps, min_class_size=2).filenames
     monkeypatch.chdir(stamps)
-    X, _ = load_tuxpaint("usr/share/tuxpaint/stamps", min_class_size=2, return_X_y=True)
+    X, _ = fetch_tuxpaint("usr/share/tuxpaint/stamps", min_class_size=2, return_X_y=True)
     np.testing.assert_array_equal(X, expected)
 
 
@@ -262,16 +253,16 @@ def test_tuxpaint_reads_a_folder_of_home_and_captions_with_a_byte_order_mark(sta
     folder = stamps / "usr" / "share" / "tuxpaint" / "stamps" / "animals"
     folder.joinpath("birds", "crow.txt").write_text("A crow.\n", encoding="utf-8-sig")
     for path in ("~", "~/usr/share/tuxpaint/stamps"):
-        dataset = load_tuxpaint(path, min_class_size=1)
+        dataset = fetch_tuxpaint(path, min_class_size=1)
         assert dataset.filenames[1] == str(folder / "birds" / "crow.png")
         assert dataset.captions[1] == "A crow."
 
 
 def test_tuxpaint_missing_or_empty_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere.*fetch_tuxpaint"):
-        load_tuxpaint(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*Leave path out"):
+        fetch_tuxpaint(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="No stamps"):
-        load_tuxpaint(tmp_path)
+        fetch_tuxpaint(tmp_path)
 
 
 def test_fetch_tuxpaint_reads_what_is_there(stamps, tmp_path_factory, monkeypatch):
@@ -281,16 +272,14 @@ def test_fetch_tuxpaint_reads_what_is_there(stamps, tmp_path_factory, monkeypatc
     monkeypatch.setenv("PATH", "")
     assert len(fetch_tuxpaint(data_home=home, min_class_size=2).target) == 4
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(home))
-    assert len(load_tuxpaint(min_class_size=2).target) == 4
+    assert len(fetch_tuxpaint(min_class_size=2).target) == 4
 
 
 def test_fetch_tuxpaint_says_why_it_cannot(tmp_path, monkeypatch):
     with pytest.raises(DatasetNotAvailableError, match="download_if_missing=False"):
         fetch_tuxpaint(data_home=tmp_path, download_if_missing=False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(
-        DatasetNotAvailableError, match=r"apt-get.*packages\.debian\.org.*load_tuxpaint"
-    ):
+    with pytest.raises(DatasetNotAvailableError, match=r"apt-get.*packages\.debian\.org.*as path"):
         fetch_tuxpaint(data_home=tmp_path)
 
 
@@ -334,7 +323,7 @@ def test_fetch_tuxpaint_passes_on_what_apt_says(tmp_path, monkeypatch):
     reason="the stamps are not in the data home; fetch_tuxpaint() downloads them",
 )
 def test_tuxpaint_package():
-    dataset = load_tuxpaint()
+    dataset = fetch_tuxpaint()
     sizes = dict(zip(dataset.target_names, np.bincount(dataset.target), strict=True))
     assert 25 <= len(sizes) <= 35
     assert min(sizes.values()) >= 12
@@ -343,7 +332,6 @@ def test_tuxpaint_package():
     assert not any("/" in name for name in sizes)
     assert all(dataset.captions)
     assert "GNU General Public License" in dataset.DESCR
-    assert load_tuxpaint(min_class_size=40, load_images=True).images[0].ndim == 3
 
 
 def test_import_needs_neither_torch_nor_pandas():

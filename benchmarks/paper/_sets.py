@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skclipens.datasets import list_benchmarks, load_emoji, load_tuxpaint
+from skclipens.datasets import fetch_tuxpaint, list_benchmarks, load_emoji
 
 from . import _openmoji, _pictures, _roles
 from ._image_set import ImageSet, MissingSetError, capped
@@ -27,7 +27,7 @@ def emoji():
 
 
 def tuxpaint():
-    loaded = load_tuxpaint(min_class_size=MIN_CLASS_SIZE)
+    loaded = fetch_tuxpaint(min_class_size=MIN_CLASS_SIZE, download_if_missing=False)
     labels = loaded.target_names[loaded.target].astype(str)
     return ImageSet("tuxpaint", list(loaded.filenames), labels, gathered_from="Tux Paint stamps")
 

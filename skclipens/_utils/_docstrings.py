@@ -232,17 +232,6 @@ _SHARED = {
         feature_names_in_ : ndarray of shape (n_features,)
             Names of the columns; only if ``fit`` was passed a DataFrame.
         """,
-    "stamps": """
-        min_class_size : int, default=12
-            Leave out classes with fewer stamps.
-        load_images : bool, default=False
-            Whether to decode the stamps and return them as ``images``.
-        return_X_y : bool, default=False
-            If True, return ``(filenames, target)`` instead of a Bunch.
-        as_frame : bool, default=False
-            If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
-            with the single column "path".
-        """,
     "text_features": """
         text_features_ : ndarray of shape (C, width), float32
             Text features of the classes, unit rows.

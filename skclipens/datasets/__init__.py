@@ -11,7 +11,7 @@ from ..exceptions import DatasetNotAvailableError
 from ._benchmarks import fetch_benchmark, list_benchmarks
 from ._emoji import load_emoji
 from ._local import load_folder, load_table
-from ._tuxpaint import fetch_tuxpaint, load_tuxpaint
+from ._tuxpaint import fetch_tuxpaint
 
 __all__ = [
     "DatasetNotAvailableError",
@@ -21,5 +21,4 @@ __all__ = [
     "load_emoji",
     "load_folder",
     "load_table",
-    "load_tuxpaint",
 ]

@@ -8,15 +8,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import get_data_home
 
-from .._utils._docstrings import fill_doc
 from ..exceptions import DatasetNotAvailableError
-from ..images import load_image
 from ._archives import run, unpack_deb
 from ._bunch import has_large_class, make_dataset, read_description
 
 PACKAGE = "tuxpaint-stamps-default"
 STAMPS = Path("usr", "share", "tuxpaint", "stamps")
-INSTALLED = "/" / STAMPS
 
 # The class of each folder and of all below it, unless a longer path is listed.
 CLASS_OF_FOLDER = {
@@ -59,13 +56,12 @@ CLASS_OF_FOLDER = {
 }
 
 
-@fill_doc
 def fetch_tuxpaint(
+    path=None,
     *,
     data_home=None,
     download_if_missing=True,
     min_class_size=12,
-    load_images=False,
     return_X_y=False,
     as_frame=False,
 ):
@@ -74,6 +70,12 @@ def fetch_tuxpaint(
     The stamps are the Debian package ``tuxpaint-stamps-default``, 81 MB to download and 46 MB on
     disk. It is fetched by name with ``apt-get`` and unpacked, not installed, which needs no
     privileges. Once there, it is read from the disk.
+
+    A stamp is a PNG file with its caption next to it, in a text file of the same name. Its folder
+    determines its class. The classes of the main folders have names that read well in a prompt,
+    such as "bird" for ``animals/birds`` and "mammal" for all folders of mammals. Other classes
+    have as names the first two levels of their path, such as "food/nuts"; most of them are below
+    `min_class_size`.
 
     =====================   =======================
     Classes                                      30
@@ -84,77 +86,23 @@ def fetch_tuxpaint(
 
     Parameters
     ----------
+    path : str or path-like, default=None
+        A folder of stamps, such as ``/usr/share/tuxpaint/stamps`` of an installed package, or one
+        that contains ``usr/share/tuxpaint/stamps``, such as an unpacked package. None: that of
+        `data_home`.
     data_home : str or path-like, default=None
         The data directory of scikit-learn, by default
         :func:`sklearn.datasets.get_data_home`. The stamps are in its
         ``skclipens/tuxpaint`` folder.
     download_if_missing : bool, default=True
         If False, raise an OSError if the stamps are not there instead of downloading them.
-    %(stamps)s
-
-    Returns
-    -------
-    dataset : :class:`~sklearn.utils.Bunch` or tuple
-        The same as from :func:`load_tuxpaint`.
-
-    Raises
-    ------
-    DatasetNotAvailableError
-        If the stamps are missing and are not to be downloaded, or cannot be, because this is
-        not a Debian-like system or its package lists are empty. It is an OSError. The message
-        explains what to do.
-
-    See Also
-    --------
-    load_tuxpaint : Read stamps from any folder; explains the classes.
-
-    Examples
-    --------
-    >>> from skclipens.datasets import fetch_tuxpaint
-    >>> stamps = fetch_tuxpaint()  # doctest: +SKIP
-    >>> stamps.filenames.shape  # doctest: +SKIP
-    (828,)
-    """
-    folder = _default_folder(data_home)
-    if not folder.exists():
-        if not download_if_missing:
-            raise DatasetNotAvailableError(
-                f"No stamps in {str(folder)!r}, and download_if_missing=False."
-            )
-        _download(folder)
-    return load_tuxpaint(
-        folder,
-        min_class_size=min_class_size,
-        load_images=load_images,
-        return_X_y=return_X_y,
-        as_frame=as_frame,
-    )
-
-
-@fill_doc
-def load_tuxpaint(
-    path=None,
-    *,
-    min_class_size=12,
-    load_images=False,
-    return_X_y=False,
-    as_frame=False,
-):
-    """Load Tux Paint stamps from a folder.
-
-    A stamp is a PNG file with its caption next to it, in a text file of the same name. Its folder
-    determines its class. The classes of the main folders of the Debian package have names that
-    read well in a prompt, such as "bird" for ``animals/birds``, "mammal" for all folders of
-    mammals and "vehicle" for all folders of vehicles. Other classes have as names the first two
-    levels of their path, such as "food/nuts"; most of them are below `min_class_size`.
-
-    Parameters
-    ----------
-    path : str or path-like, default=None
-        A folder of stamps, or one that contains ``usr/share/tuxpaint/stamps`` such as an unpacked
-        Debian package. By default the stamps that :func:`fetch_tuxpaint` has stored, or else the
-        installed ones of ``/usr/share/tuxpaint/stamps``.
-    %(stamps)s
+    min_class_size : int, default=12
+        Leave out classes with fewer stamps.
+    return_X_y : bool, default=False
+        If True, return ``(filenames, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
+        with the single column "path".
 
     Returns
     -------
@@ -172,8 +120,6 @@ def load_tuxpaint(
         frame : DataFrame of shape (n_samples, 5)
             Columns "path", "caption", "folder" (relative to the folder of stamps), "label" (the
             name of the class) and "target".
-        images : list of ndarray of shape (height, width, 3), dtype uint8
-            The stamps in RGB, on white. Only present if `load_images` is True.
         n_skipped : dict of str to int
             How many files were left out: "svg" (drawings, which the Debian package has as PNG
             files too), "no caption" (most of them mirrored stamps) and "small class".
@@ -185,23 +131,27 @@ def load_tuxpaint(
 
     Raises
     ------
+    DatasetNotAvailableError
+        If the stamps are missing and are not to be downloaded, or cannot be, because this is
+        not a Debian-like system or its package lists are empty. It is an OSError. The message
+        explains what to do.
     FileNotFoundError
-        If there is no such folder, or it has no stamps.
+        If there is no folder `path`, or a folder has no stamps.
     ValueError
         If no class has `min_class_size` stamps.
 
     See Also
     --------
-    fetch_tuxpaint : Download the stamps first.
+    load_emoji : Pictures that come with the package.
 
     Examples
     --------
-    >>> from skclipens.datasets import load_tuxpaint
-    >>> stamps = load_tuxpaint("/usr/share/tuxpaint/stamps")  # doctest: +SKIP
+    >>> from skclipens.datasets import fetch_tuxpaint
+    >>> stamps = fetch_tuxpaint()  # doctest: +SKIP
     >>> stamps.captions[0]  # doctest: +SKIP
     'An Adelaide Rosella.'
     """
-    root = _find_stamps(path)
+    root = _find_stamps(_fetched(data_home, download_if_missing) if path is None else path)
     pngs = sorted(root.rglob("*.png"))
     stamps = [png for png in pngs if png.with_suffix(".txt").exists()]
     if not stamps:
@@ -227,29 +177,28 @@ def load_tuxpaint(
         "no caption": len(pngs) - len(stamps),
         "small class": int(np.sum(~large)),
     }
-    if load_images:
-        dataset.images = [np.asarray(load_image(path)) for path in filenames]
     dataset.DESCR = read_description("tuxpaint")
     return dataset
 
 
-def _default_folder(data_home=None):
-    return Path(get_data_home(data_home), "skclipens", "tuxpaint")
+def _fetched(data_home, download_if_missing):
+    """Return the folder of stamps in the data directory; download them if they are missing."""
+    folder = Path(get_data_home(data_home), "skclipens", "tuxpaint")
+    if not folder.exists():
+        if not download_if_missing:
+            raise DatasetNotAvailableError(
+                f"No stamps in {str(folder)!r}, and download_if_missing=False."
+            )
+        _download(folder)
+    return folder
 
 
 def _find_stamps(path):
-    if path is not None:
-        path = Path(path).expanduser()
-        candidates = [path / STAMPS, path]
-    else:
-        candidates = [_default_folder() / STAMPS, INSTALLED]
-    for folder in candidates:
+    path = Path(path).expanduser()
+    for folder in (path / STAMPS, path):
         if folder.is_dir():
             return folder.absolute()
-    raise FileNotFoundError(
-        f"No folder of stamps in {' or '.join(str(folder) for folder in candidates)}. "
-        "fetch_tuxpaint() downloads them."
-    )
+    raise FileNotFoundError(f"There is no folder {str(path)!r}. Leave path out to download stamps.")
 
 
 def _class_of(folder):
@@ -272,7 +221,7 @@ def _download(folder):
         raise DatasetNotAvailableError(
             f"Downloading {PACKAGE} needs the commands apt-get and dpkg-deb of Debian and its "
             f"derivatives. Elsewhere, get the package from https://packages.debian.org/{PACKAGE}, "
-            "unpack it (ar x *.deb; tar -xf data.tar.xz), and give the folder to load_tuxpaint."
+            "unpack it (ar x *.deb; tar -xf data.tar.xz), and give the folder as path."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as directory:
