@@ -16,10 +16,9 @@ from ..backbones import load_backbones
 from ..backbones._devices import without_autocast
 from ..backbones._preprocessing import Resize, resize_key, resized_side, scale_pixels, scaling
 from ..backbones._towers import BothFeatures
-from ..images._reduced import EXACT
+from ..images._reduced import DECODE_MARGIN, EXACT
 from ..images._views import PLAIN
 from ._finite import check_finite
-from ._keys import DECODE_MARGIN
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

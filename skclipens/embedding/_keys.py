@@ -5,23 +5,18 @@ import json
 import os
 import stat
 import time
-from collections import deque
 from contextlib import suppress
 
-from .._utils._threads import ThreadPool
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..exceptions import ImageError
 from ..images import load_image
 from ..images._containers import unwrapped
-from ..images._pillow_warnings import recorded
+from ..images._reduced import DECODE_MARGIN
 
 # Increment it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. Rows that were stored before are then unused, and evicted in time.
 PREPROCESS_VERSION = 4
 
-# With decode="auto", sides of a decoded picture have at least this many times the pixels of the
-# resized one: see benchmarks/decoding.py.
-DECODE_MARGIN = 3
 
 FILE_DIGESTS = "file digests"  # takes the place of a model's key in a store
 _SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times
@@ -102,58 +97,6 @@ def keys_and_stamps(images, store):
         keys.append(None if stamps[-1] else _key_of_content(image))
     files = _keys_of_files([stamp for stamp in stamps if stamp], store)
     return [files.get(stamp) if stamp else key for key, stamp in zip(keys, stamps)], stamps
-
-
-def keys_ahead(images, parts, store, notes):
-    """Yield keys and stamps of parts of the images; a thread prepares the next parts.
-
-    Parameters
-    ----------
-    images : sequence of images
-    parts : iterable of sequence of int
-        Rows.
-    store : EmbeddingStore
-    notes : dict
-        Filled with warnings about images, by row: stored images are not decoded again.
-
-    Yields
-    ------
-    rows : sequence of int
-    keys, stamps : lists
-        As :func:`keys_and_stamps` returns them.
-    """
-    parts, begun = iter(parts), deque()
-    pool = ThreadPool(1, thread_name_prefix="keys")
-    try:
-        while True:
-            # No more than these: a file is best decoded while the system still has it in memory.
-            while len(begun) < 2 and (rows := next(parts, None)) is not None:
-                begun.append((rows, pool.submit(keys_of_part, images, rows, store, notes)))
-            if not begun:
-                return
-            rows, future = begun.popleft()
-            yield rows, *future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def keys_of_part(images, rows, store, notes):
-    """Return keys and stamps of some rows of the images; see :func:`keys_ahead`."""
-    with recorded() as texts:
-        taken = _noting(images, rows, texts, notes)
-        return keys_and_stamps(taken, store)
-
-
-def _noting(images, rows, texts, notes):
-    """Yield images, and add the warnings that are recorded for each to `notes`."""
-    for row in rows:
-        n = len(texts)
-        try:
-            yield images[row]
-        except ImageError:  # a dataset fails to give it, which embedding it reports
-            yield None
-        if len(texts) > n:
-            notes[row] = texts[n:]
 
 
 def _path_or_content(image):

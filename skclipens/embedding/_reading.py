@@ -1,16 +1,18 @@
 """Read embeddings from a store, and compute those that it lacks."""
 
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from contextlib import closing
 from itertools import chain
 
 import numpy as np
 from PIL import ImageFile
 
-from ..exceptions import EmbeddingStoreError
+from .._utils._threads import ThreadPool
+from ..exceptions import EmbeddingStoreError, ImageError
+from ..images._pillow_warnings import recorded
 from ._fallback_store import FallbackStore, warn_of_failure
-from ._keys import block_key, file_stamp, keys_ahead, keys_of_part
+from ._keys import block_key, file_stamp, keys_and_stamps
 from ._row_cache import row_cache
 from ._store import EmbeddingStore
 
@@ -125,7 +127,7 @@ class _Table:
         parts = _parts(len(self.images))
         # While nothing has to be embedded, a thread would only be in the way of reading rows.
         for rows in parts:
-            made = keys_of_part(self.images, rows, self.store, self.notes)
+            made = _keys_of_part(self.images, rows, self.store, self.notes)
             lacking = list(self._look_up(rows, *made))
             yield from lacking
             if lacking or self.lacking_some:
@@ -195,6 +197,43 @@ def _parts(n):
     while start < n:
         yield range(start, min(start + size, n))
         start, size = start + size, min(2 * size, _MOST)
+
+
+def keys_ahead(images, parts, store, notes):
+    """Yield parts of the rows, with keys and stamps of their images, which a thread makes ahead.
+
+    Warnings about images are added to `notes` by row: stored images are not decoded again.
+    """
+    parts, begun = iter(parts), deque()
+    pool = ThreadPool(1, thread_name_prefix="keys")
+    try:
+        while True:
+            # No more than these: a file is best decoded while the system still has it in memory.
+            while len(begun) < 2 and (rows := next(parts, None)) is not None:
+                begun.append((rows, pool.submit(_keys_of_part, images, rows, store, notes)))
+            if not begun:
+                return
+            rows, future = begun.popleft()
+            yield rows, *future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _keys_of_part(images, rows, store, notes):
+    with recorded() as texts:
+        return keys_and_stamps(_noting(images, rows, texts, notes), store)
+
+
+def _noting(images, rows, texts, notes):
+    """Yield images, and add the warnings that are recorded for each to `notes`."""
+    for row in rows:
+        n = len(texts)
+        try:
+            yield images[row]
+        except ImageError:  # a dataset fails to give it, which embedding reports
+            yield None
+        if len(texts) > n:
+            notes[row] = texts[n:]
 
 
 def _read_model(store, keys, model, width):

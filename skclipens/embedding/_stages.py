@@ -12,8 +12,7 @@ from ..backbones import load_backbones
 from ..backbones._devices import resolve_precision
 from ..images._batch_checks import refuse_missing, warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
-from ._keys import keys_ahead
-from ._reading import as_store, embed_with_store, models_of
+from ._reading import as_store, embed_with_store, keys_ahead, models_of
 
 _BATCHES = 8  # of images that go through all stages together
 

@@ -5,6 +5,9 @@ from typing import NamedTuple
 from PIL import Image
 
 EXACT = None  # as a side: full size
+# With decode="auto", sides of a decoded picture have at least this many times the pixels of the
+# resized one: see benchmarks/decoding.py.
+DECODE_MARGIN = 3
 
 
 class Picture(NamedTuple):
