@@ -568,7 +568,7 @@ def test_memory_does_not_grow_with_labels(monkeypatch):
     X, y = rng.normal(size=(30_200, 2)), rng.integers(0, 2, 30_200)
     y[:200] = -1
     chosen = suggest(GaussianNB(), X, y, 3)
-    monkeypatch.setattr("skclipens.labels._held_out._AT_ONCE", 10)
+    monkeypatch.setattr("skclipens.labels._similarity._AT_ONCE", 10)
     tracemalloc.start()
     try:
         assert_array_equal(suggest(GaussianNB(), X, y, 3), chosen)

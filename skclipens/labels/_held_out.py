@@ -1,4 +1,4 @@
-"""Held-out predictions of classifiers, and the tables and checks that they need."""
+"""Held-out logits of classifiers."""
 
 from inspect import signature
 from numbers import Integral
@@ -7,25 +7,20 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, get_tags, indexable
+from sklearn.utils import indexable
 
 from .._utils._copies import numbers_of
 from .._utils._folds import few_shot_folds, folds_of_some
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
-from .._utils._linalg import parts_of, take_columns, unit_rows
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
-from .._utils._missing import without_mask
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
-from .._utils._tables import nonfinite_located, refuse_images, refuse_text
 from .._utils._warnings import silent
 from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..heads._classifier import LogitClassifierMixin, centre_logits, scores_of
-
-_AT_ONCE = 1024  # rows whose similarities to all others are in memory
 
 
 def refuse_frozen(estimator):
@@ -163,93 +158,3 @@ def checked_labels(X, y, groups=None, **given):
     warn_of_other_order(X, y=y, groups=groups, **given)
     X, y = indexable(X, column_of_labels(y, warn=True))
     return X, y, check_groups(groups, len(y))
-
-
-def columns_to_compare(X, estimator):
-    """Return the columns by which rows are compared: of embeddings, or all if there are none.
-
-    Other columns beside embeddings, such as a price, may have any unit.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_features)
-    estimator : classifier
-        The ``blocks`` of an ensemble may assign the columns of an array to backbones.
-
-    Returns
-    -------
-    ndarray of int
-        Positions in ascending order.
-
-    Raises
-    ------
-    ValueError
-        If X is not a table of numbers; the message names the first cell that is not a number.
-    """
-    _refuse_no_numbers(X, estimator)
-    with nonfinite_located(X):
-        n_features = _as_array(X).shape[1]
-    given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
-    found = columns_of_backbones(given, n_features, column_names(X))
-    return np.arange(n_features) if found is None else found
-
-
-def _refuse_no_numbers(X, estimator):
-    try:
-        refuse_images(X)
-        refuse_text(X)
-    except (TypeError, ValueError) as error:
-        if isinstance(getattr(estimator, "estimator", None), Pipeline) or _takes_images(estimator):
-            raise ValueError(
-                "Rows are compared by their embeddings, which cannot be had from a "
-                f"{type(estimator).__name__}. Give a pipeline that embeds images and ends in a "
-                "classifier, make_backbone_pipeline(backbones, estimator=...), such as the "
-                "best_estimator_ of a search."
-            ) from error
-        if not isinstance(estimator, Pipeline):
-            raise
-        raise ValueError(
-            "Rows are compared as the first step of this pipeline gets them, and X holds no "
-            "numbers alone. Give the table that its steps make, pipeline[:-1].fit_transform(X), "
-            "and its last step; an OpenSetClassifier may also be the last step of a pipeline."
-        ) from error
-
-
-def _takes_images(estimator):
-    tagged = hasattr(estimator, "__sklearn_tags__")
-    return tagged and not get_tags(estimator).input_tags.two_d_array
-
-
-def unit_table(X, columns):
-    """Return some columns of a table of numbers, each row scaled to unit length."""
-    return unit_rows(take_columns(_as_array(X), columns))
-
-
-def nearest_cosines(rows, others, groups=None):
-    """Return the cosine of each row with the nearest other row outside of its own group.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, d)
-        Of unit length, as :func:`unit_table` returns them.
-    others : ndarray of shape (n_others, d)
-    groups : tuple of ndarrays of shape (n,) and (n_others,), default=None
-        Groups of the rows, and of the others.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        -1 if all others are of the same group.
-    """
-    nearest = np.empty(len(rows), rows.dtype)
-    for part in parts_of(len(rows), _AT_ONCE):
-        cosines = rows[part] @ others.T
-        if groups is not None:
-            own, of_others = groups
-            cosines[own[part, None] == of_others] = -1
-        nearest[part] = cosines.max(axis=1)
-    return nearest
-
-
-def _as_array(X):
-    return check_array(without_mask(X), dtype=[np.float64, np.float32])

@@ -8,7 +8,7 @@ from .._utils._copies import groups_of_copies
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from ..backbones._blocks import without_other_columns
 from ..embedding._unreadable import readable, unreadable_rows
-from ._held_out import columns_to_compare, unit_table
+from ._similarity import columns_to_compare, unit_table
 
 
 def group_near_duplicates(X):

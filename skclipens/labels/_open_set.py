@@ -36,15 +36,8 @@ from ..embedding._unreadable import (
 )
 from ..heads._classifier import LabeledScoreMixin
 from ..images import as_image_list
-from ._held_out import (
-    checked_labels,
-    columns_to_compare,
-    held_out_logits,
-    logits_of,
-    nearest_cosines,
-    refuse_frozen,
-    unit_table,
-)
+from ._held_out import checked_labels, held_out_logits, logits_of, refuse_frozen
+from ._similarity import columns_to_compare, nearest_cosines, unit_table
 
 # Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.

@@ -11,7 +11,8 @@ from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate
 from .._utils._warnings import each_warning_once
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import fill_unreadable
-from ._held_out import checked_labels, columns_to_compare, nearest_cosines, unit_table
+from ._held_out import checked_labels
+from ._similarity import columns_to_compare, nearest_cosines, unit_table
 
 # How fast the similarity of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # from 5, 10 and 20 on validation sets, like the margin as weight: see docs/results/labels.md.

@@ -1,0 +1,79 @@
+"""Cosines between the rows of a table, by the columns that embed pictures."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, get_tags
+
+from .._utils._linalg import parts_of, take_columns, unit_rows
+from .._utils._missing import without_mask
+from .._utils._tables import nonfinite_located, refuse_images, refuse_text
+from ..backbones._blocks import column_names, columns_of_backbones
+from ..ensemble import AdaptiveBackboneEnsemble
+
+_AT_ONCE = 1024  # rows whose cosines with all others are in memory
+
+
+def columns_to_compare(X, estimator):
+    """Return the columns by which rows are compared: of embeddings, or all if there are none.
+
+    Other columns beside embeddings, such as a price, may have any unit. The ``blocks`` of an
+    ensemble may assign the columns of an array to backbones. Raise ValueError, which names the
+    first cell that is not a number, if X is not a table of numbers.
+    """
+    _refuse_no_numbers(X, estimator)
+    with nonfinite_located(X):
+        n_features = _as_array(X).shape[1]
+    given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
+    found = columns_of_backbones(given, n_features, column_names(X))
+    return np.arange(n_features) if found is None else found
+
+
+def _refuse_no_numbers(X, estimator):
+    try:
+        refuse_images(X)
+        refuse_text(X)
+    except (TypeError, ValueError) as error:
+        if isinstance(getattr(estimator, "estimator", None), Pipeline) or _takes_images(estimator):
+            raise ValueError(
+                "Rows are compared by their embeddings, which cannot be had from a "
+                f"{type(estimator).__name__}. Give a pipeline that embeds images and ends in a "
+                "classifier, make_backbone_pipeline(backbones, estimator=...), such as the "
+                "best_estimator_ of a search."
+            ) from error
+        if not isinstance(estimator, Pipeline):
+            raise
+        raise ValueError(
+            "Rows are compared as the first step of this pipeline gets them, and X holds no "
+            "numbers alone. Give the table that its steps make, pipeline[:-1].fit_transform(X), "
+            "and its last step; an OpenSetClassifier may also be the last step of a pipeline."
+        ) from error
+
+
+def _takes_images(estimator):
+    tagged = hasattr(estimator, "__sklearn_tags__")
+    return tagged and not get_tags(estimator).input_tags.two_d_array
+
+
+def unit_table(X, columns):
+    """Return some columns of a table of numbers, each row scaled to unit length."""
+    return unit_rows(take_columns(_as_array(X), columns))
+
+
+def nearest_cosines(rows, others, groups=None):
+    """Return the cosine of each row with the nearest other row outside of its own group.
+
+    Both are of :func:`unit_table`; `groups` are those of the rows and of the others. -1 if all
+    others are of the same group.
+    """
+    nearest = np.empty(len(rows), rows.dtype)
+    for part in parts_of(len(rows), _AT_ONCE):
+        cosines = rows[part] @ others.T
+        if groups is not None:
+            own, of_others = groups
+            cosines[own[part, None] == of_others] = -1
+        nearest[part] = cosines.max(axis=1)
+    return nearest
+
+
+def _as_array(X):
+    return check_array(without_mask(X), dtype=[np.float64, np.float32])
