@@ -11,22 +11,9 @@ WIDE, _SOME = 32, 8  # fewest columns of a table with copies; number of columns 
 
 
 def groups_of_copies(X, y, fewest=WIDE):
-    """Group rows that are equal, as for an image that occurs twice; None if no rows are.
+    """Return, for each row, the first that equals it and has its label; None if all are different.
 
-    Rows of few columns may be equal by chance, and do not count as copies.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-        Copies also have equal labels.
-    fewest : int
-        Fewest columns of a table in which rows are compared.
-
-    Returns
-    -------
-    ndarray of shape (n,), int, or None
-        For each row, the first of the rows that equal it.
+    Rows of fewer columns than `fewest` may be equal by chance, and do not count as copies.
     """
     if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < fewest:
         return None
@@ -42,22 +29,11 @@ def groups_of_copies(X, y, fewest=WIDE):
 
 
 def groups_of_pictures(X, y, columns):
-    """Group rows that are equal in some columns; None if no rows are.
+    """Return, for each row, the first that is equal in some columns; None if all are different.
 
     An image that occurs with several labels, such as a placeholder for others, makes no group. Its
-    rows that are equal in all columns do, for each label.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    columns : ndarray of int or None
-        Columns of embeddings. None: all.
-
-    Returns
-    -------
-    ndarray of shape (n,), int, or None
-        For each row, the first row of its group.
+    rows that are equal in all columns do, for each label. `columns` are those of embeddings, or
+    None for all.
     """
     copies = groups_of_copies(X, y)
     every = np.arange(len(y))
@@ -77,21 +53,9 @@ def same_pictures(X, columns):
 def merge_copies(X, y, weights, fewest=WIDE):
     """Return rows without copies, each with the total weight of its copies.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    weights : ndarray of shape (n,) or None
-    fewest : int
-        Fewest columns of a table in which rows are compared.
-
-    Returns
-    -------
-    rows : ndarray of shape (m,), int
-        Positions of the rows, in ascending order.
-    place : ndarray of shape (n,), int
-        Index in `rows` of the row that represents each row of X.
-    weights : ndarray of shape (m,), dtype of X, or None
+    Returns the positions of these rows, in ascending order; for each row of X, the index among them
+    of the row that represents it; and the weights, or None. Copies are those of
+    :func:`groups_of_copies`.
     """
     copies = groups_of_copies(X, y, fewest)
     if copies is None:

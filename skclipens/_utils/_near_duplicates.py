@@ -12,22 +12,10 @@ _NEAR = 0.5  # of the distance to that row; see docs/results/near_duplicates.md
 
 
 def near_duplicates(rows, others, *, among=False):
-    """Find the near-duplicates of rows among their nearest neighbors in other rows.
+    """Find the near-duplicates of rows among the nearest of at least FEWEST_ROWS others.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (m, d)
-    others : ndarray of shape (n, d)
-        At least ``FEWEST_ROWS``.
-    among : bool, default=False
-        Whether the rows are among the others.
-
-    Returns
-    -------
-    positions : ndarray of shape (m, k), int
-        Positions of the nearest others, without the row itself.
-    is_near : ndarray of shape (m, k), bool
-        Which of these are near-duplicates.
+    Return the positions of the nearest others, without the row itself if the rows are `among` them,
+    and which of these are near-duplicates, both (m, k).
     """
     n_neighbors = (_FIFTH if len(others) >= _MANY_ROWS else _THIRD) + among
     index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(others)

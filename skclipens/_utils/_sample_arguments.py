@@ -143,21 +143,12 @@ def _codes_of(index):
 
 
 def same_files(names, others):
-    """Shorten the paths of two lists to their last parts if both name the same files.
+    """Shorten the paths of two lists to their last parts if both name the same files; else None.
 
     A member of a shard has the path SHARD/MEMBER. Accents may be stored otherwise, as on macOS. If
-    the lists then differ, endings of files are left out, and case does not matter.
-
-    Parameters
-    ----------
-    names, others : list of n str
-        If an item is not a str, the result is None.
-
-    Returns
-    -------
-    tuple of two lists, or None
-        What follows the folder that all paths of a list are in, or as few last parts of each path
-        as make all differ. None if the two lists then do not have the same items.
+    the lists then differ, endings of files are left out, and case does not matter. What is left is
+    what follows the folder that all paths of a list are in, or as few last parts of each path as
+    make all differ.
     """
     if not all(isinstance(name, str) for name in (*names, *others)):
         return None

@@ -26,18 +26,8 @@ def check_available(backbone):
 def check_hub(name, advice, url=None):
     """Raise if the hub, or another URL, does not respond to one request within a few seconds.
 
-    Parameters
-    ----------
-    name : str
-        Name of what is to be fetched, for the message.
-    advice : str
-        What to do instead, for the message.
-    url : str or None
-        None: the hub.
-
-    Raises
-    ------
-    BackboneNotAvailableError
+    The message of the BackboneNotAvailableError has the name of what is to be fetched, and the
+    advice what to do instead.
     """
     import huggingface_hub
 
@@ -71,20 +61,10 @@ def _silence_of(url):
 
 
 def _source(backbone):
-    """Return where weights are fetched from.
+    """Return repository, files and URL of weights.
 
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Returns
-    -------
-    repository : str or None
-        Repository on the hub.
-    files : list
-        Files of which one holds the weights: names in the repository, or else local paths.
-    url : str or None
-        URL of the weights if there is no repository.
+    The repository is on the hub, or None; then the URL is given. One of the files holds the
+    weights: they are names in the repository, or else local paths.
     """
     if backbone.repository:
         return backbone.repository, _HUB_FILES, None

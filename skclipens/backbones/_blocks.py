@@ -100,25 +100,9 @@ def without_other_columns(X):
 
 
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
-    """Return the blocks of a table from the user's parameter.
+    """Return the blocks of a table from the user's parameter `blocks`, which messages call `given`.
 
-    Parameters
-    ----------
-    blocks : None, str, list of str, list of (name, columns) or dict
-    n_features : int
-    feature_names : ndarray of str or None
-        Names of the columns, if the table has them.
-    given : str
-        Name of the parameter, for errors.
-
-    Returns
-    -------
-    list of Block
-
-    Raises
-    ------
-    ValueError
-        If the blocks do not fit the table.
+    Raise ValueError if they do not fit the table. `feature_names` is an array, or None.
     """
     if blocks is None:
         return _blocks_from_names(n_features, feature_names)

@@ -71,23 +71,9 @@ def _checked_text(file, version):
 def check_config(config, file):
     """Raise ValueError if ``model_cfg`` is invalid, or names other options or files than allowed.
 
-    Parameters
-    ----------
-    config : dict
-        The value of ``model_cfg``.
-    file : Path
-        The file that contains it.
-
-    Raises
-    ------
-    ValueError
-        If a part is missing or is no object; if it passes options to the tokenizer that
-        open_clip's tokenizers do not have; or if it names a model by a path.
-
-    See Also
-    --------
-    find_vocabulary : Check of the vocabulary, which images do not need.
-    check_preprocessing : The same for ``preprocess_cfg``.
+    A part may be missing or no object, options may be none of those of open_clip's tokenizers, or a
+    model may be named by a path. See :func:`find_vocabulary` for the vocabulary, which images do
+    not need.
     """
     _check_parts(config, file)
     options = config["text_cfg"].get("tokenizer_kwargs") or {}
@@ -129,20 +115,10 @@ def _check_is_object(part, name, file):
 
 
 def check_preprocessing(config, file):
-    """Raise ValueError if ``preprocess_cfg`` is invalid.
+    """Raise ValueError if ``preprocess_cfg`` is invalid; None in it means open_clip's default.
 
-    Parameters
-    ----------
-    config : dict
-        The value of ``preprocess_cfg``; None in it means open_clip's default.
-    file : Path
-        The file that contains it.
-
-    Raises
-    ------
-    ValueError
-        If `mean` or `std` is not one number, or three, for pixels from 0 to 1, `fill_color` for
-        those from 0 to 255, or another value is not one of open_clip's.
+    `mean` and `std` are one number, or three, for pixels from 0 to 1, `fill_color` for those from 0
+    to 255, and other values are among those of open_clip.
     """
     _check_is_object(config, "preprocess_cfg", file)
     for name, value in config.items():
@@ -200,24 +176,10 @@ def check_vocabulary(n_words, config, file):
 
 
 def find_vocabulary(path, file):
-    """Return the path of the vocabulary that a configuration names.
+    """Return the path of the vocabulary that the configuration in a file names.
 
-    Parameters
-    ----------
-    path : str
-        Relative to the folder of the configuration.
-    file : Path
-        The configuration.
-
-    Returns
-    -------
-    Path
-        A file below this folder, or the zoo's vocabulary if `path` leads to a copy of it.
-
-    Raises
-    ------
-    ValueError
-        If the file is anywhere else.
+    It is below the folder of the configuration, or the zoo's if `path` leads to a copy of that.
+    Raise ValueError if it is anywhere else.
     """
     found = file.parent / path
     folder = file.parent

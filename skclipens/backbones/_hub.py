@@ -21,23 +21,9 @@ _ADVICE = (
 def snapshot(repository):
     """Return the folder of a repository in the cache; fetch its configuration if missing.
 
-    Cached files are used without asking the hub for newer ones, so that the weights are of the
-    same commit.
-
-    Parameters
-    ----------
-    repository : str
-        ``"ORG/NAME"``.
-
-    Returns
-    -------
-    Path
-        Folder in the cache, named after the commit.
-
-    Raises
-    ------
-    BackboneNotAvailableError
-        If the configuration is not on this machine and cannot be fetched.
+    The folder is named after the commit. Cached files are used without asking the hub for newer
+    ones, so that the weights are of the same commit. Raise BackboneNotAvailableError if the
+    configuration is not on this machine and cannot be fetched.
     """
     import huggingface_hub
 

@@ -21,18 +21,7 @@ _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 def explain_misfit(text, read_shapes, backbone):
     """Return why weights do not fit a model, or None if torch's text says it.
 
-    Parameters
-    ----------
-    text : str
-        Why they could not be loaded.
-    read_shapes : callable
-        Returns the shapes of the tensors in the file by name, a dict of str to tuple of int.
-    backbone : Backbone
-        With weights of the user's own.
-
-    Returns
-    -------
-    str or None
+    `read_shapes` returns the shapes of the tensors in the file, by name.
     """
     other = None if backbone.architecture or "key(s)" in text else _OTHER_SHAPE.search(text)
     if other:
@@ -98,19 +87,8 @@ def _lacking(shapes):
 def positions_message(shapes, model, backbone):
     """Return a warning if a file has more or fewer positions than a model, or None.
 
-    open_clip interpolates the positional embeddings and only logs it.
-
-    Parameters
-    ----------
-    shapes : dict of str to tuple of int
-        Shapes of the tensors in the file, by name.
-    model : torch.nn.Module
-    backbone : Backbone
-        With weights of the user's own.
-
-    Returns
-    -------
-    str or None
+    open_clip interpolates the positional embeddings and only logs it. `shapes` are those of the
+    tensors in the file, by name.
     """
     shapes = {_without_prefixes(key): shape for key, shape in shapes.items()}
     architecture = backbone.architecture

@@ -18,22 +18,10 @@ _OF_BOTH_TOWERS = {  # keys of model_cfg beside its parts, and what they are
 def check_own_config(backbone):
     """Find mistakes in the configuration of a model in a directory, before it is built.
 
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Raises
-    ------
-    ValueError
-        If there is a key that open_clip does not know, which it would ignore in
-        ``preprocess_cfg``; text instead of a number; a model that timm does not have; or another
-        ``embed_dim`` than towers without a projection have.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If two sizes differ, or one of several files of weights is read only because its name is
-        the first.
+    Raise ValueError if there is a key that open_clip does not know, which it would ignore in
+    ``preprocess_cfg``; text instead of a number; a model that timm does not have; or another
+    ``embed_dim`` than towers without a projection have. Warn if two sizes differ, or one of several
+    files of weights is read only because its name is the first.
     """
     file = str(backbone.folder / CONFIG)
     config, preprocessing = backbone.config, backbone.preprocess_config

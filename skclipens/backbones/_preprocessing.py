@@ -44,20 +44,8 @@ class Resize:
         """Return a picture as a PIL image of the model's size.
 
         A picture that was decoded at a fraction of its size is cropped and resized by the size of
-        the whole. Its own sides are rounded, and could shift the result by a pixel.
-
-        Parameters
-        ----------
-        picture : Picture
-
-        Returns
-        -------
-        PIL.Image.Image
-
-        Raises
-        ------
-        ImageError
-            If it is too elongated, such as 3000 x 1 pixels for a model that does not crop.
+        the whole. Its own sides are rounded, and could shift the result by a pixel. Raise
+        ImageError if it is too elongated, such as 3000 x 1 pixels for a model that does not crop.
         """
         pixels = picture.pixels
         left, top, right, bottom = edges = self._seen(*box_in_pixels(self.box, picture.size))

@@ -46,18 +46,8 @@ def warn_of_prompts(backbones, names, templates):
     """Warn if names are codes, or their prompts are truncated or equal those of another class.
 
     Prompts are tokenized only if one has more bytes than tokens are read, or if names differ only
-    in case, punctuation and spaces.
-
-    Parameters
-    ----------
-    backbones : sequence of Backbone
-    names : tuple of C str
-    templates : tuple of str
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        The message names the first of these classes, and all such backbones.
+    in case, punctuation and spaces. The message names the first of these classes, and all such
+    backbones.
     """
     for message in _of_names(names):
         warn(message)

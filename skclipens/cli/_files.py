@@ -36,24 +36,10 @@ REJECTED = "rejected"  # written in place of "", which cannot be a label in a fo
 
 
 def find_pictures(sources):
-    """Find pictures, with or without labels.
+    """Return the absolute paths of pictures, or the pictures in a table, with or without labels.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        Folders, tables and image files.
-
-    Returns
-    -------
-    ndarray of shape (n,), dtype str or object
-        Absolute paths, and images that a table contains.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file or folder.
-    ValueError
-        If a folder has no images.
+    Sources are folders, tables and image files. Raise FileNotFoundError if there is none, and
+    ValueError if a folder has no images.
     """
     return np.concatenate([_pictures_of(source) for source in sources])
 
@@ -184,22 +170,10 @@ def _warn_of_predictions(source, table, to_learn):
 
 
 def read_class_names(path, labels):
-    """Read names of classes for prompts from a table with the columns "label" and "name".
+    """Read names for the classes in `labels` from a table with the columns "label" and "name".
 
-    Parameters
-    ----------
-    path : str or None
-    labels : ndarray of shape (n,)
-
-    Returns
-    -------
-    dict or None
-        A name for each class in `labels`; None without a table.
-
-    Raises
-    ------
-    ValueError
-        If the table lacks one of these columns, lacks a label or has one twice.
+    Return a dict, or None without a table. Raise ValueError if the table lacks one of these
+    columns, lacks a label or has one twice.
     """
     if path is None:
         return None
@@ -226,19 +200,8 @@ def _is_table(source):
 def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     """Raise before the work if its result could not be written.
 
-    Parameters
-    ----------
-    path : str or None
-        The output.
-    sources : sequence of str
-        The inputs; the output must be none of them.
-    suffixes : tuple of str or None
-        Allowed endings of the output. None: a model, with any ending except those of tables and
-        images.
-
-    Raises
-    ------
-    ValueError, OSError, ImportError
+    The output must be none of the sources, and end in one of the suffixes; if these are None, it is
+    a model, with any ending except those of tables and images.
     """
     if path is None:
         return

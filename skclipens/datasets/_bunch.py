@@ -15,20 +15,7 @@ def read_description(name):
 def has_large_class(labels, min_class_size):
     """Return which samples belong to a class with at least `min_class_size` members.
 
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,)
-    min_class_size : int
-        At least 1.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), dtype bool
-
-    Raises
-    ------
-    ValueError
-        If `min_class_size` is below 1, or so large that no class is left.
+    Raise ValueError if that is below 1, or so large that no class is left.
     """
     check_scalar(min_class_size, "min_class_size", Integral, min_val=1)
     _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
@@ -44,21 +31,8 @@ def has_large_class(labels, min_class_size):
 def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
     """Build the return value of a loader, like those of scikit-learn.
 
-    Parameters
-    ----------
-    filenames : ndarray of shape (n_samples,), dtype str
-    labels : ndarray of shape (n_samples,), dtype str
-        Names of classes; their sorted order numbers the classes.
-    columns : dict of str to array-like of shape (n_samples,)
-        Further columns of the frame.
-    return_X_y : bool
-        Whether to return the pair of inputs and target instead of a Bunch.
-    as_frame : bool
-        Whether inputs and target are pandas objects.
-
-    Returns
-    -------
-    Bunch or tuple
+    The sorted order of the labels, which are names, numbers the classes. `columns` are further
+    columns of the frame.
     """
     import pandas as pd
 

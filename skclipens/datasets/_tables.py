@@ -167,18 +167,8 @@ def _read_parquet(path, text):
 def warn_of_parts(table, path, advice):
     """Warn that a table has rows of several parts of a data set, all of which are used.
 
-    Parameters
-    ----------
-    table : DataFrame
-    path : Path or str
-        The file of the table.
-    advice : str
-        What to do; a format string with `column` and `part`.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If a column with a name such as "split" contains several names of parts, and nothing else.
+    That is if a column with a name such as "split" contains several names of parts, and nothing
+    else. `advice` is a format string with `column` and `part`.
     """
     for column in table.columns:
         if str(column).strip().lower() in _OF_PARTS:
@@ -209,18 +199,7 @@ def typed(labels):
 def images_of_table(table, path, path_column=None):
     """Return the images of the rows of a table, and the column that has them.
 
-    Parameters
-    ----------
-    table : DataFrame
-    path : Path
-        The absolute path of the table.
-    path_column : str or None
-        As for :func:`load_table`.
-
-    Returns
-    -------
-    images : ndarray of shape (n,), dtype str or object
-    path_column : str
+    `path` is the absolute path of the table, and `path_column` that of :func:`load_table`.
     """
     usual = [name for name in PATH_COLUMNS if name in table.columns]
     usual.sort(key=lambda name: not isinstance(table[name].iloc[0], (dict, bytes)))

@@ -14,16 +14,8 @@ class FallbackStore(EmbeddingStore):
     """A store for one call of an embedder, which warns once instead of raising an error.
 
     After a failed read, the file is read without locks, and rows that cannot be read are missing.
-    After any failure, nothing is written.
-
-    Parameters
-    ----------
-    store : EmbeddingStore
-
-    Raises
-    ------
-    EmbeddingStoreError
-        If a file is where the folder should be: the path is a mistake.
+    After any failure, nothing is written. If a file is where the folder should be, an
+    EmbeddingStoreError is raised still: the path is a mistake.
     """
 
     def __init__(self, store):

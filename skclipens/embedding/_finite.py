@@ -4,20 +4,7 @@ import numpy as np
 
 
 def check_finite(features, name, precision):
-    """Raise ValueError if features are not finite: a classifier would predict all the same.
-
-    Parameters
-    ----------
-    features : ndarray
-    name : str
-        Name of the backbone.
-    precision : {"fp32", "bf16", "fp16"}
-
-    Raises
-    ------
-    ValueError
-        If there is a NaN or an infinity.
-    """
+    """Raise ValueError if features are not finite: a classifier would predict all the same."""
     if np.isfinite(features).all():
         return
     advice = "Its weights are damaged, or its training diverged: take others."

@@ -253,18 +253,7 @@ def model_key(backbone, precision, store=None):
 def block_key(block, precision, decode, store=None):
     """Return the key of the model and settings that make a block of an embedding.
 
-    Parameters
-    ----------
-    block : PlannedBlock
-    precision : {"fp32", "bf16", "fp16"}
-    decode : {"auto", "exact"}
-    store : EmbeddingStore, default=None
-        As in :func:`model_key`.
-
-    Returns
-    -------
-    str
-        The model's own key for projected features of the image alone, decoded exactly.
+    It is the model's own for projected features of the image alone, decoded exactly.
     """
     key = model_key(block.backbone, precision, store)
     key += f" decoded with margin {DECODE_MARGIN}" if decode == "auto" else ""

@@ -32,25 +32,9 @@ class PlannedBlock(NamedTuple):
 
 
 def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False):
-    """Return the blocks in the order of their columns.
+    """Return the blocks in the order of their columns, as `PlannedBlock`.
 
-    Parameters
-    ----------
-    backbones : list of Backbone
-    features : {"projected", "pooled", "both"}
-        A backbone without a projection has one kind, whatever is asked for.
-    views : None, {"mirror", "crops", "both"} or list of View
-    keep_plain : bool
-        Whether the image alone has a block of its own before that of the views.
-
-    Returns
-    -------
-    list of PlannedBlock
-
-    Raises
-    ------
-    ValueError
-        If `views` is invalid.
+    A backbone without a projection has one kind of features, whatever is asked for.
     """
     views = resolve_views(views)
     beside = views is not None and keep_plain

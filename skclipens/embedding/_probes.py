@@ -11,20 +11,9 @@ _N_EMOJI = 16
 
 
 def similarity_to_probes(backbone, rows, cache):
-    """Return how similar rows are to a backbone's embeddings of a few pictures of any kind.
+    """Return how similar unit rows are to a backbone's embeddings of a few pictures of any kind.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    rows : ndarray of shape (n, width)
-        Embeddings, of unit length.
-    cache : None, bool, str, os.PathLike or EmbeddingStore
-        As the parameter of embedders.
-
-    Returns
-    -------
-    float
-        Mean squared cosine of rows and probes, divided by that among the probes.
+    That is the mean squared cosine of rows and probes, divided by that among the probes.
     """
     probes = _embedded(backbone, backbone.version, cache)
     return _mean_squared_cosine(subsample(rows), probes) / _mean_squared_cosine(probes, probes)

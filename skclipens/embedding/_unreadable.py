@@ -117,18 +117,7 @@ def filled(table, rows, value):
 def labels_and_proba_among(unreadable, classifier, table):
     """Return labels, None if unreadable, and probabilities, NaN if unreadable or there are none.
 
-    Parameters
-    ----------
-    unreadable : ndarray of shape (n,), bool
-    classifier : classifier
-        Fitted.
-    table : array or frame of n rows
-
-    Returns
-    -------
-    labels : ndarray of shape (n,)
-        Of dtype object if a row is unreadable.
-    proba : ndarray of shape (n, C)
+    Labels are of dtype object if a row is unreadable.
     """
     labels = np.full(len(unreadable), None, object)
     proba = np.full((len(unreadable), len(classifier.classes_)), np.nan)
@@ -171,20 +160,8 @@ def are_splits(cv):
 def warn_of_unreadable(unreadable, what, images, all_may_be=False, labels=None):
     """Warn of images that cannot be read, and of classes that have no other image.
 
-    Parameters
-    ----------
-    unreadable : ndarray of shape (n,), bool
-    what : str
-        What happens to them, for the message.
-    images : sequence of n images or None
-    all_may_be : bool
-        Whether it is allowed that none can be read.
-    labels : array-like of shape (n,) or None
-
-    Raises
-    ------
-    ImageError
-        If none can be read.
+    In the message, `what` says what happens to them. Raise ImageError if none can be read, unless
+    `all_may_be` is true.
     """
     rows = np.flatnonzero(unreadable).tolist()
     if not rows:

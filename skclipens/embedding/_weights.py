@@ -62,19 +62,10 @@ class WeightsMixin(VersionsMixin):
 
 
 def weights_digest(backbone, with_texts=False):
-    """Return a digest of the weights of a backbone.
+    """Return a digest of the files of a backbone, or the commit of a repository on the hub.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    with_texts : bool, default=False
-        Whether it is also of the vocabulary, unless that is the zoo's.
-
-    Returns
-    -------
-    str or None
-        A digest of the files, or the commit of a repository on the hub. None for pretrained
-        weights, which their name identifies.
+    None for pretrained weights, which their name identifies. `with_texts` adds the vocabulary,
+    unless that is the zoo's.
     """
     if backbone.repository:
         return backbone.version[0]

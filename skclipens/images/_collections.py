@@ -113,16 +113,8 @@ class OnDemand(Sequence):
 
     A dataset may have one open file, in which a thread would seek while another one reads, or one
     buffer that it fills for each item. So each item is copied before the next one is read. Subsets
-    of one dataset wait for each other, too.
-
-    Parameters
-    ----------
-    dataset : object with ``__getitem__`` and ``__len__``
-
-    Raises
-    ------
-    ImageError
-        By indexing, if the dataset fails to give the item; the message gives the reason.
+    of one dataset wait for each other, too. Indexing raises ImageError, with the reason, if the
+    dataset fails to give the item.
     """
 
     def __init__(self, dataset):

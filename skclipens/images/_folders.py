@@ -6,24 +6,10 @@ _OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures by macOS and Synology
 
 
 def class_folders(root):
-    """Return the names of the folders in a folder, and of the links that are left out.
+    """Return the sorted names of the folders in a folder, and of the links that are left out.
 
     A link is left out if it leads to another of the folders, to `root` or to a folder above it.
-    Hidden folders are in neither list.
-
-    Parameters
-    ----------
-    root : str or os.PathLike
-
-    Returns
-    -------
-    names, links : list of str
-        Sorted.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be read.
+    Hidden folders are in neither list. Raise OSError if the folder cannot be read.
     """
     _, found, _ = next(os.walk(root, onerror=_refuse))
     found = sorted(one for one in found if not is_hidden(one))
@@ -52,24 +38,10 @@ def walk(root, left_out=None):
 
 
 def walk_class(folder, left_out=None):
-    """Yield folders and their files, as ``os.walk``, but follow links to folders once.
+    """Yield folders and their sorted files, as ``os.walk``, but follow links to folders once.
 
-    Parameters
-    ----------
-    folder : str or os.PathLike
-    left_out : list of str or None
-        Links to a folder that was read already, or to one above, are appended to it.
-
-    Yields
-    ------
-    place : str
-    files : list of str
-        Sorted.
-
-    Raises
-    ------
-    OSError
-        If a folder cannot be read.
+    Links to a folder that was read already, or to one above, are appended to the list `left_out`.
+    Raise OSError if a folder cannot be read.
     """
     read = {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):

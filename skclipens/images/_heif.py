@@ -13,20 +13,7 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1
 def open_image(source, name):
     """Open an image as :func:`PIL.Image.open` does, also HEIC files.
 
-    Parameters
-    ----------
-    source : str, os.PathLike or BytesIO
-    name : str
-        For messages.
-
-    Returns
-    -------
-    PIL.Image.Image
-
-    Raises
-    ------
-    ImageError
-        If it is a HEIC file and pillow-heif is not installed.
+    Raise ImageError, which has the name, if it is a HEIC file and pillow-heif is not installed.
     """
     try:
         return Image.open(source)

@@ -65,20 +65,9 @@ def warn_or_record(text):
 def warn_of_frames(opened, first, size, name):
     """Warn of what is not read of a file with several pages or frames.
 
-    Parameters
-    ----------
-    opened : PIL.Image.Image
-    first : PIL.Image.Image
-        The page or frame that is read, maybe at a fraction of its size.
-    size : tuple of int
-        Of this page.
-    name : str
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If a TIFF file has a second page that is no smaller copy of the first, or an animation
-        begins with a frame of one colour.
+    That is if a TIFF file has a second page that is no smaller copy of the first, or an animation
+    begins with a frame of one colour. `first` is the page or frame that is read, maybe at a
+    fraction of its `size`.
     """
     if opened.format not in ("TIFF", *_ANIMATIONS):
         return

@@ -46,19 +46,9 @@ class Picture(NamedTuple):
 
 
 def reduction_of(opened, side):
-    """Return the largest reduction of a JPEG file that leaves enough pixels on the shorter side.
+    """Return the largest reduction, 1, 2, 4 or 8, that leaves `side` pixels on the shorter side.
 
-    Parameters
-    ----------
-    opened : PIL.Image.Image
-        Opened by Pillow, of any format.
-    side : int or None
-        Number of pixels that the shorter side needs. None: all.
-
-    Returns
-    -------
-    {1, 2, 4, 8}
-        1 for files that are no JPEG.
+    It is 1 for files that are no JPEG, and if all pixels are needed, with a side of None.
     """
     if side is EXACT or opened.format not in ("JPEG", "MPO"):
         return 1

@@ -23,19 +23,11 @@ def member_and_shard(name):
 
 
 def members_of(shard):
-    """Yield the files in a tar file, in its order; a link is the file that it leads to.
+    """Yield the files in a tar file, in its order, with start and stop in bytes.
 
-    Yields
-    ------
-    name : str
-    place : tuple of int or None
-        Start and stop in bytes; None for a sparse file, which has holes, for a symbolic link, and
-        for a hard link that leads to no earlier file.
-
-    Raises
-    ------
-    ValueError
-        If the file is no tar file, compressed, damaged or cut short.
+    A hard link is the earlier file that it leads to. The place is None for other links, and for a
+    sparse file, which has holes. Raise ValueError if the file is no tar file, compressed, damaged
+    or cut short.
     """
     try:
         fs, path = locate(shard)

@@ -67,22 +67,10 @@ VIEWS = {
 
 
 def resolve_views(views):
-    """Return the views that a user has named or passed as a list.
+    """Return the views that a user has named or passed as a list; None for the image alone.
 
-    Parameters
-    ----------
-    views : None, {"mirror", "crops", "both"} or list of View
-        See :class:`skclipens.MultiBackboneEmbedder`.
-
-    Returns
-    -------
-    tuple of View or None
-        None if the image alone is embedded.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or a list is empty, holds something else or the same view twice.
+    Raise ValueError if the name is unknown, or a list is empty, holds something else or the same
+    view twice.
     """
     if views is None:
         return None

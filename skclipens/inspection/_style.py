@@ -34,18 +34,6 @@ def cycle(ax):
 def short_names(names):
     """Return names of experts or blocks without the parts that they do not need to be distinct.
 
-    Parameters
-    ----------
-    names : sequence of str
-        ``BACKBONE:HEAD``, or names of any kind.
-
-    Returns
-    -------
-    list of str
-        Names that would become equal are unchanged.
-
-    Examples
-    --------
     >>> from skclipens.inspection._style import short_names
     >>> short_names(["zoo/RN20:kernel", "ViT-B-32/openai:kernel", "all:kernel-all"])
     ['RN20 kernel', 'ViT-B-32 kernel', 'kernel-all']

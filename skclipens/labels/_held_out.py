@@ -101,18 +101,9 @@ def _metadata_of_cross_fit(estimator, **metadata):
 def rows_to_compare(classifier, X):
     """Return the table in which copies of a row are found, for :func:`few_shot_folds`.
 
-    Parameters
-    ----------
-    classifier : classifier
-        Fitted. If X holds no numbers, as a table of paths, it is what the last step of a pipeline
-        gets.
-    X : array-like of shape (n, n_features)
-
-    Returns
-    -------
-    dict
-        ``X``, the table, an ndarray of shape (n, n_compared) or None; and ``images``, its columns
-        that embed images, or None if all or none do.
+    That is a dict of ``X``, the table or None, and ``images``, its columns that embed images, or
+    None if all or none do. If X holds no numbers, as a table of paths, the table is what the last
+    step of the fitted pipeline gets.
     """
     table = numbers_of(X)
     if table is None and isinstance(classifier, Pipeline) and len(classifier) > 1:

@@ -86,19 +86,11 @@ def ends(replicates):
 
 
 def paired_interval(ours, theirs, tested=None, **options):
-    """Return the difference in accuracy of two systems, and its interval.
+    """Return the difference in accuracy of two systems, and the ends of its interval.
 
-    Parameters
-    ----------
-    ours, theirs : array-like of shape (D, N), bool or number
-        Which images each system classifies correctly, or how many of each group, or the sum of
-        their weights.
-    tested, options
-        As in :func:`crossed_bootstrap`.
-
-    Returns
-    -------
-    difference, low, high : float
+    `ours` and `theirs`, of shape (D, N), say which images each system classifies correctly, or how
+    many of each group, or the sum of their weights. Other arguments are those of
+    :func:`crossed_bootstrap`.
     """
     values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
     low, high = ends(crossed_bootstrap(values, tested, **options))
