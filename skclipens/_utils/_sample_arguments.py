@@ -18,23 +18,11 @@ SAME_INDEX, SAME_FILES = "the same index", "the same files"
 def warn_of_other_order(X, *, name_of_X="X", **given):
     """Warn if inputs have the same index in different orders.
 
-    All are compared with the first one whose index is not the default, which need not be X. If X
-    is a column or list of paths without such an index, its paths are in place of it.
-
-    Parameters
-    ----------
-    X : array-like, frame or list of n rows
-    name_of_X : str
-        Name of X in the message.
-    **given : array-like of shape (n,), Series or None
-        Other inputs, by name.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If two have the same index in different orders, common names at different positions, as in a
-        fold, or paths of the same files in different orders. Common numbers do not count, since
-        they may be positions in different tables. Nor do common names if some occur twice.
+    All are compared with the first one whose index is not the default, which need not be X. If X is
+    a column or list of paths without such an index, its paths are in place of it. The same are also
+    common names at different positions, as in a fold, and paths of the same files. Common numbers
+    do not count, since they may be positions in different tables. Nor do common names if some occur
+    twice. In messages, X is called `name_of_X`, and other inputs by their keywords.
     """
     indices = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
     indices = {name: index for name, index in indices.items() if index is not None}
@@ -98,19 +86,10 @@ def names_of_rows(given):
 
 
 def in_other_order(index, other):
-    """Compare two indices; see :func:`warn_of_other_order`.
+    """Compare two indices, of :func:`names_of_rows`; see :func:`warn_of_other_order`.
 
-    Parameters
-    ----------
-    index, other : pandas.Index
-        As :func:`names_of_rows` returns them.
-
-    Returns
-    -------
-    what : str or None
-        What is in another order: ``SAME_INDEX``, ``SAME_FILES`` or a part of the index.
-    moved : ndarray of bool, or None
-        In which rows.
+    Return what is in another order, ``SAME_INDEX``, ``SAME_FILES`` or a part of the index, and in
+    which rows; or twice None.
     """
     if index.nlevels != other.nlevels or len(index) != len(other):
         return None, None

@@ -30,16 +30,9 @@ SAVE_TENSORS = (
 def check_checkpoint(file):
     """Raise ValueError if a file may hold more than tensors, or less data than it declares.
 
-    Parameters
-    ----------
-    file : Path
-        Of a ``.safetensors`` file, safetensors itself checks all sizes before it reads.
-
-    Raises
-    ------
-    ValueError
-        If it is TorchScript that OpenAI has not published, has another format, is compressed, or
-        declares more data than it holds. Nothing has then been unpickled.
+    That is if it is TorchScript that OpenAI has not published, has another format, is compressed,
+    or declares more data than it holds. Nothing has then been unpickled. Of a ``.safetensors``
+    file, safetensors itself checks all sizes before it reads.
     """
     if file.suffix == ".safetensors":
         _check_safetensors(file)

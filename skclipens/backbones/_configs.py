@@ -40,16 +40,7 @@ def file_version(file):
 def read_config(file):
     """Return a configuration, checked: a dict of one's own with ``model_cfg``.
 
-    Parameters
-    ----------
-    file : Path
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is not a JSON file, or is invalid.
+    Raise OSError if the file cannot be read, and ValueError if it is not JSON, or is invalid.
     """
     return json.loads(_checked_text(file, file_version(file)))
 

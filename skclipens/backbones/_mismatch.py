@@ -119,18 +119,10 @@ def _without_prefixes(key):
 
 
 def fitting(shapes, architecture):
-    """Return the architectures of open_clip that fit tensors of these shapes.
+    """Return the architectures of open_clip that fit tensors of these shapes, by their names.
 
-    Parameters
-    ----------
-    shapes : dict of str to tuple of int
-    architecture : str
-        One with the activation that is meant, where an architecture exists with either.
-
-    Returns
-    -------
-    list of str
-        Only those with OpenAI's kinds of towers: vision transformers and residual networks.
+    They have OpenAI's kinds of towers, vision transformers and residual networks. `architecture`
+    has the activation that is meant, where one exists with either.
     """
     import open_clip
 

@@ -27,16 +27,9 @@ def uses_quick_gelu(backbone):
 def preprocessing(backbone):
     """Return the preprocessing of a backbone; for open_clip, the model determines the size.
 
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Returns
-    -------
-    dict
-        Fields of open_clip's ``PreprocessCfg`` without ``size``. If nothing is known, those of all
-        pretrained weights of the architecture if they agree, else open_clip's default, which is
-        OpenAI's; see :func:`warn_of_guesses`. For a model of timm, timm's configuration.
+    It has the fields of open_clip's ``PreprocessCfg`` without ``size``. If nothing is known, they
+    are those of all pretrained weights of the architecture if they agree, else open_clip's default,
+    which is OpenAI's; see :func:`warn_of_guesses`. For a model of timm, it is timm's configuration.
     """
     if backbone.is_timm:
         from ._timm import preprocessing
@@ -52,16 +45,9 @@ def preprocessing(backbone):
 def warn_of_guesses(backbone):
     """Warn if the results of :func:`uses_quick_gelu` and :func:`preprocessing` are guesses.
 
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If nothing is known about a file, and its architecture exists with either activation, or has
-        pretrained weights that need another preprocessing than OpenAI's; or if the configuration
-        in a directory has no preprocessing, or no mean or std.
+    That is if nothing is known about a file, and its architecture exists with either activation, or
+    has pretrained weights that need another preprocessing than OpenAI's; or if the configuration in
+    a directory has no preprocessing, or no mean or std.
     """
     if _facts(backbone):
         return

@@ -41,17 +41,7 @@ def build_tower(backbone):
 
 
 def preprocessing(backbone):
-    """Return the preprocessing of a model of timm.
-
-    Parameters
-    ----------
-    backbone : Backbone
-
-    Returns
-    -------
-    dict
-        Preprocessing of the pretrained tag; for a file without a tag, of the default one.
-    """
+    """Return the preprocessing of the pretrained tag, or of the default one for a file without."""
     return _preprocessing(_model_name(backbone))
 
 

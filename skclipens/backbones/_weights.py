@@ -96,18 +96,10 @@ def _warn_of_positions(backbone, model, shapes):
 
 
 def require_transformers(backbone, setting):
-    """Raise if the texts of a backbone need transformers and it is not installed.
+    """Raise ImportError if the texts of a backbone need transformers and it is not installed.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    setting : {"hf_model_name", "hf_tokenizer_name"}
-        What needs it, as in open_clip's configuration: the text tower or the tokenizer.
-
-    Raises
-    ------
-    ImportError
-        If it is needed and missing.
+    The setting of open_clip's configuration says what needs it: "hf_model_name" the text tower, and
+    "hf_tokenizer_name" the tokenizer.
     """
     if backbone.config["text_cfg"].get(setting) and find_spec("transformers") is None:
         raise lacking("transformers", f"The texts of {backbone.name!r}")

@@ -39,18 +39,10 @@ def kept_inside(folder):
 
 
 def unpack_deb(package, folder):
-    """Unpack the files of a Debian package without installing it.
+    """Unpack the files of a Debian package into a new folder, without installing it.
 
-    Parameters
-    ----------
-    package : Path
-    folder : Path
-        A folder that does not exist.
-
-    Raises
-    ------
-    DatasetNotAvailableError
-        If the package is damaged, or has files that would be outside of the folder.
+    Raise DatasetNotAvailableError if the package is damaged, or has files that would be outside of
+    the folder.
     """
     content = Path(f"{folder}.tar")
     with open(content, "wb") as file:

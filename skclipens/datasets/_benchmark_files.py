@@ -85,27 +85,10 @@ def has_pictures(spec, root):
 
 
 def read_files(spec, root, subset, *, download):
-    """Read a subset of a set in the layout of its publisher.
+    """Read a subset of a set in the layout of its publisher, in the folder of all sets.
 
-    Parameters
-    ----------
-    spec : BenchmarkSpec
-    root : Path
-        The folder of all sets.
-    subset : {"train", "test", "all"}
-    download : bool
-        Whether torchvision may download what is missing.
-
-    Returns
-    -------
-    Loaded
-
-    Raises
-    ------
-    DatasetNotAvailableError
-        If files are missing, or cannot be downloaded.
-    ImportError
-        If the files of PatchCamelyon are there and h5py is not installed.
+    Raise DatasetNotAvailableError if files are missing, or cannot be downloaded, and ImportError if
+    the files of PatchCamelyon are there and h5py is not installed.
     """
     if download and not spec.downloads:
         raise DatasetNotAvailableError(f"{spec.title} has no automatic download of its files")

@@ -37,25 +37,11 @@ def is_part(name):
 def check_class_folders(root, folders):
     """Check whether folders that are read as classes are parts of a data set.
 
-    Parameters
-    ----------
-    root : Path
-    folders : list of Path
-        One for each class.
-
-    Raises
-    ------
-    ValueError
-        If folders are named like parts, and contain folders but no pictures.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If all folders are named like parts, and contain pictures; if a folder named like a part
-        contains folders with the names of classes beside it; if all are named as kinds of files,
-        such as "images" and "masks"; if the only folder contains only folders; or if all folders
-        contain only folders, with mostly the same names. Names that are not of classes, such as
-        years, are ignored.
+    Raise ValueError if folders are named like parts, and contain folders but no pictures. Warn if
+    all folders are named like parts, and contain pictures; if a folder named like a part contains
+    folders with the names of classes beside it; if all are named as kinds of files, such as
+    "images" and "masks"; if the only folder contains only folders; or if all folders contain only
+    folders, with mostly the same names. Names that are not of classes, such as years, are ignored.
     """
     if len(folders) == 1:
         _warn_of_wrapping(root, folders[0])
@@ -115,16 +101,8 @@ def _warn_of_wrapping(root, folder):
 def warn_of_twins(images):
     """Warn of masks or small copies among pictures, such as "3_mask.png" beside "3.png".
 
-    Parameters
-    ----------
-    images : list of str
-        Paths of all pictures that are read.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If at least half of the pictures, and at least three, have such a file beside them. Files
-        with each ending are counted on their own.
+    That is if at least half of the pictures, and at least three, have such a file beside them.
+    Files with each ending are counted on their own.
     """
     stems = {os.path.splitext(image)[0]: os.path.basename(image) for image in images}
     twins = {}

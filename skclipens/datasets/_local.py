@@ -266,18 +266,10 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
 
 
 def list_images(folder, walk=walk):
-    """Return the files below a folder: images, and others, which include hidden ones.
+    """Return the absolute paths of files below a folder, folder by folder: images, and others.
 
-    Parameters
-    ----------
-    folder : str or os.PathLike
-    walk : callable
-        Yields places and their files: `walk_class` for the folder of one class.
-
-    Returns
-    -------
-    images, others : list of str
-        Absolute paths, folder by folder. `others` includes links that are not followed.
+    The others include hidden files and links that are not followed. `walk` yields places and their
+    files: it is `walk_class` for the folder of one class.
     """
     images, others = [], []
     for place, files in walk(_existing_folder(folder), others):

@@ -30,25 +30,11 @@ _TRUTH = {"True": True, "False": False}
 def read_table(path, text):
     """Read a CSV or Parquet file that has rows.
 
-    Parameters
-    ----------
-    path : Path
-    text : sequence of str
-        Columns of a CSV file that stay text, without blanks around it. Missing columns are ignored.
-        Other columns become numbers if possible; "NA" and the like are then missing ones.
-
-    Returns
-    -------
-    DataFrame
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is a folder or has another format, no rows, or a column of `text` twice.
-    ImportError
-        If the file is Parquet and pyarrow is not installed.
+    The columns `text` of a CSV file stay text, without blanks around it; those that are missing are
+    ignored. Other columns become numbers if possible; "NA" and the like are then missing ones.
+    Raise FileNotFoundError if there is no such file; ValueError if it is a folder or has another
+    format, no rows, or a column of `text` twice; and ImportError if the file is Parquet and pyarrow
+    is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(

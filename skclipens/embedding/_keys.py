@@ -64,7 +64,7 @@ def image_key(image, store=None):
 
 
 def image_keys(images, store=None):
-    """Return the keys of images, as :func:`image_key` does.
+    """Return the keys of images, as :func:`image_key` does: 17 bytes, 16 of a SHA-256, or None.
 
     The key of an image in memory depends on the picture that ``load_image`` makes of it. Whatever
     changes this picture (a pixel, a palette, transparency, EXIF orientation) changes the key.
@@ -74,16 +74,6 @@ def image_keys(images, store=None):
     ``stat``. A file that has changed within the last two seconds is read each time, as a second
     change might then leave no trace. A program that writes to a file, keeps its length and sets all
     of its times back goes unnoticed; POSIX systems do not allow this.
-
-    Parameters
-    ----------
-    images : list of n images
-    store : EmbeddingStore, default=None
-
-    Returns
-    -------
-    list of n bytes or None
-        17 bytes, of which 16 are a SHA-256.
     """
     return keys_and_stamps(images, store)[0]
 

@@ -15,14 +15,9 @@ from ._pillow_warnings import recorded
 class Kept:
     """Resized pixels that are kept for later calls, so that no picture is read twice.
 
-    Full pictures are not kept: one of a phone has a thousand times as many pixels.
-
-    Parameters
-    ----------
-    later : dict
-        Resizings of later calls, as `resizes` of :func:`decode_batches`.
-    pixels : dict of dict of arrays, default=None
-        Pixels that earlier calls have kept, by row and by key of the resizing.
+    Full pictures are not kept: one of a phone has a thousand times as many pixels. `later` has the
+    resizings of later calls, as `resizes` of :func:`decode_batches`, and `pixels` what earlier
+    calls have kept, by row and by key of the resizing.
     """
 
     def __init__(self, later, pixels=None):

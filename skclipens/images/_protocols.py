@@ -31,16 +31,9 @@ def is_url(name):
 
 
 def refuse_protocols(name, protocols, what):
-    """Raise ImageError if a link of a URL has a protocol that is not allowed.
+    """Raise ImageError if a link of a path or URL has a protocol that is not allowed.
 
-    Parameters
-    ----------
-    name : str
-        A path, a URL, or a chain of them.
-    protocols : sequence of str
-        The protocols that are allowed.
-    what : str
-        How a message begins, such as ``"row 3"``.
+    The message begins with `what`, such as ``"row 3"``.
     """
     lacking = [one for one in protocols_of(name) if one not in {*protocols, *_INTO_FILES}]
     if lacking:

@@ -26,15 +26,7 @@ def warn_of_channels(pipeline, X, y):
     """Warn if prompts fit pictures in memory far better with red and blue exchanged.
 
     Files are not tested, since this package decodes them in the right order. The cheapest backbone
-    with prompts in the ensemble embeds some of the pictures a second time.
-
-    Parameters
-    ----------
-    pipeline : BackbonePipeline
-        A fitted pipeline.
-    X : collection of n images
-    y : array-like of shape (n,)
-        Labels.
+    with prompts in the fitted ensemble embeds some of the pictures a second time.
     """
     embedder, expert = pipeline.steps[0][1], _cheapest_prompts(pipeline._final_estimator)
     if y is None or expert is None or not isinstance(embedder, BaseEmbedder):
