@@ -162,21 +162,9 @@ def _dominant(values):
 def warn_of_labels_in_columns(blocks, X, y, names, index=None):
     """Warn of a column that is not an embedding and encodes the class of each row.
 
-    Parameters
-    ----------
-    blocks : list of Block
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    names : ndarray of shape (n_features,) or None
-        Names of the columns.
-    index : int or None
-        Position of a column that has a warning of its own.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If a column, or several together, have a distinct value for each class, in too many rows to
-        be chance; or if the values of a named one lie apart for three classes or more. Names them.
+    That is if a column, or several together, have a distinct value for each class, in too many rows
+    to be chance; or if the values of a named one lie apart for three classes or more. The column at
+    the position `index` has a warning of its own.
     """
     some = stratified_rows(y, SOME_ROWS)
     X, targets = X[some], codes_of(y[some])
@@ -230,20 +218,9 @@ def _called(column, names):
 def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     """Warn of many columns that may be embeddings, but do not have the names of embeddings.
 
-    Parameters
-    ----------
-    blocks : list of Block
-        Of all columns.
-    names : ndarray of shape (n_features,) or None
-        Names of the columns.
-    so : str
-        The consequence, for the message.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If no block belongs to a backbone, and columns are components, as of a BlockPCA or a PCA, or
-        as many as a backbone gives have no names, or names that differ only by a number.
+    That is if no block belongs to a backbone, and columns are components, as of a BlockPCA or a
+    PCA, or as many as a backbone gives have no names, or names that differ only by a number. In the
+    message, `so` is the consequence.
     """
     if any(block.backbone for block in blocks):
         return

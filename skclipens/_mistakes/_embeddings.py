@@ -33,18 +33,8 @@ def mean_cosine(unit):
 def warn_of_odd_rows(seen, X, *, as_given):
     """Warn of embeddings that are all zeros, or of which only some were normalized.
 
-    Parameters
-    ----------
-    seen : tuple of SeenBlock
-        Only columns that are known to be embeddings are checked.
-    X : ndarray of shape (n, n_features)
-    as_given : bool
-        Whether these are the user's rows, so that the message can name one.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the block.
+    Only columns that are known to be embeddings are checked. If these are the user's rows,
+    `as_given`, the message can name one.
     """
     named = [block for block in seen if block.is_named]
     begin_with_zero = X[:, [block.columns[0] for block in named]] == 0  # few rows do
@@ -91,19 +81,8 @@ def _warn_of_lengths(block, X):
 def warn_of_different_pictures(seen, X):
     """Warn of a model whose rows seem to be of other images than those of the other models.
 
-    Images that are similar for one model are mostly similar for another one, too.
-
-    Parameters
-    ----------
-    seen : tuple of SeenBlock
-        Models whose rows hardly differ are not checked.
-    X : ndarray of shape (n, n_features)
-        Fewer than 50 rows are not checked.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If the similarities of a model do not correlate with those of the others. Names the models.
+    Images that are similar for one model are mostly similar for another one, too. Fewer than 50
+    rows are not checked, nor are models whose rows hardly differ.
     """
     columns_of = {block.backbone: block.columns for block in seen if block.is_named}
     if len(columns_of) < 2 or len(X) < _FEWEST_PAIRED:
@@ -146,19 +125,7 @@ def is_constant(X, columns):
 
 
 def warn_of_rescaled_blocks(blocks, X):
-    """Warn of blocks that were centred or scaled after the embedder made them.
-
-    Parameters
-    ----------
-    blocks : list of Block
-        Blocks that are compared with texts.
-    X : ndarray of shape (n, n_features)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the blocks.
-    """
+    """Warn of blocks, compared with texts, that were centred or scaled after they were embedded."""
     rescaled = [
         block.name
         for block in blocks

@@ -70,19 +70,9 @@ def first_name(names, columns):
 def warn_of_blocks(blocks, *, only_prompts=False):
     """Warn of blocks that seem to be in another order, or to come from another model.
 
-    Parameters
-    ----------
-    blocks : list of Embeddings
-        All with texts, and with the same rows. Fewer than 10 rows are not checked.
-    only_prompts : bool, default=False
-        Whether nothing is learned from the rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If a block fits the texts of another one, and not its own; if columns without names are
-        unlike their backbone's embeddings of other images; or if blocks fit no text, and
-        `only_prompts` is True.
+    That is if a block fits the texts of another one, and not its own; if columns without names are
+    unlike their backbone's embeddings of other images; or if blocks fit no text, and `only_prompts`
+    is true, so that nothing is learned from the rows. Fewer than 10 rows are not checked.
     """
     if not blocks or len(blocks[0].rows) < _FEWEST:
         return
@@ -101,16 +91,7 @@ def warn_of_blocks(blocks, *, only_prompts=False):
 def _compare_with_texts(blocks):
     """Compare blocks with the texts of all blocks, and warn if another block's texts fit better.
 
-    Parameters
-    ----------
-    blocks : list of E Embeddings
-
-    Returns
-    -------
-    fit : ndarray of shape (E,)
-        Mean cosines of blocks and their own texts.
-    moved : bool
-        Whether there was a warning.
+    Return the mean cosines of blocks and their own texts, and whether there was a warning.
     """
     texts = [block.texts.mean(axis=0) for block in blocks]
     centres = [block.rows.mean(axis=0) for block in blocks]
@@ -135,21 +116,8 @@ def warn_of_other_models(blocks):
     """Warn of embeddings that are unlike their backbone's embeddings of other images.
 
     The backbone embeds such probe images only if neither names of columns nor texts tell which
-    model made the rows. Fewer than 10 rows, or centred rows, are not checked.
-
-    Parameters
-    ----------
-    blocks : list of Embeddings
-
-    Returns
-    -------
-    bool
-        Whether there was a warning.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the blocks.
+    model made the rows. Fewer than 10 rows, or centred rows, are not checked. Return whether there
+    was a warning.
     """
     found = [block.name for block in blocks if _is_of_another_model(block)]
     if found:

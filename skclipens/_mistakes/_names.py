@@ -27,19 +27,8 @@ _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
 def warn_of_names(heads, rows, targets):
     """Warn if prompts would classify rows far better with names in another order.
 
-    Parameters
-    ----------
-    heads : list of BaseTextHead
-        Fitted heads with the same classes. If it is empty, there is no warning.
-    rows : list of ndarray of shape (n, width)
-        For each head, embeddings of unit length.
-    targets : ndarray of shape (n,), int
-        Positions of the classes of the rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names a class, its name, and the name that its rows look like.
+    The fitted heads have the same classes; there may be none. `rows` has for each the embeddings,
+    of unit length, and `targets` the positions of their classes.
     """
     if not heads or _warn_of_skipped_name(heads, rows, targets):
         return

@@ -24,18 +24,8 @@ _MAX_P_GIVEN, _MAX_P_MOVED = 1e-2, 1e-4
 def warn_of_shuffled(index, index_of_labels, X, y):
     """Warn if labels fit the rows of X in the order of an index, and not as they stand.
 
-    Parameters
-    ----------
-    index, index_of_labels : Index or None
-        Indices of X and of `y`; the latter counts if there is none of X. Used only if it is 0 to
-        n - 1 in another order.
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If rows with the same label are similar in the order of the index, and not as given.
+    That is if rows with the same label are similar in the order of the index, and not as given. The
+    index of the labels counts if there is none of X; it has to be 0 to n - 1 in another order.
     """
     shuffled, other = ("y", "X") if index is None else ("X", "y")
     order = _shuffled_order(index_of_labels if index is None else index, len(y))
@@ -83,18 +73,9 @@ def _similarity_within_classes(X, several):
 def warn_of_moved_labels(y, predicted):
     """Warn if labels belong to a row before or after theirs, from some row on.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,), int
-        Positions of the classes of the rows, in the user's order; -1 for rows without a label.
-    predicted : ndarray of shape (n,), int
-        Held-out predictions of heads; -1 for rows without one.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        For example if a line is missing in a file of labels, or an image that could not be read was
-        left out of X only.
+    For example, a line is missing in a file of labels, or an image that could not be read was left
+    out of X only. Labels and held-out predictions are positions of classes, in the user's order of
+    rows; -1 where there is none.
     """
     for by, owner in _MOVES.items():
         start = _moved_from(y, predicted, by)
@@ -128,18 +109,8 @@ def warn_of_text_order(names, y):
     """Warn of files sorted as text if labels seem to be made for files sorted by number.
 
     If each label belongs to its file, as in folders of classes, labels that are sorted by class for
-    files in text order are so in the order of numbers, too.
-
-    Parameters
-    ----------
-    names : iterable of objects or None
-        Names of the rows. Checked only if there are n texts or paths.
-    y : array-like of shape (n,)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names two files that are in another order than their numbers.
+    files in text order are so in the order of numbers, too. The names of the rows are checked only
+    if they are texts or paths, one for each label.
     """
     names = () if names is None else names
     names = list(takewhile(lambda one: isinstance(one, (str, os.PathLike)), names))

@@ -34,19 +34,8 @@ def warn_of_weights(weights):
 def warn_of_contradictions(X, y, rows, columns):
     """Warn of equal rows with different labels, as of an image in two folders.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    rows : ndarray of shape (n,), int
-        Numbers of the rows in the message.
-    columns : ndarray of int or None
-        Columns of embeddings, if there are others, too.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the first two rows.
+    `rows` are the numbers of the rows in the message, and `columns` those of embeddings, if there
+    are others, too.
     """
     first, same = groups_of_copies(X, np.zeros(len(y), int)), "are the same"
     other = _contradicting(first, y)
@@ -75,19 +64,8 @@ def _contradicting(first, y):
 def warn_of_groups(X, y, groups, rows):
     """Warn if each class is in one group, as when labels are passed as groups, or copies are not.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    groups : ndarray of shape (n,) or None
-    rows : ndarray of shape (n,), int
-        Numbers of the rows in the message.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If classes have several rows, but none has rows of two groups, or if equal rows are in
-        different groups.
+    That is if classes have several rows, but none has rows of two groups, or if equal rows are in
+    different groups. `rows` are the numbers of the rows in the message.
     """
     if groups is None or len(np.unique(y)) == len(y):
         return
@@ -111,18 +89,8 @@ def warn_of_groups(X, y, groups, rows):
 def warn_of_objects(index, X, y):
     """Warn if rows with the same index and label follow each other, as pictures of one object.
 
-    Parameters
-    ----------
-    index : Index or None
-        Of X.
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If many rows follow another one with the same index, all of these have its label, most are
-        no copies, and there are more such objects than classes. Names two rows.
+    That is if many rows follow another one with the same index, all of these have its label, most
+    are no copies, and there are more such objects than classes.
     """
     if index is None or len(y) < _FEWEST:
         return
@@ -146,15 +114,8 @@ def warn_of_objects(index, X, y):
 def beats_guessing(relative_loss, logits, targets):
     """Return whether logits are better than guessing.
 
-    They are if their log-loss is low, or if their sum over the true classes is high compared with
-    its mean and variance over all orders of the labels.
-
-    Parameters
-    ----------
-    relative_loss : float
-        See :func:`skclipens.heads._temperature.relative_log_loss`.
-    logits : ndarray of shape (n, C)
-    targets : ndarray of shape (n,), int
+    They are if their log-loss, relative to that of guessing, is low, or if their sum over the true
+    classes is high compared with its mean and variance over all orders of the labels.
     """
     if relative_loss < _MIN_RELATIVE_LOSS or not len(targets):
         return relative_loss < _MIN_RELATIVE_LOSS
@@ -169,16 +130,8 @@ def beats_guessing(relative_loss, logits, targets):
 def warn_of_guessing(relative_loss, n_rows, n_classes):
     """Warn if held-out rows are classified no better than by guessing.
 
-    Parameters
-    ----------
-    relative_loss : float
-        Log-loss of these rows divided by that of guessing.
-    n_rows, n_classes : int
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        For example if rows of X and labels are in different orders.
+    That may be since rows of X and labels are in different orders. The relative loss is the
+    log-loss of these rows divided by that of guessing.
     """
     if relative_loss > _MIN_RELATIVE_LOSS and n_rows * np.log(n_classes) > ENOUGH_LOSS:
         warn(

@@ -72,19 +72,8 @@ def _mean_and_deviation(values):
 def warn_of_units(seen, X, names):
     """Warn of columns whose values can hardly be in the unit of ``fit``.
 
-    Parameters
-    ----------
-    seen : SeenColumns or None
-    X : ndarray of shape (n, n_features)
-    names : ndarray of shape (n_features,) or None
-        Names of the columns.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If the median is outside of the range in ``fit``: far outside for few rows, or if values go
-        on in the same steps, as later years do. If a scaler or PCA was fitted on these rows. Names
-        the columns.
+    That is if the median is outside of the range in ``fit``: far outside for few rows, or if values
+    go on in the same steps, as later years do. Also if a scaler or PCA was fitted on these rows.
     """
     if seen is None:
         return

@@ -68,22 +68,8 @@ class SeenBlock(NamedTuple):
 def see_blocks(blocks, X, *, any_scale=False):
     """Compute statistics in ``fit`` of blocks that are embeddings, or may be as they are wide.
 
-    Parameters
-    ----------
-    blocks : list of Block
-        With distinct names.
-    X : ndarray of shape (n, n_features)
-    any_scale : bool
-        As in :class:`SeenBlock`.
-
-    Returns
-    -------
-    tuple of SeenBlock
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If no model can have made the rows of a block, or blocks seem to be of different images.
+    Return a tuple of SeenBlock. Warn if no model can have made the rows of a block, or blocks seem
+    to be of different images.
     """
     seen = tuple(
         seen_block(block.name, block.columns, block.backbone, X, any_scale=any_scale)
@@ -118,25 +104,9 @@ def _are_normalized(lengths, is_named):
 def check_rows_as_in_fit(estimator, X):
     """Check a table without labels, and warn of embeddings that are unlike those of ``fit``.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted; its ``_seen`` is the result of :func:`see_blocks`.
-    X : array-like of shape (n, n_features)
-
-    Returns
-    -------
-    ndarray of shape (n, n_features), float64 or float32
-
-    Raises
-    ------
-    ValueError
-        See :func:`skclipens._utils._validation.check_rows` and :func:`refuse_columns_of_others`.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        See :func:`warn_of_unlike`.
+    ``_seen`` of the fitted estimator is the result of :func:`see_blocks`. For errors and warnings,
+    see :func:`skclipens._utils._validation.check_rows`, :func:`refuse_columns_of_others` and
+    :func:`warn_of_unlike`.
     """
     checked = check_rows(estimator, X)
     refuse_columns_of_others(estimator, X)
@@ -147,15 +117,8 @@ def check_rows_as_in_fit(estimator, X):
 def refuse_columns_of_others(estimator, X):
     """Raise ValueError if column names are of other backbones than the blocks of ``fit``.
 
-    Or if they are in another order. Only if X had no column names in ``fit``; otherwise
-    scikit-learn compares them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        As in :func:`check_rows_as_in_fit`.
-    X : array-like of shape (n, n_features)
-        With as many columns as in ``fit``.
+    Or if they are in another order. Only if X had no column names in ``fit``, and as many columns;
+    otherwise scikit-learn compares them.
     """
     names = None if hasattr(estimator, "feature_names_in_") else names_of_columns(X)
     if names is None:
@@ -171,17 +134,8 @@ def refuse_columns_of_others(estimator, X):
 def warn_of_unlike(seen, X):
     """Warn of embeddings that are unlike those of ``fit``.
 
-    Parameters
-    ----------
-    seen : tuple of SeenBlock
-    X : ndarray of shape (n, n_features)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If rows have another direction than those of ``fit``, or another length; if no model can
-        have made them; or if those of one backbone are of other images than those of the others.
-        Names the blocks.
+    That is if rows have another direction than those of ``fit``, or another length; if no model can
+    have made them; or if those of one backbone are of other images than those of the others.
     """
     warn_of_different_pictures(seen, X)
     warn_of_odd_rows(seen, X, as_given=True)

@@ -56,17 +56,8 @@ def see_rows(seen, X):
 def warn_of_near_duplicates(seen, learned):
     """Warn if many rows of ``fit`` are near-duplicates of others that they may validate.
 
-    Parameters
-    ----------
-    seen : SeenRows or None
-    learned : Rows
-        Only the first row of each group, and of equal rows, is compared with others. With splits of
-        the user, near-duplicates that are always on the same side do not count.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Gives the share of near-duplicates, and an example.
+    Of the learned `Rows`, only the first row of each group, and of equal rows, is compared with
+    others. With splits of the user, near-duplicates that are always on the same side do not count.
     """
     if seen is None:
         return
@@ -103,17 +94,8 @@ def _on_two_sides(folds, pairs, n_rows):
 def warn_of_seen_rows(seen, X, is_right):
     """Warn if some of the rows to score, but not all, are rows of ``fit`` or near-duplicates.
 
-    Parameters
-    ----------
-    seen : SeenRows or None
-    X : array-like of shape (n, n_features)
-    is_right : ndarray of shape (n,), bool
-        Which rows are classified correctly.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Gives their share, and the accuracy on them and on the others.
+    The message gives their share, and the accuracy on them and on the others, from which rows are
+    classified correctly.
     """
     if seen is None:
         return

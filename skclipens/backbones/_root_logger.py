@@ -15,27 +15,16 @@ def _is_needed(record):
 
 @contextmanager
 def _root_handler():
-    root = logging.getLogger()
+    root, handler = logging.getLogger(), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
     root.addFilter(_is_needed)
+    if not root.handlers:
+        root.addHandler(handler)
     try:
-        with _with_handler(root):
-            yield
+        yield
     finally:
         root.removeFilter(_is_needed)
-
-
-@contextmanager
-def _with_handler(root):
-    if root.handlers:
-        yield
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
+        root.removeHandler(handler)  # which does nothing if it was not added
 
 
 # logging.info, which open_clip calls, installs a handler if there is none. It would stay, and then
