@@ -1,26 +1,37 @@
 """The threads of BLAS and of Python."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from threading import main_thread
 
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
-from threadpoolctl import OpenBLASController, threadpool_limits
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from ._locks import Overlapping
 
 
-class _OneThread(threadpool_limits):
+class _OneThread:
     """A limit of BLAS to one thread that any Python thread can set and restore."""
 
-    def __init__(self):
+    def __enter__(self):
         _take_control()
-        super().__init__(limits=1, user_api="blas")
+        self._limit = _libraries().limit(limits=1, user_api="blas")
 
     def __exit__(self, *error):
         _take_control()
-        super().__exit__(*error)
+        self._limit.restore_original_limits()
         _take_control()
+
+    def n_before(self):
+        """Return the number of threads before; None if libraries had different ones."""
+        return self._limit.get_original_num_threads()["blas"]
+
+
+@cache
+def _libraries():
+    """Return the libraries of BLAS, those of numpy and scipy; finding them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _take_control():
@@ -43,7 +54,7 @@ class _OneBlasThread(Overlapping):
         with self._lock:
             if len(self._inside) != 1:
                 return 1
-            return self._context.get_original_num_threads()["blas"] or 1
+            return self._context.n_before() or 1
 
 
 one_blas_thread = _OneBlasThread(_OneThread)
