@@ -131,24 +131,10 @@ def within(max_cost, cost):
 def make_for_blocks(estimator, blocks, seed):
     """Make an unfitted estimator for a table that consists of some blocks, side by side.
 
-    Parameters
-    ----------
-    estimator : classifier or None
-        It is cloned. If it, or the estimator that it wraps, has a parameter ``blocks``, this is
-        set. None means an :class:`AdaptiveBackboneEnsemble`.
-    blocks : list of Block
-    seed : int
-        Random state of the default estimator.
-
-    Returns
-    -------
-    classifier
-
-    Raises
-    ------
-    ValueError
-        If a head of the estimator is made for backbones of other blocks only, or has columns that
-        are not the name of one of these blocks.
+    The estimator is cloned; None means an :class:`AdaptiveBackboneEnsemble` with this seed. If it,
+    or the estimator that it wraps, has a parameter ``blocks``, this is set. Raise ValueError if one
+    of its heads is made for backbones of other blocks only, or has columns that are not the name of
+    one of these blocks.
     """
     if estimator is None:
         estimator = AdaptiveBackboneEnsemble(random_state=seed)

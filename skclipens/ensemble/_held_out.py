@@ -39,17 +39,8 @@ class HeldOut(NamedTuple):
     def validated(self, y, n_classes):
         """Find the experts that rows of more than half of the classes can validate.
 
-        Parameters
-        ----------
-        y : ndarray of shape (n,)
-            Labels of ``rows``.
-        n_classes : int
-
-        Returns
-        -------
-        experts : ndarray of shape (E,), bool
-        rows : ndarray of int
-            Positions in ``rows`` of those that validate all these experts; empty without experts.
+        Return their mask, (E,), and the positions in ``rows`` of those that validate all of them;
+        none without experts. `y` has the labels of ``rows``.
         """
         experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.valid.T])
         rows = np.flatnonzero(self.valid[:, experts].all(axis=1) & experts.any())

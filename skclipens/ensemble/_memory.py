@@ -28,19 +28,10 @@ def memory_of(ensemble):
 def cached_by(memory, function, ignore):
     """Return a cached function that computes its results if the cache cannot be used.
 
-    Parameters
-    ----------
-    memory : object with the joblib.Memory interface
-    function : callable
-        Its first argument is a list of experts. Its parameter ``origins`` makes the key depend on
-        the weights of backbones, on the source of the user's own classes, and on the number of
-        validation rows, which may change while the parameters stay the same.
-    ignore : list of str
-        Parameters that do not change results.
-
-    Returns
-    -------
-    callable
+    The first argument of the function is a list of experts. Its parameter ``origins`` makes the key
+    depend on the weights of backbones, on the source of the user's own classes, and on the number
+    of validation rows, which may change while the parameters stay the same. The parameters in the
+    list `ignore` do not change results.
     """
     kept = memory.cache(function, ignore=ignore)
 

@@ -7,19 +7,9 @@ from .._utils._linalg import positions_in
 
 
 class HeldOutDiscriminants:
-    """Held-out logits of a discriminant, by leave-one-out or folds.
+    """Held-out logits of a discriminant, by leave-one-out if `folds` is None, or by folds.
 
-    Parameters
-    ----------
-    discriminant : Discriminant
-    folds : list of (train, test) or None
-        None: leave out one row at a time.
-
-    Attributes
-    ----------
-    discriminant : Discriminant
-    rows : ndarray of int
-        Positions of the rows that have held-out logits.
+    ``rows`` are the positions of the rows that have some.
     """
 
     def __init__(self, discriminant, folds):

@@ -23,21 +23,10 @@ class Rescaling(NamedTuple):
     variance: float = 1.0
 
     def scales(self, totals, centre, dtype):
-        """Return the factors by which columns are multiplied.
+        """Return the factors by which columns are multiplied, (n_features,).
 
-        Parameters
-        ----------
-        totals : sequence of float
-            Total variances of the blocks. A block whose variance is zero, up to rounding, is not
-            scaled.
-        centre : ndarray of shape (n_features,)
-            Mean of all rows.
-        dtype : dtype
-            That of the rows.
-
-        Returns
-        -------
-        ndarray of shape (n_features,)
+        `totals` are the total variances of the blocks. A block whose variance is zero, up to
+        rounding, is not scaled. `centre` is the mean of all rows.
         """
         scales, rounding = np.ones_like(centre), _ROUNDING[np.dtype(dtype).name]
         for columns, total in zip(self.blocks, totals, strict=True):

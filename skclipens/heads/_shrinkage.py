@@ -22,23 +22,8 @@ _ROWS_PER_COLUMN = 5
 def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
     """Find the variance and shrinkage with the smallest log-loss.
 
-    Parameters
-    ----------
-    held_out_at : callable
-        Maps a variance to a `HeldOutDiscriminants`.
-    variances : sequence of float
-    targets : ndarray of shape (n,), int
-        Positions of the classes of all rows.
-    weights : ndarray of shape (n,) or None
-    n_classes : int
-
-    Returns
-    -------
-    shrinkage : float
-    held_out : HeldOutDiscriminants
-        Discriminants with the chosen variance.
-    logits : ndarray
-        Logits of all held-out rows with the chosen shrinkage.
+    `held_out_at` maps a variance to `HeldOutDiscriminants`. Return the shrinkage, the discriminants
+    with the chosen variance, and their logits of all held-out rows.
     """
     held_out = held_out_at(variances[0])
     if not covers_most(targets[held_out.rows], n_classes):

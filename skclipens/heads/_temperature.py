@@ -123,17 +123,9 @@ def _moments(logits, offset, inverse):
 def _find_zero(function, low, high, start):
     """Find the zero of an increasing function, or the bound that is nearest to it.
 
-    By Newton's method, which SciPy does not offer with bounds. If a step leads to a bound that was
-    evaluated before, the middle between the bounds is next.
-
-    Parameters
-    ----------
-    function : callable
-        Returns the value and the derivative at a point.
-    low, high : float
-        Bounds.
-    start : float
-        Start of the search, clipped to the bounds.
+    By Newton's method, which SciPy does not offer with bounds: the function returns value and
+    derivative. If a step leads to a bound that was evaluated before, the middle between the bounds
+    is next.
     """
     at, known = min(max(start, low), high), set()
     for _ in range(_MAX_STEPS):
@@ -162,22 +154,9 @@ def _spread(logits, sample_weight):
 def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
     """Return the log-loss of logits over that of guessing, at most 1; 0 is perfect.
 
-    Parameters
-    ----------
-    logits : ndarray of shape (n, C)
-    targets : ndarray of shape (n,), int
-    sample_weight : ndarray of shape (n,) or None
-    n_fitted : int, default=0
-        Number of parameters that were fitted on these rows. On new rows the log-loss, summed over
-        all rows, is larger by about one for each parameter [1]_.
-
-    Returns
-    -------
-    float
-
-    References
-    ----------
-    .. [1] Akaike, "A new look at the statistical model identification", 1974.
+    If `n_fitted` parameters were fitted on these rows, the log-loss of new rows, summed over all
+    rows, is larger by about one for each (Akaike, "A new look at the statistical model
+    identification", 1974).
     """
     losses = -log_proba_of(logits, targets)
     loss = np.average(losses, weights=sample_weight)
@@ -186,24 +165,10 @@ def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
 
 
 def correction_temperature(correction, rows, logits, targets, sample_weight):
-    """Fit the temperature by which a correction of logits is divided.
+    """Fit the temperature by which a correction of logits is divided; also return its rows.
 
-    Parameters
-    ----------
-    correction : ndarray of shape (n_rows, C)
-        Held-out corrections.
-    rows : ndarray of shape (n_rows,), int
-        Positions of their rows.
-    logits : ndarray of shape (n, C)
-        Logits to correct.
-    targets : ndarray of shape (n,), int
-    sample_weight : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    temperature : float
-    rows : ndarray of int
-        The validation rows; empty if `rows` cover at most half of the classes.
+    `correction` has the held-out corrections of `rows`. The returned rows are the validation rows:
+    none if `rows` cover at most half of the classes.
     """
     if not covers_most(targets[rows], logits.shape[1]):
         return _unvalidated_temperature(logits, targets, sample_weight), rows[:0]

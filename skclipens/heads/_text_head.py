@@ -117,17 +117,8 @@ def _warn_of_two_of_many(classes, class_names):
 def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     """Warn of texts of another model and names in another order, except in `fitted_by_ensemble`.
 
-    Parameters
-    ----------
-    heads : list of BaseTextHead
-        Heads with the same classes.
-    rows : list of ndarray of shape (n, width)
-        For each head, embeddings of unit length.
-    targets : ndarray of shape (n,), int
-    names : ndarray of str or None
-        Names of all columns.
-    columns : list of slice or ndarray of int
-        For each head, its columns.
+    The heads have the same classes. `rows` and `columns` have, for each, embeddings of unit length
+    and their columns, and `names` are those of all columns, or None.
     """
     if not is_standalone() or len(heads[0].classes_) > _MOST_CLASSES:
         return

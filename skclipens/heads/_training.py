@@ -95,27 +95,11 @@ def weighted_cross_entropy(logits, targets, weights):
 
 
 def train(estimator, optimizer, loss_of, n, generator, *, schedule=None, budget="epochs"):
-    """Minimise a loss over shuffled batches of n rows.
+    """Minimise a loss over shuffled batches of n rows; return the mean loss of each epoch or step.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Its ``max_iter``, ``batch_size`` and ``verbose`` apply.
-    optimizer : torch.optim.Optimizer
-    loss_of : callable
-        Loss of rows, by their positions.
-    n : int
-    generator : torch.Generator
-        Shuffles the rows.
-    schedule : torch.optim.lr_scheduler.LRScheduler, default=None
-        Takes a step with the optimizer.
-    budget : {"epochs", "steps"}, default="epochs"
-        What ``max_iter`` counts: passes over all rows, or batches.
-
-    Returns
-    -------
-    list of float
-        Mean loss of each epoch or step.
+    ``max_iter``, ``batch_size`` and ``verbose`` of the estimator apply. `budget` says what
+    ``max_iter`` counts: "epochs", passes over all rows, or "steps", batches. `loss_of` maps
+    positions of rows to their loss. A schedule takes a step with the optimizer.
     """
     losses = []
     iterations = _epochs(n, estimator.batch_size, generator)
@@ -149,22 +133,9 @@ def _epochs(n, batch_size, generator):
 
 
 def train_head(head, parameters, logits_of, targets, sample_weight, generator):
-    """Minimise cross-entropy by AdamW, with a cosine schedule over all steps.
+    """Minimise cross-entropy by AdamW, with a cosine schedule; return the mean loss of each epoch.
 
-    Parameters
-    ----------
-    head : estimator
-    parameters : list of torch.nn.Parameter
-    logits_of : callable
-        Logits (n, C) of rows, by their positions.
-    targets : ndarray of shape (n,), int
-    sample_weight : ndarray of shape (n,) or None
-    generator : torch.Generator
-
-    Returns
-    -------
-    list of float
-        Mean training loss of each epoch.
+    `logits_of` maps positions of rows to their logits, (n, C).
     """
     import torch
 

@@ -173,17 +173,8 @@ def plausible_classes(logits, targets):
 
     Each of the rest hardly changes the loss, but with many classes they would take most of the
     time. Without their mean, the true class would often have the smallest logit if experts know
-    nothing, and negative weights would seem to help.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n, E, C)
-    targets : ndarray of shape (n,), int
-
-    Returns
-    -------
-    Plausible
-        With all C classes if there are at most 33, otherwise with K = 33.
+    nothing, and negative weights would seem to help. Return `Plausible`, with all classes if there
+    are at most 33.
     """
     n, n_experts, n_classes = logits.shape
     if n_classes <= _MAX_CLASSES + 1:
@@ -205,25 +196,12 @@ def plausible_classes(logits, targets):
 def is_clear_gain(gains, right, weights, n_rows, groups=None):
     """Return whether a change clearly improves the predictions of held-out rows.
 
-    The mean gain must exceed twice its standard error, and the accuracy must not fall. Accuracy is
-    checked because larger logits alone can lower the log-loss of underconfident predictions.
-
-    Parameters
-    ----------
-    gains : ndarray of shape (n,)
-        Decrease of the log-loss of each row.
-    right : ndarray of shape (n,)
-        1 if the change corrects a row, -1 if it makes a row wrong, otherwise 0.
-    weights : ndarray of shape (n,) or None
-    n_rows : float
-        Number of rows for the standard error. If weights are numbers of copies, their sum.
-    groups : ndarray of shape (n,) or None
-        Rows of a group, such as pictures of one object, count as fewer rows the more alike their
-        gains are: the error is at least that of a mean over clusters (Liang and Zeger 1986).
-
-    Returns
-    -------
-    bool
+    The mean gain, in log-loss, must exceed twice its standard error, and the accuracy must not
+    fall: larger logits alone can lower the log-loss of underconfident predictions. `right` is 1 if
+    the change corrects a row, -1 if it makes a row wrong, otherwise 0. The standard error is that
+    of `n_rows` rows; if weights are numbers of copies, this is their sum. Rows of a group, such as
+    pictures of one object, count as fewer rows the more alike their gains are: the error is at
+    least that of a mean over clusters (Liang and Zeger 1986).
     """
     mean = np.average(gains, weights=weights)
     error = np.sqrt(np.average((gains - mean) ** 2, weights=weights) / n_rows)

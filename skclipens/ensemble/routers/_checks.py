@@ -11,24 +11,9 @@ FLOATS = [np.float64, np.float32]
 def check_routed(X, logits, *, finite=False, reads=False):
     """Return X and the logits of experts as arrays.
 
-    Parameters
-    ----------
-    X : array-like of shape (n, n_features), or None
-    logits : array-like of shape (n, E, C)
-    finite : bool
-        Whether values that are not finite are an error.
-    reads : bool
-        Whether X is read: otherwise only its shape is checked, and it may be None.
-
-    Returns
-    -------
-    X : ndarray of shape (n, n_features), or None
-    logits : ndarray of shape (n, E, C), float64 or float32
-
-    Raises
-    ------
-    ValueError
-        If a shape is another one, values are not finite, or X is read and no table of numbers.
+    X may be None unless the router `reads` it; otherwise only its shape is checked. Raise
+    ValueError if a shape is another one, values are not finite though they must be, or X is read
+    and no table of numbers.
     """
     if np.ndim(logits) != 3:
         raise ValueError(
