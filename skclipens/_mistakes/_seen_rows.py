@@ -56,8 +56,17 @@ def see_rows(seen, X):
 def warn_of_near_duplicates(seen, learned):
     """Warn if many rows of ``fit`` are near-duplicates of others that they may validate.
 
-    Of the learned `Rows`, only the first row of each group, and of equal rows, is compared with
-    others. With splits of the user, near-duplicates that are always on the same side do not count.
+    Parameters
+    ----------
+    seen : SeenRows or None
+    learned : Rows
+        Only the first row of each group, and of equal rows, is compared with others. With splits of
+        the user, near-duplicates that are always on the same side do not count.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Gives the share of near-duplicates, and an example.
     """
     if seen is None:
         return
