@@ -27,8 +27,8 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens.cli import _commands
-from skclipens.cli._files import beside
 from skclipens.cli._options import split_at_commas
+from skclipens.cli._outputs import beside
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit, compare_with_baselines

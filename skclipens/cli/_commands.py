@@ -11,6 +11,7 @@ from PIL import Image
 
 import skclipens
 
+from ..datasets._tables import TABLE_SUFFIXES
 from ..embedding import MultiBackboneEmbedder
 from ..embedding._unreadable import unreadable_rows, warn_of_unreadable
 from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
@@ -21,18 +22,9 @@ from ..model_selection import FewShotSplit, compare_with_baselines
 from ..model_selection._compare import SCORINGS
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever
-from ._files import (
-    TABLE_SUFFIXES,
-    check_can_write,
-    find_labelled,
-    find_pictures,
-    load_model,
-    names_of,
-    read_class_names,
-    save_model,
-    write_table,
-)
+from ._files import find_labelled, find_pictures, names_of, read_class_names
 from ._html import gallery, write_page
+from ._models import load_model, save_model
 from ._options import (
     BACKBONES,
     COLUMNS,
@@ -49,6 +41,7 @@ from ._options import (
     split_at_commas,
     split_names,
 )
+from ._outputs import check_can_write, write_table
 from ._predictions import answers
 
 _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)

@@ -1,16 +1,9 @@
-"""Read and write the pictures, tables and models of the commands."""
+"""Find the pictures of the commands, their labels, and names of their classes."""
 
-import os
-import shutil
-import sys
-import uuid
-from contextlib import contextmanager
 from pathlib import Path
 
-import joblib
 import numpy as np
 
-from .._utils._extras import require
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
@@ -24,15 +17,12 @@ from ..datasets._tables import (
     refuse_several,
     warn_of_parts,
 )
-from ..embedding._keys import image_keys
 from ..images._containers import name_of
 from ..images._files import IMAGE_SUFFIXES, checked_text
 from ..images._protocols import is_url
-from ..pipeline import BackbonePipeline
+from ._outputs import PROBABILITY, REJECTED
 
 _CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
-PROBABILITY = "probability__"  # prefix of columns that predict writes
-REJECTED = "rejected"  # written in place of "", which cannot be a label in a folder or table
 
 
 def find_pictures(sources):
@@ -195,135 +185,3 @@ def read_class_names(path, labels):
 
 def _is_table(source):
     return source.lower().endswith(TABLE_SUFFIXES) and not Path(source).is_dir()
-
-
-def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
-    """Raise before the work if its result could not be written.
-
-    The output must be none of the sources, and end in one of the suffixes; if these are None, it is
-    a model, with any ending except those of tables and images.
-    """
-    if path is None:
-        return
-    for source in sources:
-        if Path(path).exists() and Path(source).exists() and os.path.samefile(path, source):
-            raise ValueError(f"The output {path!r} is read, too: give it another name.")
-    if Path(path).is_dir():
-        raise ValueError(f"The output {path!r} is a folder: name a file in it.")
-    _check_permissions(path)
-    if suffixes is None:
-        if path.lower().endswith((*TABLE_SUFFIXES, *IMAGE_SUFFIXES)):
-            raise ValueError(f"The output {path!r} is a model: name it so, such as model.joblib.")
-        return
-    if not path.lower().endswith(suffixes):
-        raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
-    if path.lower().endswith(".parquet"):
-        require("pyarrow", "Parquet files", "Or write a .csv file.")
-
-
-def _check_permissions(path):
-    """Raise OSError if a file cannot be made at a path, or the one there is write-protected."""
-    real = os.path.realpath(path)
-    folder = os.path.dirname(real)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"The output {path!r} is a link into {folder!r}, which is missing.")
-    if not os.access(real if os.path.exists(real) else folder, os.W_OK):
-        raise PermissionError(f"The output {path!r} cannot be written. Check its permissions.")
-
-
-@contextmanager
-def beside(path):
-    """Yield the path of a temporary file, which replaces `path` once it is complete.
-
-    So an existing file survives if the disk is full. If `path` is not a plain file, such as
-    ``/dev/null``, or its folder is not writable, `path` itself is yielded.
-
-    Raise OSError, which names the output, if the file cannot be written.
-    """
-    real = os.path.realpath(path)
-    folder, name = os.path.split(real)
-    is_other = os.path.exists(real) and not os.path.isfile(real)
-    if is_other or not os.access(folder, os.W_OK):
-        yield path
-        return
-    # Containers that share the folder may have the same process id. The ending decides the format.
-    part = os.path.join(folder, f".{uuid.uuid4().hex}{Path(name).suffix}")
-    try:
-        yield part
-        if os.path.exists(real):
-            shutil.copymode(real, part)
-        os.replace(part, real)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"The output {path!r} cannot be written: {reason}.") from error
-    finally:
-        Path(part).unlink(missing_ok=True)
-
-
-def write_table(frame, path):
-    """Write a frame in the format of the file's ending, or as CSV in UTF-8 to standard output."""
-    if path is None:
-        # As files are: Windows, for example, has another encoding for what goes to a pipe.
-        frame.to_csv(sys.stdout.buffer, index=False, mode="wb", encoding="utf-8")
-        return
-    write = frame.to_csv if path.lower().endswith(".csv") else frame.to_parquet
-    with beside(path) as file:
-        write(file, index=False)
-
-
-def save_model(model, path, pictures):
-    """Write a fitted pipeline, with the device, cache and verbosity of this run reset.
-
-    A hash of each picture that it was fitted on is added, for :func:`count_fitted`.
-    """
-    model[-1]._fitted_on = np.unique(_digests(pictures))
-    with beside(path) as file:
-        joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), file)
-
-
-def load_model(path, **parameters):
-    """Read a fitted pipeline, and set parameters of its steps.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file has neither a :class:`~skclipens.pipeline.BackbonePipeline` nor a search over
-        one.
-    """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"There is no model {path!r}. Check the path.")
-    try:
-        model = joblib.load(path)
-    except Exception as error:  # pickle raises many kinds of errors on other files
-        raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
-    model = getattr(model, "best_estimator_", model)  # of a search
-    if not isinstance(model, BackbonePipeline):
-        raise ValueError(
-            f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
-            "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
-        )
-    return with_parameters(model, **parameters)
-
-
-def count_fitted(model, pictures):
-    """Return how many of the pictures a model was fitted on; 0 if it has no record of them."""
-    known = getattr(model[-1], "_fitted_on", [])
-    return int(np.isin(_digests(pictures), known).sum()) if len(known) else 0
-
-
-def _digests(pictures):
-    """Return a hash of the content of each picture; unreadable ones have none."""
-    keys = [key for key in image_keys(list(pictures)) if key is not None]
-    return np.array([int.from_bytes(key[-8:]) for key in keys], np.uint64)
-
-
-def with_parameters(model, **parameters):
-    """Set parameters of the steps and heads that have them, except parameters that are None."""
-    for _, step in model.steps:
-        for one in (step, *(expert.head for expert in getattr(step, "experts_", ()))):
-            known = one.get_params(deep=False)
-            given = {k: v for k, v in parameters.items() if k in known and v is not None}
-            one.set_params(**given)
-    return model

@@ -5,7 +5,7 @@ import io
 from html import escape
 
 from ..images import load_image
-from ._files import beside
+from ._outputs import beside
 
 _THUMBNAIL = (224, 224)  # twice the shown size, to be sharp on dense screens
 _STYLE = """

@@ -6,7 +6,8 @@ from .._utils._known_labels import label_of_rejected, with_label
 from .._utils._probabilities import require_classes
 from .._utils._warnings import silent
 from ..embedding._unreadable import labels_and_proba_among, table_and_unreadable, warn_of_unreadable
-from ._files import PROBABILITY, REJECTED, names_of
+from ._files import names_of
+from ._outputs import PROBABILITY, REJECTED
 
 
 def answers(model, files):

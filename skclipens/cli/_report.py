@@ -22,8 +22,8 @@ from ..embedding._unreadable import readable, warn_of_unreadable
 from ..images._containers import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
-from ._files import count_fitted
 from ._html import axes, gallery, paragraph, plot, section, table, write_page
+from ._models import count_fitted
 from ._predictions import as_written, embedded, written_label_of_rejected
 
 _N_MISTAKES = 24

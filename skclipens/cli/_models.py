@@ -1,0 +1,68 @@
+"""Save and load the models of the commands."""
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from ..embedding._keys import image_keys
+from ..pipeline import BackbonePipeline
+from ._outputs import beside
+
+
+def save_model(model, path, pictures):
+    """Write a fitted pipeline, with the device, cache and verbosity of this run reset.
+
+    A hash of each picture that it was fitted on is added, for :func:`count_fitted`.
+    """
+    model[-1]._fitted_on = np.unique(_digests(pictures))
+    with beside(path) as file:
+        joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), file)
+
+
+def load_model(path, **parameters):
+    """Read a fitted pipeline, and set parameters of its steps.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file has neither a :class:`~skclipens.pipeline.BackbonePipeline` nor a search over
+        one.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no model {path!r}. Check the path.")
+    try:
+        model = joblib.load(path)
+    except Exception as error:  # pickle raises many kinds of errors on other files
+        raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
+    model = getattr(model, "best_estimator_", model)  # of a search
+    if not isinstance(model, BackbonePipeline):
+        raise ValueError(
+            f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
+            "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
+        )
+    return with_parameters(model, **parameters)
+
+
+def count_fitted(model, pictures):
+    """Return how many of the pictures a model was fitted on; 0 if it has no record of them."""
+    known = getattr(model[-1], "_fitted_on", [])
+    return int(np.isin(_digests(pictures), known).sum()) if len(known) else 0
+
+
+def _digests(pictures):
+    """Return a hash of the content of each picture; unreadable ones have none."""
+    keys = [key for key in image_keys(list(pictures)) if key is not None]
+    return np.array([int.from_bytes(key[-8:]) for key in keys], np.uint64)
+
+
+def with_parameters(model, **parameters):
+    """Set parameters of the steps and heads that have them, except parameters that are None."""
+    for _, step in model.steps:
+        for one in (step, *(expert.head for expert in getattr(step, "experts_", ()))):
+            known = one.get_params(deep=False)
+            given = {k: v for k, v in parameters.items() if k in known and v is not None}
+            one.set_params(**given)
+    return model
