@@ -433,24 +433,18 @@ def test_wrong_parameter(embedder, message, paths):
             method(paths)
 
 
-def test_torch_is_imported_only_when_images_are_embedded():
-    code = """
-import sys, skclipens, skclipens.embedding, skclipens.heads, skclipens.labels, skclipens.utils
-skclipens.datasets.list_benchmarks(".")
-embedder = skclipens.MultiBackboneEmbedder("zoo").set_output(transform="pandas")
-assert len(embedder.get_feature_names_out()) == 5 * 128
-assert not {"torch", "open_clip", "matplotlib"} & set(sys.modules)
-import skclipens.inspection
-assert not {"torch", "matplotlib.pyplot"} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_main_classes_import_no_sets():
+def test_torch_and_data_sets_are_imported_only_when_they_are_needed():
     code = """
 import sys
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 assert not {"torch", "sklearn.datasets", "skclipens.datasets"} & set(sys.modules)
+import skclipens, skclipens.embedding, skclipens.heads, skclipens.labels, skclipens.utils
+skclipens.datasets.list_benchmarks(".")
+embedder = MultiBackboneEmbedder("zoo").set_output(transform="pandas")
+assert len(embedder.get_feature_names_out()) == 5 * 128
+assert not {"torch", "open_clip", "matplotlib"} & set(sys.modules)
+import skclipens.inspection
+assert not {"torch", "matplotlib.pyplot"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 
