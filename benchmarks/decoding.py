@@ -51,10 +51,11 @@ def pictures_of(folder):
     else:
         files = sorted(file for file in Path(folder).rglob("*.jpg"))
         photographs = [load_image(file) for file in rng.permutation(files)[:40].tolist()]
-    emoji = load_emoji().images[:: len(load_emoji().images) // 8]
+    files = load_emoji().filenames
+    emoji = [load_image(file) for file in files[:: len(files) // 8]]
     return {
         "photographs": photographs,
-        "drawings": [Image.fromarray(one).resize((1024, 1024)) for one in emoji],
+        "drawings": [one.resize((1024, 1024)) for one in emoji],
         "pages of text": [_page(rng) for _ in range(4)],
         "texture with the spectrum of photographs": [_texture(rng) for _ in range(4)],
         "noise": [Image.fromarray(rng.integers(256, size=(900, 1200, 3), dtype=np.uint8))],

@@ -36,6 +36,7 @@ from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _keys
 from skclipens.embedding._keys import image_keys
+from skclipens.images import load_image
 
 from ._machine import best_of, describe, heading, markdown, peak_resident, start_peak, stop_if
 
@@ -52,7 +53,7 @@ UNION, LIMIT = "FeatureUnion of five CLIPEmbedder", "limit"
 def make_pictures(folder, n, size=(500, 375), seed=0, noise=9):
     """Make JPEG files with edges, smooth parts and noise, as large as photographs."""
     rng = np.random.default_rng(seed)
-    emoji = [Image.fromarray(pixels) for pixels in load_emoji().images]
+    emoji = [load_image(file) for file in load_emoji().filenames]
     width, height = size
     files = []
     for i in range(n):

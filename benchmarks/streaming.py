@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from skclipens.datasets import load_emoji
+from skclipens.images import load_image
 
 from ._machine import describe, heading, markdown, peak_resident
 
@@ -32,7 +32,7 @@ LIBRARIES = ["torch", "open_clip_torch", "pyarrow", "pandas", "Pillow", "joblib"
 def make_shards(folder, n_images, seed=0):
     """Write tar files of small pictures that all differ."""
     rng = np.random.default_rng(seed)
-    pictures = [Image.fromarray(pixels).resize((32, 32)) for pixels in load_emoji().images]
+    pictures = [load_image(file).resize((32, 32)) for file in load_emoji().filenames]
     for first in range(0, n_images, PER_SHARD):
         with tarfile.open(folder / f"{first:09d}.tar", "w") as tar:
             for i in range(first, min(first + PER_SHARD, n_images)):

@@ -84,7 +84,7 @@ def linear_cka_matrix(X, blocks=None):
     >>> from skclipens import MultiBackboneEmbedder
     >>> from skclipens.datasets import load_emoji
     >>> from skclipens.metrics import linear_cka_matrix
-    >>> images = load_emoji().images[:20]
+    >>> images = load_emoji().filenames[:20]
     >>> X = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).transform(images)
     >>> linear_cka_matrix(X, ["zoo/RN20", "zoo/ViT-8"]).columns.tolist()
     ['zoo/RN20', 'zoo/ViT-8']
