@@ -46,6 +46,18 @@ def test_sweep_finds_what_a_fine_grid_finds(wine):
     assert eighths == pytest.approx(round(eighths))
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_large_penalties_are_exact_in_float32_too(seed):
+    """L-BFGS failed at its first step, and a uniform prediction looked better than it is."""
+    X, y = np.random.default_rng(seed).normal(size=(24, 128)), np.arange(24) % 3
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    y[12:] = 0
+    single, double = (LinearProbeHead().fit(X.astype(kind), y) for kind in "fd")
+    assert single.coef_.dtype == np.float32
+    assert single.C_ == double.C_ == 1e-6
+    np.testing.assert_allclose(single.predict_proba(X), double.predict_proba(X), rtol=1e-5)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(2, 3), st.integers(1, 3))
 @settings(max_examples=5)
 def test_sweep_stays_in_its_range(seed, n_classes, n_rows):

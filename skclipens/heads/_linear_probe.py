@@ -17,6 +17,7 @@ from ._cross_fit import CrossFitTableHead
 from ._losses import log_proba_of
 
 _DEFAULT_LOG_C = 1.0
+_SMALL_C = 1e-3
 _FINEST_STEP = 1 / 8  # decades
 _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
@@ -98,7 +99,7 @@ class LinearProbeHead(CrossFitTableHead):
         with allow_few_rows_per_class():
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
-            probe = self._probe(self.C_).fit(X, targets, weights)
+            probe = self._fit_probe(self.C_, X, targets, weights)
         # Older versions of scikit-learn return float64 for float32 input.
         self.coef_, self.intercept_ = (
             one.astype(X.dtype, copy=False) for one in (probe.coef_, probe.intercept_)
@@ -108,8 +109,14 @@ class LinearProbeHead(CrossFitTableHead):
         valid[held_out_rows(folds)] = True
         return logits, valid
 
-    def _probe(self, C):
-        return LogisticRegression(C=C, max_iter=self.max_iter)
+    def _fit_probe(self, C, X, targets, weights):
+        if C >= _SMALL_C:
+            return LogisticRegression(C=C, max_iter=self.max_iter).fit(X, targets, weights)
+        # The same in smaller rows. L-BFGS often fails in float32 if the penalty is so large.
+        scale = X.dtype.type(C**0.5)
+        probe = LogisticRegression(C=1.0, max_iter=self.max_iter).fit(X * scale, targets, weights)
+        probe.coef_ *= scale
+        return probe
 
     def _find_log_c(self, X, targets, weights, folds):
         """Return the best exponent of C, and the held-out logits with it."""
@@ -138,7 +145,7 @@ class LinearProbeHead(CrossFitTableHead):
         with silent("lbfgs failed to converge"):  # only the final fit has to
             for train, test in folds:
                 seen = some_of(weights, train)
-                probe = self._probe(C).fit(X[train], targets[train], seen)
+                probe = self._fit_probe(C, X[train], targets[train], seen)
                 scores = one_column_per_class(probe.decision_function(X[test]))
                 own = np.searchsorted(probe.classes_, targets[test])
                 losses.append(-log_proba_of(scores, own))
