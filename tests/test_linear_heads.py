@@ -606,3 +606,15 @@ def test_rows_of_tiny_weights_are_as_if_left_out():
     X, some = X.astype(np.float32), np.arange(150) % 3 == 0
     head = LinearDiscriminantHead().fit(X, y, sample_weight=np.where(some, 1, 1e-42))
     assert_allclose(head.coef_, LinearDiscriminantHead().fit(X[some], y[some]).coef_, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_row_that_is_all_of_its_class_but_for_rounding_judges_nothing(emoji):
+    """Without it nothing was left in single precision, so its logits were not numbers."""
+    X, y, *_ = split(emoji, 4)
+    weights = np.where(y == y[0], 1e-9, 1)
+    weights[0] = 100
+    logits, valid = LinearDiscriminantHead().cross_fit(X, y, sample_weight=weights)
+    assert not valid[0]
+    assert valid.mean() > 0.9
+    assert np.isfinite(logits).all()

@@ -27,6 +27,7 @@ from ._rescaling import Rescaling
 
 _MAX_ITER = 1000
 _ALIKE = 1e-5  # relative difference of sums of weights, which may be rounding
+_COMPANY = 1e3  # times the precision: the least share of its class that a held-out row may leave
 _OF_NOISE = 0.5  # share of the noise of a mean that is given back to its class: see `_offsets`
 
 
@@ -189,8 +190,14 @@ class BaseDiscriminant:
 
     @cached_property
     def can_be_held_out(self):
-        """Which rows have a weight and another row with a weight in their class, (n,)."""
-        return can_be_held_out(self._targets, weights=self._weights)
+        """Which rows have a weight, and are not all of the weight of their class, (n,).
+
+        Of a row that is, up to rounding, the residual and the rest of its class are only rounding.
+        """
+        counts = self._counts[self._targets]
+        least = _COMPANY * np.finfo(self._means.dtype).eps * counts
+        has_company = counts - self._weights > least
+        return has_company & can_be_held_out(self._targets, weights=self._weights)
 
     @cached_property
     def _basis(self):
