@@ -70,6 +70,24 @@ def test_the_gradient_is_that_of_the_loss():
     assert error < 1e-6
 
 
+def test_few_rows_reach_the_minimum_at_a_small_C(emoji, monkeypatch):
+    """L-BFGS stopped at its first steps, so rounding decided which C was chosen."""
+    X, labels = emoji
+    y = np.unique(labels, return_inverse=True)[1]
+    head, away = LogisticDiscriminantHead(shrinkage=1.0).fit(X, y), []
+    for seed in range(6):
+        rows = np.random.default_rng(seed).permutation(len(y))[:20]
+        losses = []
+        for kind, tolerance in (("f", 1e-6), ("d", 1e-13)):
+            monkeypatch.setattr(_logistic, "_TOLERANCE", tolerance)
+            some, targets = X[rows].astype(kind), y[rows]
+            discriminant = head._maker(some, targets, None)(rescaling=head._rescaling())
+            fit = _Table(some, targets, None, discriminant, 20.0, head).fit_on(slice(None))
+            losses.append(fit.loss(fit.solve(0.001), 0.001)[0])
+        away.append(losses[0] - losses[1])
+    assert max(away) < 1e-4
+
+
 def test_with_many_rows_it_is_better_than_the_discriminant(digits):
     X, X_test, y, y_test = digits
     head, prior = LogisticDiscriminantHead().fit(X, y), LinearDiscriminantHead().fit(X, y)

@@ -253,17 +253,26 @@ class _LogisticFit:
 
     def solve(self, C, start=None):
         """Return the solution at this C."""
-        shape = len(self._prior[0]), self._X.shape[1] + 1
+        scales = np.ones((len(self._prior[0]), self._X.shape[1] + 1))
+        # With few rows the penalty is far steeper than the loss of the intercepts, and L-BFGS would
+        # stop at its first steps.
+        n_rows = float(self._weights.sum())
+        scales[:, :-1] = np.sqrt(C * n_rows / (1 + C * n_rows))
+        scales = scales.ravel()
+
+        def scaled_loss(scaled):
+            loss, slope = self.loss(scaled * scales, C)
+            return loss, slope * scales
+
         found = minimize(
-            self.loss,
-            np.zeros(shape).ravel() if start is None else start,
-            (C,),
+            scaled_loss,
+            np.zeros(scales.shape) if start is None else start / scales,
             method="L-BFGS-B",
             jac=True,
             options={"maxiter": self._max_iter, "ftol": _TOLERANCE},
         )
         self.n_iter = int(found.nit)
-        return found.x
+        return found.x * scales
 
     def coefficients(self, solution):
         """Return coefficients, (C, d), and intercepts, (C,), for rows as they are."""
