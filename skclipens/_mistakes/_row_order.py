@@ -120,7 +120,7 @@ def warn_of_text_order(names, y):
     labels = [str(label) for label in np.asarray(y, dtype=object).ravel()]
     if len(names) != len(labels) or not is_class_by_class(labels):
         return
-    order = sorted(range(len(names)), key=lambda row: _by_numbers(names[row]))
+    order = sorted(range(len(names)), key=lambda row: by_numbers(names[row]))
     if is_class_by_class([labels[row] for row in order]):
         return
     row = next(i for i, place in enumerate(order) if i != place)
@@ -138,6 +138,6 @@ def is_class_by_class(labels):
     return 1 < len(runs) == len(set(runs)) < len(labels)
 
 
-def _by_numbers(name):
+def by_numbers(name):
     """Return a key that sorts numbers in names by their value."""
     return [int(part) if i % 2 else part for i, part in enumerate(_NUMBER.split(name))]

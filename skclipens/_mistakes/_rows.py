@@ -107,7 +107,8 @@ def warn_of_objects(index, X, y):
             f"Rows with the same index follow each other, such as rows {after[0] - 1} and "
             f"{after[0]}, {label!r}, and have the same label, as pictures of one object. If they "
             "are, pass groups=X.index: otherwise, heads are tested on objects that they learned "
-            "from."
+            "from.",
+            key="related rows",
         )
 
 

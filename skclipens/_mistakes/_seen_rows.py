@@ -9,6 +9,7 @@ from .._utils._copies import merge_copies
 from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._warnings import warn
+from ._series import warn_of_series
 
 # Between two calls, embeddings of one image differ by up to 0.01 standard deviations of a
 # projection, due to rounding in bf16. Those of 300 emoji differ by 0.1 or more in at least one of
@@ -53,8 +54,11 @@ def see_rows(seen, X):
     return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(np.float16))
 
 
-def warn_of_near_duplicates(seen, learned):
+def warn_of_near_duplicates(seen, learned, index=None):
     """Warn if many rows of ``fit`` are near-duplicates of others that they may validate.
+
+    If few are, many may still be of one object, which neither groups nor splits keep together: see
+    :func:`warn_of_series`.
 
     Parameters
     ----------
@@ -62,6 +66,8 @@ def warn_of_near_duplicates(seen, learned):
     learned : Rows
         Only the first row of each group, and of equal rows, is compared with others. With splits of
         the user, near-duplicates that are always on the same side do not count.
+    index : Index or None
+        Of the input rows.
 
     Warns
     -----
@@ -81,13 +87,17 @@ def warn_of_near_duplicates(seen, learned):
         is_near &= _on_two_sides(splits, pairs, len(given))
         advice = " Give cv as a number, or as a splitter of groups."
     if not _are_many(is_near):
+        # Groups that join few rows may be numbers of the rows, or be made of copies.
+        if learned.splits is None and len(first) > (1 - _NEAR_SHARE) * len(given):
+            warn_of_series(pairs, learned.y, given, len(learned.position), index)
         return
     one, another = given[pairs[:, np.argmax(is_near)]]
     warn(
         f"{is_near.mean():.0%} of the rows are near-duplicates of others, {_EXAMPLES}, for example "
         f"rows {one} and {another}. Heads are then tested on near-duplicates of rows that they "
         "learned from, and get too much weight. Pass groups, which keep near-duplicates together: "
-        f"skclipens.labels.group_near_duplicates(X) finds some.{advice}"
+        f"skclipens.labels.group_near_duplicates(X) finds some.{advice}",
+        key="related rows",
     )
 
 

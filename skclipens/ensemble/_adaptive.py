@@ -9,6 +9,7 @@ from .._mistakes._row_order import warn_of_moved_labels
 from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
+from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._threads import one_blas_thread
 from .._utils._warnings import silent, without_warnings
@@ -357,7 +358,7 @@ class AdaptiveBackboneEnsemble(
             if any(expert.learns for expert in self.experts_):
                 self._seen_rows = see_rows(self._seen, rows.X)
                 if held_out is not None:
-                    warn_of_near_duplicates(self._seen_rows, rows)
+                    warn_of_near_duplicates(self._seen_rows, rows, index_of(X))
             if self.unlabeled == "use":
                 given = *learned, *unlabeled, predictions.relative_loss
                 self.unlabeled_ = learn_from_unlabeled(self, *given)

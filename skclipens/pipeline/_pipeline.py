@@ -8,6 +8,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
+from .._mistakes._series import rows_of_files
 from .._utils._docstrings import fill_doc
 from .._utils._known_labels import check_true_labels
 from .._utils._metadata import keywords_of_fit
@@ -195,7 +196,8 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
-            super().fit(X, y, **params)
+            with rows_of_files(images_of(self, X)):
+                super().fit(X, y, **params)
         else:
             self._fit_readable(after, X, y, params)
         warn_of_channels(self, X, y)

@@ -5,6 +5,7 @@ from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._series import rows_of_files
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._weights_and_groups import shares_again
 from ..embedding._base import BaseEmbedder
@@ -50,7 +51,9 @@ class ReadableMixin:
             shares_again(some, all_) if name.endswith("sample_weight") else some
             for some, (name, all_) in zip(values, params.items(), strict=True)
         ]
-        answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
+        (images,) = readable([images_of(self, X)], unreadable)
+        with rows_of_files(images):
+            answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
         self._check_unreadable_label(getattr(self.steps[-1][1], "classes_", None))
         return embedded, unreadable, answers
