@@ -2,12 +2,19 @@
 
 import os
 import re
+import reprlib
 import unicodedata
 from itertools import product
+from numbers import Integral, Real
+
+import numpy as np
 
 from ..exceptions import ImageError
 
 _BETWEEN = re.compile(r"['\"]?\s*[;,|]\s*['\"]?")  # paths in one cell, also of a list as text
+_KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
+_ID = re.compile(r"[\w-]+")  # a name without an ending
+_MOST_DIGITS = 12  # of a number in the name of a file
 _ENDINGS = (".jpg", ".JPG", ".jpeg", ".JPEG", ".png", ".PNG")
 
 
@@ -24,6 +31,24 @@ def error_of_other_code(name, error):
     return image_error(name, reason, "Replace it or drop the row.")
 
 
+def error_of_type(image):
+    """Return the error of something that is no image in any form."""
+    reason, advice = f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
+    if isinstance(image, (list, tuple)):
+        # numpy's strings print as np.str_('...')
+        image = [x.item() if isinstance(x, np.generic) else x for x in image]
+        advice = f"Pass one image at a time: {_KINDS}."
+        if len(image) > 1 and all(isinstance(x, (str, os.PathLike)) for x in image):
+            advice = SEVERAL
+        if image and all(isinstance(x, Real) for x in image):
+            advice = "Rows of a table are passed as an array or a DataFrame, such as np.array(X)."
+    elif isinstance(image, Integral):
+        advice = "If a file has this number as its name, pass its path: f'photos/{number}.jpg'."
+    elif hasattr(image, "read"):
+        advice = "Pass its content, from its beginning, as image.read() returns it."
+    return image_error(reprlib.repr(image), reason, advice)
+
+
 SEVERAL = (
     "A row has one image: make a column of each, with an embedder for each in a ColumnTransformer, "
     "or a row of each, with groups."
@@ -36,13 +61,38 @@ def advice_on_missing(path, advice):
     if len(parts) > 1 and os.path.exists(parts[0]):
         return f"There are several paths in it. {SEVERAL}"
     if os.sep == "/" and "\\" in path:
-        return "Paths of this system have '/' between folders, and no '\\'."
+        is_there = os.path.isfile(path.replace("\\", "/"))
+        more = " path.replace('\\\\', '/') is a file." if is_there else ""
+        return f"Paths of this system have '/' between folders, and no '\\'.{more}"
+    if "?" in path and os.path.isfile(path.partition("?")[0]):
+        return "It ends as a URL does, and path.partition('?')[0] is a file."
+    if stored := _with_zeros(path):
+        return (
+            f"There is a file {stored!a}: zeros in front get lost where a column is read as "
+            "numbers. Read it as text, as pd.read_csv(..., dtype=str) does."
+        )
     if stored := _stored_as(path):
         return (
             f"There is a file {stored!a}, whose name is written otherwise: take the names of "
             "files from their folder, as os.listdir gives them."
         )
+    if _ID.fullmatch(os.path.basename(path)):
+        return f"{advice} If it is an id, add the folder and the ending: f'photos/{{id}}.jpg'."
     return advice
+
+
+def _with_zeros(path):
+    """Return the name of a file whose number has zeros in front, which the path lacks; or None."""
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name)
+    if not stem.isdecimal():
+        return None
+    widths = range(len(stem) + 1, _MOST_DIGITS + 1)
+    for width, known in product(widths, [ending] if ending else _ENDINGS):
+        other = stem.zfill(width) + known
+        if os.path.exists(os.path.join(folder, other)):
+            return other
+    return None
 
 
 def _stored_as(path):

@@ -2,10 +2,8 @@
 
 import io
 import os
-import reprlib
 import sys
 from contextlib import nullcontext
-from numbers import Real
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -14,7 +12,7 @@ from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
 from ._containers import name_of, unwrapped, written
-from ._errors import SEVERAL, advice_on_missing, error_of_other_code, image_error
+from ._errors import advice_on_missing, error_of_other_code, error_of_type, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import warn_of_frames, warn_or_record
@@ -49,7 +47,6 @@ _FEWEST_PIXELS = 8  # along a side
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks, _buffer_locks = ([ForkLock() for _ in range(64)] for _ in range(2))
 _shared_files = ForkLock()
-_KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
 def load_image(image):
@@ -169,16 +166,7 @@ def _load_pixels(image):
         if np.ma.is_masked(image):
             raise image_error(name, "pixels are masked", "Fill them, as image.filled(255) does.")
         return _array_to_rgb(array, name)
-    reason, advice = f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
-    if isinstance(image, (list, tuple)):
-        # numpy's strings print as np.str_('...')
-        image = [x.item() if isinstance(x, np.generic) else x for x in image]
-        advice = f"Pass one image at a time: {_KINDS}."
-        if len(image) > 1 and all(isinstance(x, (str, os.PathLike)) for x in image):
-            advice = SEVERAL
-        if image and all(isinstance(x, Real) for x in image):
-            advice = "Rows of a table are passed as an array or a DataFrame, such as np.array(X)."
-    raise image_error(reprlib.repr(image), reason, advice)
+    raise error_of_type(image)
 
 
 def _as_array(image):
@@ -281,9 +269,10 @@ def _advice_on_path(source):
         return "Download it, or embed it with embed_to: here, URLs are not fetched."
     if path.startswith("~"):
         return "'~' is not expanded here: pass os.path.expanduser(path)."
+    advice = f"Check the path; a relative one starts at {os.getcwd()!r}."
     if any(sign in path for sign in "*?"):
-        return "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
-    return advice_on_missing(path, f"Check the path; a relative one starts at {os.getcwd()!r}.")
+        advice = "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
+    return advice_on_missing(path, advice)
 
 
 def _check_limits(picture, name):
