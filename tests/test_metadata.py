@@ -1,5 +1,7 @@
 """Weights and groups of rows: they reach every head, temperature, router and fold."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -548,6 +550,32 @@ def test_groups_that_mix_strings_and_numbers_are_named(iris, kind):
     groups = [i // 2 if i < 59 else str(i // 2) for i in range(60)]
     with pytest.raises(ValueError, match=r"groups mixes .*: '29' in row 59 and 0 in row 0\."):
         make().fit(*iris, groups=kind(groups))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("P 7", "P 7 "), ("P 7", "P  7"), ("007", "7"), ("7.0", "7")]
+)
+def test_a_group_that_is_written_in_two_ways_is_named(iris, one, other):
+    X, y = iris
+    groups = [f"{i // 2}" for i in range(10, 10 + len(y))]
+    groups[2:4] = one, other
+    for kind in (list, np.array, pd.Series):
+        (text,) = said(partial(make().fit, X, y, groups=kind(groups)))
+        assert f"groups has {one!r}, first in row 2, and {other!r}, first in row 3, which" in text
+    groups[2:4] = "aB", "ab"  # as names of films may be
+    assert not said(partial(make().fit, X, y, groups=groups))
+
+
+@pytest.mark.parametrize("kind", ["float", "float32", "E"])
+def test_groups_that_were_rounded_are_named(iris, kind):
+    X, y = iris
+    numbers = 4 * 10**16 + np.arange(len(y)) // 2
+    groups = [f"{one:.5E}" for one in numbers] if kind == "E" else numbers.astype(kind)
+    for one in (groups, pd.Series(groups)):
+        texts = said(partial(make().fit, X, y, groups=one))
+        assert sum("may be one group" in text for text in texts) == 1
+    for kept in (numbers, numbers.astype(str), (numbers % 1000).astype(float)):
+        assert not said(partial(make().fit, X, y, groups=kept))
 
 
 @pytest.mark.parametrize("unit", ["D", "us", "ns"])

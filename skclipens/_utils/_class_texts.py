@@ -25,6 +25,7 @@ _STOP = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$")
 _QUOTED = re.compile(r"""^(['"])(.+)\1$""")
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
 _BETWEEN = re.compile("[;|]")  # "/" and "," may be parts of names
+_ROUNDED = re.compile(r"\d[.,]\d+E\+\d{2}", re.IGNORECASE)
 _MAY = "This may stand for"
 _LARGEST = [2.0**bits - 1 for bits in (8, 16, 32, 64)]  # -1 as an unsigned integer
 
@@ -156,6 +157,30 @@ def warn_of_spellings(first, name):
     )
 
 
+def warn_of_group_spellings(groups):
+    """Warn of groups that differ only in blanks or zeros, or were rounded, as in a spreadsheet.
+
+    Names of objects may differ in case alone.
+    """
+    first = first_rows(groups.tolist())
+    rounded = next((group for group in first if _ROUNDED.fullmatch(group)), None)
+    if rounded is not None:
+        warn(
+            f"groups has {rounded!r}, first in row {first[rounded]}: a spreadsheet has rounded the "
+            "number, so that objects whose numbers differ may be one group. Format its column as "
+            "text before it is saved as CSV.",
+            key="rounded groups",
+        )
+    if spelled := alike(first, lambda group: _without_zeros(" ".join(group.split()))):
+        one, other = spelled[0][:2]
+        warn(
+            f"groups has {one!r}, first in row {first[one]}, and {other!r}, first in row "
+            f"{first[other]}, which differ only in blanks or zeros. If they are one group, write "
+            "them alike: otherwise, heads are tested on objects that they learned from.",
+            key="spelling of groups",
+        )
+
+
 def written_apart(one, other):
     """Return how messages write two names, so that they differ if they look alike."""
     write = ascii if look_alike(one, other) else repr
@@ -185,7 +210,11 @@ def _is_invisible(sign):
 
 
 def _normalized(name):
-    words = " ".join(_looks_like(name).casefold().replace("_", " ").split())
+    return _without_zeros(" ".join(_looks_like(name).casefold().replace("_", " ").split()))
+
+
+def _without_zeros(words):
+    """Return a whole number without zeros before it or after its point; other words unchanged."""
     number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
     return number[1] if number else words
 

@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.exceptions import DataConversionWarning
 
+from ._class_texts import warn_of_group_spellings
 from ._missing import is_missing, without_mask
 from ._one_column import refuse_no_column
 from ._sklearn import check_sample_weight
@@ -89,7 +90,8 @@ def _are_shares(weights):
 def check_groups(groups, n_rows):
     """Return groups of rows as an array, or None; raise ValueError if a row has none.
 
-    Nor may strings be mixed with other values, as in a column of a spreadsheet.
+    Nor may strings be mixed with other values, as in a column of a spreadsheet. Warn of groups that
+    may be one, or several, by the way they are written.
     """
     if groups is None:
         return None
@@ -115,7 +117,23 @@ def check_groups(groups, n_rows):
                 )
     if groups.dtype.kind == "O":
         _refuse_mixed(groups)
+    if groups.dtype.kind in "OU":
+        warn_of_group_spellings(groups)
+    elif groups.dtype.kind == "f":
+        _warn_of_lost_digits(groups)
     return groups
+
+
+def _warn_of_lost_digits(groups):
+    """Warn of numbers so large that floats do not hold their last digits."""
+    row = int(np.abs(groups).argmax())
+    if np.abs(groups[row]) >= 2.0 ** (np.finfo(groups.dtype).nmant + 1):
+        warn(
+            f"groups holds floats of dtype {groups.dtype}, such as {groups[row]:.16g} in row {row},"
+            " which have lost their last digits, so that objects whose numbers differ may be one "
+            "group. Read them as text, or as integers.",
+            key="rounded groups",
+        )
 
 
 def _refuse_mixed(groups):

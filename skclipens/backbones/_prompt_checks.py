@@ -26,13 +26,15 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 # A code only if nothing follows, unlike in "10 euro".
-_NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
+_NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+|\d[.,]\d+e\+\d+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # rare in brand names
-_NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<before>\D*)(?P<number>\d+)")
+_CLASS = re.compile(r"(class|category) ", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
-_SEPARATORS = {";": 2, ">": 2, "|": 2, "::": 2, "/": 3, "\\": 3}  # and fewest levels
+# And fewest levels
+_SEPARATORS = {**dict.fromkeys([";", ">", "|", "::", "»", "›", "→"], 2), "/": 3, "\\": 3}
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
 _PROMPT = re.compile(
@@ -276,9 +278,9 @@ def _is_foreign(name):
 
 
 def _are_numbers(names):
-    """Return whether names number the classes from 0 or 1, as "0" to "42" or "c0" to "c2" do."""
+    """Return whether names number the classes, as "0" to "42" or "site 1" to "site 3" do."""
     names = [name.strip() for name in names]
-    few = 1 if " " in names[0] else 2
+    few = 1 if _CLASS.match(names[0]) else 2
     few = 12 if names[0].isdigit() else few  # single digits may name digits
     return len(names) > few and _count_classes(names)
 
