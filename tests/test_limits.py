@@ -20,6 +20,7 @@ from PIL import Image, ImageSequence
 from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.cli import _commands
 from skclipens.datasets import load_emoji
+from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.images import _fetching, load_image
 from skclipens.images._files import find_images
 
@@ -304,10 +305,25 @@ def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
         assert warning.filename == __file__
 
 
+@pytest.mark.parametrize("kind", [np.asarray, Image.fromarray, torch.from_numpy, _file_of])
+def test_numbers_that_lost_their_sign_are_doubted(kind):
+    """As of CT, from -1000 to 2000, stored as uint16."""
+    numbers = GREY.astype(np.int16) * 11 - 1000
+    image = numbers.astype(np.uint16)
+    image = kind(Image.fromarray(image) if kind is _file_of else image)
+    with pytest.warns(SuspectedMistakeWarning, match="near 0 and near 65535, as numbers below 0"):
+        load_image(image)
+    with no_warning():
+        load_image(np.interp(numbers, [-1000, 2000], [0, 255]).astype(np.uint8))
+
+
 @pytest.mark.parametrize(
     "image",
     [
         np.zeros((8, 8), np.uint16),
+        np.uint16(GREY > 128) * 65535,
+        GREY.astype(np.uint16) * 257,
+        np.where(GREY > 128, 65535 - GREY // 16.0, GREY // 16).astype(np.uint16),
         np.full((8, 8), 7, np.uint8),
         np.eye(8, dtype=bool),
         GREY.astype(np.uint16) * 17,

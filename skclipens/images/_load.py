@@ -26,7 +26,7 @@ from ._ranges import (
     top_of,
     warn_of_band,
     warn_of_dark_rgb,
-    warn_of_dark_values,
+    warn_of_values,
 )
 from ._reduced import EXACT, Picture, reduction_of
 
@@ -375,7 +375,7 @@ def _array_to_rgb(array, name):
         top = top_of(array.dtype)
         advice = ": scale them, and do not normalise" if array.dtype.kind == "f" else ""
         check_pixel_range(array, top, name, f"{array.dtype} must lie in [0, {top}]{advice}")
-        warn_of_dark_values(array[..., :3] if array.ndim == 3 else array, top, name)
+        warn_of_values(array[..., :3] if array.ndim == 3 else array, top, name)
     pixels = to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]

@@ -11,6 +11,10 @@ _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # tags of TIFF, and values
 _BITS, _PLANES, _ONE_PER_CHANNEL = 258, 284, 2
 _N_PLACES = 16  # pixels that are looked at first
 _HARDLY_ANY = 0.1  # of the pixels are opaque or clear if the fourth channel is no alpha
+_SOME_PIXELS = 4096  # of those with 16 bits, in which a middle is looked for first
+# Of 16 bits: the end of the low values; share and number of values on each side of the middle. Two
+# values, or a few, may be a mask.
+_NO_MIDDLE, _SIDE, _SEVERAL = 16384, 0.01, 16
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 
 
@@ -20,14 +24,14 @@ def deep_grey(picture, name):
     if picture.mode == "F":
         top = 1 if pixels.max() <= 1 + _ROUNDING else 255
         check_pixel_range(pixels, top, name, "mode F must lie in [0, 1] or [0, 255]")
-        warn_of_dark_values(pixels, top, name)
+        warn_of_values(pixels, top, name)
         grey = to_uint8(pixels / top)
     elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
         grey = pixels.astype(np.uint8)  # Pillow converts 8-bit grey without scaling it
     else:
         check_pixel_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
         pixels = 65535 - pixels if _is_negative(picture) else pixels
-        warn_of_dark_values(pixels, 65535, name)
+        warn_of_values(pixels, 65535, name)
         grey = to_uint8(pixels.astype(np.uint16))
         if "transparency" in picture.info:
             grey[pixels == picture.info["transparency"]] = 255
@@ -80,11 +84,28 @@ def _is_within(pixels, top):
     return pixels.min() >= -spare and pixels.max() <= top + spare  # False for NaN
 
 
-def warn_of_dark_values(pixels, top, name):
-    """Warn if pixels are nearly black: their values may have a smaller range."""
+def warn_of_values(pixels, top, name):
+    """Warn if pixels are nearly black, or have 16 bits and seem to be numbers with a sign."""
     largest = pixels.max()
     if largest < top * DARK and pixels.min() < largest:
         _warn_of_nearly_black(name, f"largest value is {largest:g} in a range of [0, {top}]")
+    elif top == 65535 and _lost_their_sign(pixels):
+        warn_or_record(
+            f"{name}: half of its range is empty, and values are near 0 and near 65535, as numbers "
+            "below 0, such as of CT, that were stored without their sign. These are shown as "
+            "white. Scale the numbers to 0 to 255 first, as np.interp(numbers, window, [0, 255])."
+        )
+
+
+def _lost_their_sign(pixels):
+    """Return whether values of 16 bits have no middle, and many different ones on both sides."""
+    for step in (max(1, pixels.size // _SOME_PIXELS), 1):  # nearly all have a middle in the first
+        some = pixels.ravel()[::step]
+        low, high = some < _NO_MIDDLE, some >= 65536 - _NO_MIDDLE
+        if not (low | high).all():
+            return False
+    several = (len(np.unique(some[side])) >= _SEVERAL for side in (low, high))
+    return min(low.mean(), high.mean()) > _SIDE and all(several)
 
 
 def warn_of_dark_rgb(rgb, reduction, name):
