@@ -222,3 +222,49 @@ def test_groups_do_not_depend_on_the_order_of_rows(order, seed):
     assert (groups[:12] == groups[30:]).all() and len(np.unique(groups)) == 30
     same = again[:, None] == again
     np.testing.assert_array_equal(same, (groups[:, None] == groups)[np.ix_(rows, rows)])
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """Embeddings of pictures of five classes, and their labels."""
+    data = load_emoji(min_class_size=40)
+    rows = np.flatnonzero(data.target < 5)[::2]
+    X = MultiBackboneEmbedder(BACKBONES).fit_transform(data.filenames[rows])
+    return X, data.target_names[data.target[rows]]
+
+
+@pytest.fixture(scope="module")
+def placeholders():
+    """Embeddings of versions of a picture of nothing."""
+    blank = Image.new("RGB", (300, 300), "white")
+    blank.paste("grey", (100, 130, 200, 170))
+    sizes = [blank.resize((250 + i, 260 + 2 * i)) for i in range(24)]
+    return MultiBackboneEmbedder(BACKBONES).fit_transform([*map(saved_again, sizes)])
+
+
+@pytest.mark.parametrize("of_one_class", [False, True])
+@pytest.mark.parametrize("versions_of_it", [False, True])
+def test_one_picture_in_place_of_many_is_told(of_one_class, versions_of_it, emoji, placeholders):
+    X, y = emoji[0].copy(), emoji[1]
+    rows = np.flatnonzero(y == y[0])[1:13] if of_one_class else np.arange(1, len(y), 6)[:24]
+    X[rows] = placeholders[: len(rows)] if versions_of_it else placeholders[:1]
+    clf = AdaptiveBackboneEnsemble(BACKBONES)
+    (text,) = [text for text in said(clf.fit, X, y) if "of one picture" in text]
+    have = f"the label '{y[0]}'" if of_one_class else f"{len(set(y[rows]))} labels"
+    assert text.startswith(f"{len(rows)} of {len(y)} rows are of one picture")
+    assert f"rows {rows[0]} and {rows[1]}, and have {have}" in text
+    groups = np.arange(len(y))
+    groups[rows] = rows[0]
+    texts = said(partial(clf.fit, X, y, groups=groups))
+    assert not any("of one picture" in text for text in texts)
+
+
+def test_rows_drawn_several_times_are_not_one_picture(emoji):
+    X, y = emoji
+    drawn = np.random.default_rng(0).integers(0, len(y), len(y))
+    rare = np.flatnonzero(y == y[0])[:2]
+    oversampled = np.r_[np.flatnonzero(y != y[0]), np.resize(rare, 40)]
+    single = np.r_[np.flatnonzero(y != y[0]), np.resize(rare[:1], 40)]
+    for rows in (np.arange(len(y)), drawn, oversampled, single):
+        texts = said(AdaptiveBackboneEnsemble(BACKBONES).fit, X[rows], y[rows])
+        assert not any("of one picture" in text for text in texts)

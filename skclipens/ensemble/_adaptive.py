@@ -6,7 +6,7 @@ from numbers import Integral
 from sklearn.base import BaseEstimator
 
 from .._mistakes._row_order import warn_of_moved_labels
-from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates
+from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates, warn_of_one_picture
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._sample_arguments import index_of
@@ -357,6 +357,7 @@ class AdaptiveBackboneEnsemble(
             warn_of_moved_labels(*predictions.for_input_rows(rows, self.classes_))
             if any(expert.learns for expert in self.experts_):
                 self._seen_rows = see_rows(self._seen, rows.X)
+                warn_of_one_picture(self._seen_rows, rows)
                 if held_out is not None:
                     warn_of_near_duplicates(self._seen_rows, rows, index_of(X))
             if self.unlabeled == "use":
