@@ -91,6 +91,16 @@ def test_one_class_in_two_writings_is_named(classes):
     assert f"{classes[0]!r}, first in row 0, and {classes[1]!r}, first in row 1" in text
 
 
+@pytest.mark.parametrize("name", ["{}_{}", "{} {:03}", "{} ({})", "{}.{}"])
+def test_names_of_pictures_as_labels_are_doubted(name):
+    labels = [name.format(kind, i) for kind in ("owl", "red fox") for i in range(15)]
+    (text,) = said(warn_of_classes, np.array(labels))
+    assert f"such as {labels[0]!r} in row 0" in text and "comes before it: 'owl'" in text
+    cars = [f"{chr(ord('A') + i)}-class, {2000 + i % 3}" for i in range(26)]
+    for others in (labels[:19], cars, np.repeat(labels, 2), [*labels, *"abcdefgh"]):
+        assert not said(warn_of_classes, np.array(others))
+
+
 @pytest.mark.parametrize(
     "classes",
     [

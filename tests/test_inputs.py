@@ -101,6 +101,8 @@ def test_datasets_of_torch():
     for loader in (torch.utils.data.DataLoader(Pairs()), iter(PICTURES)):
         with pytest.raises(ValueError, match=r"pass (its images, such as X.dataset|list\(X\))"):
             as_image_list(loader)
+    with pytest.raises(ValueError, match=r"got dict: pass list\(X\), with list\(X.values\(\)\) as"):
+        as_image_list({"photos/1.jpg": "cat", "photos/2.jpg": "dog"})
     with pytest.raises(ValueError, match=r"pass what has the images in it, such as X\['image'\]"):
         as_image_list({"image": PICTURES, "label": labels})
 

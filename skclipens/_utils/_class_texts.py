@@ -26,6 +26,8 @@ _QUOTED = re.compile(r"""^(['"])(.+)\1$""")
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
 _BETWEEN = re.compile("[;|]")  # "/" and "," may be parts of names
 _ROUNDED = re.compile(r"\d[.,]\d+E\+\d{2}", re.IGNORECASE)
+_NUMBERED = re.compile(r"\s*(?P<words>.*[^\W\d_]{3})[\W_]*\d+[\W_]*")
+_FEWEST, _NEARLY_ALL, _FEW_WORDS = 20, 0.9, 0.25  # rows, and shares of the rows or classes
 _MAY = "This may stand for"
 _LARGEST = [2.0**bits - 1 for bits in (8, 16, 32, 64)]  # -1 as an unsigned integer
 
@@ -48,6 +50,7 @@ def warn_of_classes(y, *, none_missing=None):
         why = "This is what astype(str) makes of" if made else _MAY
         _warn_of_none(named, first[suspects[0]], why, "None", none_missing)
     _warn_of_several(first)
+    _warn_of_names_of_pictures(first, len(y))
     warn_of_spellings(first, "y")
 
 
@@ -63,6 +66,22 @@ def _warn_of_several(first):
                 key="several labels",
             )
             return
+
+
+def _warn_of_names_of_pictures(first, n_rows):
+    """Warn if nearly all labels differ, but by a number at their end alone, as "cat_17" does."""
+    if n_rows < _FEWEST or len(first) <= _NEARLY_ALL * n_rows:
+        return
+    found = {label: match["words"] for label in first if (match := _NUMBERED.fullmatch(label))}
+    few = _FEW_WORDS * len(first)
+    if len(found) >= _NEARLY_ALL * len(first) and len(set(found.values())) <= few:
+        label, words = next(iter(found.items()))
+        warn(
+            f"y has {len(first)} classes in {n_rows} rows, most of which differ by a number at the "
+            f"end, such as {label!r} in row {first[label]}. These may be names of pictures. Their "
+            f"class may be what comes before it: {words!r}.",
+            key="names of pictures",
+        )
 
 
 def _warn_of_none(named, row, why, instead, none_missing):

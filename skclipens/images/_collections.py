@@ -4,6 +4,7 @@ import os
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Number
 
 import numpy as np
 from PIL import Image
@@ -196,7 +197,10 @@ def _instead(X):
     if hasattr(X, "dataset"):  # a DataLoader
         return "its images, such as X.dataset"
     if isinstance(X, Mapping) and len(X):
-        return f"what has the images in it, such as X[{next(iter(X))!r}]"
+        key, value = next(iter(X.items()))
+        if isinstance(value, (str, Number)):
+            return "list(X), with list(X.values()) as labels, if it goes from paths to labels"
+        return f"what has the images in it, such as X[{key!r}]"
     return "a list of images, such as list(X) if X iterates over them"
 
 
