@@ -73,7 +73,7 @@ def warn_of_one_picture(seen, learned):
     SuspectedMistakeWarning
         For example of a placeholder for missing pictures. Names two rows.
     """
-    if seen is None:
+    if seen is None or len(seen.columns) < learned.X.shape[1]:  # a label may be of other columns
         return
     place, rows = learned.position, seen.rows.astype(np.float32)
     given = np.flatnonzero(place >= 0)

@@ -74,7 +74,7 @@ def _warn_of_names_of_pictures(first, n_rows):
         return
     found = {label: match["words"] for label in first if (match := _NUMBERED.fullmatch(label))}
     few = _FEW_WORDS * len(first)
-    if len(found) >= _NEARLY_ALL * len(first) and len(set(found.values())) <= few:
+    if len(found) >= _NEARLY_ALL * len(first) and 2 <= len(set(found.values())) <= few:
         label, words = next(iter(found.items()))
         warn(
             f"y has {len(first)} classes in {n_rows} rows, most of which differ by a number at the "

@@ -29,8 +29,7 @@ _CODE = re.compile(
 _NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+|\d[.,]\d+e\+\d+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # rare in brand names
-_NUMBER = re.compile(r"(?P<before>\D*)(?P<number>\d+)")
-_CLASS = re.compile(r"(class|category) ", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
 # And fewest levels
@@ -278,9 +277,9 @@ def _is_foreign(name):
 
 
 def _are_numbers(names):
-    """Return whether names number the classes, as "0" to "42" or "site 1" to "site 3" do."""
+    """Return whether names number the classes, from 0 or 1, as "0" to "42" or "c0" to "c2" do."""
     names = [name.strip() for name in names]
-    few = 1 if _CLASS.match(names[0]) else 2
+    few = 1 if " " in names[0] else 2
     few = 12 if names[0].isdigit() else few  # single digits may name digits
     return len(names) > few and _count_classes(names)
 
