@@ -64,7 +64,7 @@ def warn_of_series(pairs, y, input_rows, n_input, index):
         Names two rows.
     """
     codes = codes_of(y)
-    by_chance = (2 / np.bincount(codes))[codes]
+    by_chance = np.minimum(2 / np.bincount(codes), 1)[codes]
     row, like = pairs
     same = codes[row] == codes[like]
     expected = (by_chance[row] * same).sum()
