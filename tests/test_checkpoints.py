@@ -18,7 +18,7 @@ from _said import said
 from _servers import serving
 from hypothesis import example, given
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
 from skclipens.backbones import Backbone, _checkpoints, clear_backbone_cache, load_backbone
@@ -171,102 +171,6 @@ def test_a_file_that_holds_no_state_dict_where_open_clip_has_it(model, content, 
     for spec in (f"{ARCHITECTURE}//{folder / 'a.pth'}", str(folder)):
         with pytest.raises(ValueError, match=f"does not hold the weights of .*: .*{said}"):
             load_backbone(spec)
-
-
-# Weights by the names of transformers
-
-
-THERE = {
-    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-    "positional_embedding": "text_model.embeddings.position_embedding.weight",
-    "ln_final": "text_model.final_layer_norm",
-    "text_projection": "text_projection.weight",
-    "visual.class_embedding": "vision_model.embeddings.class_embedding",
-    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
-    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-    "visual.ln_pre": "vision_model.pre_layrnorm",
-    "visual.ln_post": "vision_model.post_layernorm",
-    "visual.proj": "visual_projection.weight",
-    "visual.transformer.resblocks.0": "vision_model.encoder.layers.0",
-    "transformer.resblocks.0": "text_model.encoder.layers.0",
-    "attn.out_proj": "self_attn.out_proj",
-    "ln_1": "layer_norm1",
-    "ln_2": "layer_norm2",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-}
-
-
-def as_in_transformers(state):
-    """A state dict of a model of one layer as transformers' CLIPModel has it."""
-    found = {"vision_model.embeddings.position_ids": torch.arange(2)}
-    for name, tensor in state.items():
-        there = name
-        for ours in sorted(THERE, key=len, reverse=True):
-            there = there if there.startswith(THERE[ours]) else there.replace(ours, THERE[ours])
-        if "attn.in_proj_" in name:
-            for part, rows in zip("qkv", tensor.chunk(3), strict=True):
-                found[there.replace("attn.in_proj_", f"self_attn.{part}_proj.")] = rows.clone()
-        else:
-            is_projection = name in ("text_projection", "visual.proj")
-            found[there] = tensor.T.contiguous() if is_projection else tensor
-    return found
-
-
-def answers(loaded):
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randn(2, 3, 32, 32, generator=generator)
-    tokens = open_clip.tokenize(["a cat", "two dogs"], context_length=16)
-    with torch.no_grad():
-        return loaded.model.encode_image(pixels), loaded.model.encode_text(tokens)
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_weights_saved_by_transformers(model, name):
-    folder = model()
-    state = as_in_transformers(load_file(folder / "open_clip_model.safetensors"))
-    assert not any("in_proj" in key or "resblocks" in key for key in state)
-    expected = answers(load_backbone(str(folder)))
-    (folder / "open_clip_model.safetensors").unlink()
-    save = save_file if name.endswith("safetensors") else torch.save
-    save(state, folder / name)
-    for ours, theirs in zip(answers(load_backbone(str(folder))), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
-    with pytest.raises(ValueError, match=r"its tensors are of another architecture, and of none"):
-        load_backbone(f"{ARCHITECTURE}//{folder / name}")
-    vision = {key: value for key, value in state.items() if key.startswith("vis")}
-    save(vision, folder / f"vision_{name}")
-    with pytest.raises(ValueError, match=r"no tensor 'token_embedding.weight', so .* a whole CLIP"):
-        load_backbone(f"{ARCHITECTURE}//{folder / f'vision_{name}'}")
-
-
-def test_a_model_of_transformers(model):
-    transformers = pytest.importorskip("transformers")
-    sizes = {"num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": 64}
-    sizes |= {"intermediate_size": 256, "projection_dim": 16, "hidden_act": "gelu"}
-    text = {"max_position_embeddings": 16, "eos_token_id": 49407, "vocab_size": 49408}
-    config = transformers.CLIPConfig(
-        vision_config=sizes | {"image_size": 32, "patch_size": 32},
-        text_config=sizes | text,
-        projection_dim=16,
-    )
-    theirs, folder = transformers.CLIPModel(config).eval(), model()
-    (folder / "open_clip_model.safetensors").unlink()
-    theirs.save_pretrained(folder)
-    pixels = torch.randn(2, 3, 32, 32)
-    tokens = open_clip.tokenize(["a cat", "two dogs"], context_length=16)
-    loaded = load_backbone(str(folder)).model
-    with torch.no_grad():
-        found = theirs(input_ids=tokens, pixel_values=pixels, attention_mask=(tokens != 0).long())
-        images, texts = loaded.encode_image(pixels, True), loaded.encode_text(tokens, True)
-    torch.testing.assert_close(images, found.image_embeds)
-    torch.testing.assert_close(texts, found.text_embeds)
-
-
-def test_a_directory_of_transformers(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
-    with pytest.raises(ValueError, match=f"'ViT-B-32/openai//{tmp_path}/model.safetensors'"):
-        Backbone(str(tmp_path))
 
 
 # Sizes

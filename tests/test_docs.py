@@ -22,7 +22,7 @@ PAGES = {
     "docs/guide/few_shot.md": (9, 0),
     "docs/guide/how_it_works.md": (2, 0),
     "docs/guide/inputs.md": (6, 0),
-    "docs/guide/install.md": (2, 3),
+    "docs/guide/install.md": (2, 4),
     "docs/guide/labels.md": (6, 0),
     "docs/guide/mistakes.md": (1, 0),
     "docs/guide/own_pictures.md": (11, 1),

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from ..exceptions import BackboneNotAvailableError
+from ._configs import CONFIG, config_files
 
 _PATIENCE = 5.0  # seconds
 _HUB_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
@@ -49,6 +50,11 @@ def advice_of(backbone):
     )
 
 
+def weight_names(folder):
+    """Return the names of the files, one of which holds the weights of a repository."""
+    return _HUB_FILES if config_files(folder)[0].name == CONFIG else _TIMM_FILES
+
+
 def _silence_of(url):
     """Return why a URL does not respond, or None if it does."""
     try:
@@ -67,7 +73,7 @@ def _source(backbone):
     weights: they are names in the repository, or else local paths.
     """
     if backbone.repository:
-        return backbone.repository, _HUB_FILES, None
+        return backbone.repository, weight_names(backbone.folder), None
     if backbone.is_timm:
         import timm
         import torch

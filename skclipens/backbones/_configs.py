@@ -10,7 +10,10 @@ from pathlib import Path
 
 from .. import zoo
 from .._utils._warnings import warn
+from ._transformers import CONFIG as TRANSFORMERS
+from ._transformers import PREPROCESSING, as_of_open_clip
 
+CONFIG = "open_clip_config.json"
 # Of open_clip's tokenizers. Others go to transformers, where "trust_remote_code" runs code.
 _TOKENIZER_OPTIONS = {
     *("additional_special_tokens", "bpe_path", "clean", "language"),
@@ -37,26 +40,48 @@ def file_version(file):
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
 
 
-def read_config(file):
+def config_files(folder):
+    """Return the files in a folder that describe its model, first the configuration itself.
+
+    It is open_clip's, whether it exists or not, if the folder has none of transformers.
+    """
+    file = folder / TRANSFORMERS
+    if (folder / CONFIG).is_file() or not file.is_file():
+        return [folder / CONFIG]
+    beside = [folder / name for name in PREPROCESSING if (folder / name).is_file()]
+    return [file, *beside[:1]]
+
+
+def read_config(files):
     """Return a configuration, checked: a dict of one's own with ``model_cfg``.
 
-    Raise OSError if the file cannot be read, and ValueError if it is not JSON, or is invalid.
+    `files` are those of :func:`config_files`. Raise OSError if one cannot be read, and ValueError if
+    it is not JSON, or is invalid.
     """
-    return json.loads(_checked_text(file, file_version(file)))
+    return json.loads(_checked_text(*files, version=tuple(map(file_version, files))))
 
 
 @lru_cache(maxsize=256)  # an ensemble asks for the width of each block many times
-def _checked_text(file, version):
-    try:
-        text = file.read_text("utf-8")
-        config = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
-    if not isinstance(config, dict) or "model_cfg" not in config:
+def _checked_text(file, *beside, version):
+    config = _read_json(file)
+    if file.name == TRANSFORMERS:
+        processor = _read_json(beside[0]) if beside else None
+        config = as_of_open_clip(config, processor, file)
+    if "model_cfg" not in config:
         raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
     check_config(config["model_cfg"], file)
     check_preprocessing(config.get("preprocess_cfg") or {}, file)
-    return text
+    return json.dumps(config)
+
+
+def _read_json(file):
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(file)!r} describes no model: it is no object in {{}}.")
+    return content
 
 
 def check_config(config, file):

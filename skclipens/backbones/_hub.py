@@ -5,16 +5,18 @@ import hashlib
 import re
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ..exceptions import BackboneNotAvailableError
-from ._available import check_hub
+from ._available import check_hub, weight_names
+from ._configs import CONFIG
+from ._transformers import CONFIG as TRANSFORMERS
+from ._transformers import PREPROCESSING
 
-CONFIG = "open_clip_config.json"
 _ADVICE = (
-    f"A repository of an open_clip model, which holds {CONFIG}, is fetched once from the internet. "
-    "Of one that CLIPModel of transformers saved, fetch the weights, and name their file: "
-    "'ViT-B-32/openai//path/to/model.safetensors'."
+    f"A repository of an open_clip model, which holds {CONFIG}, or of a CLIPModel of transformers "
+    "is fetched once from the internet."
 )
 
 
@@ -25,20 +27,55 @@ def snapshot(repository):
     ones, so that the weights are of the same commit. Raise BackboneNotAvailableError if the
     configuration is not on this machine and cannot be fetched.
     """
-    import huggingface_hub
-
-    file = huggingface_hub.try_to_load_from_cache(repository, CONFIG)
+    if folder := _cached(repository):
+        return folder
     try:
-        if not isinstance(file, str):
-            check_hub(f"hf-hub:{repository}", _ADVICE)
-            file = huggingface_hub.hf_hub_download(repository, CONFIG)
+        check_hub(f"hf-hub:{repository}", _ADVICE)
+        return _fetch_config(repository)
     except BackboneNotAvailableError:
         raise
     except Exception as error:
         raise BackboneNotAvailableError(
             f"'hf-hub:{repository}' cannot be loaded: {error} {_ADVICE}"
         ) from error
-    return Path(file).parent
+
+
+def _cached(repository):
+    """Return the folder of a repository whose configuration is on this machine, or None."""
+    import huggingface_hub
+
+    find = partial(huggingface_hub.try_to_load_from_cache, repository)
+    if isinstance(file := find(CONFIG), str):
+        return Path(file).parent
+    # None means that nobody knows whether the repository has it, and then another preprocessing.
+    found = [name for name in PREPROCESSING if isinstance(find(name), str)]
+    is_known = all(find(name) is not None for name in PREPROCESSING)
+    file = find(TRANSFORMERS) if found or is_known else None
+    return Path(file).parent if isinstance(file, str) else None
+
+
+def _fetch_config(repository):
+    if file := _fetch(repository, CONFIG):
+        return Path(file).parent
+    file = _fetch(repository, TRANSFORMERS)
+    if file is None:
+        raise FileNotFoundError(f"it has no {CONFIG}, and no {TRANSFORMERS} of transformers.")
+    folder = Path(file).parent
+    next(filter(None, (_fetch(repository, name, folder.name) for name in PREPROCESSING)), None)
+    return folder
+
+
+def _fetch(repository, name, revision=None):
+    """Return the path of a fetched file, or None if the repository has none of this name."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return hf_hub_download(repository, name, revision=revision)
+    except LocalEntryNotFoundError:  # nobody knows
+        raise
+    except EntryNotFoundError:
+        return None
 
 
 def fetch_weights(repository):
@@ -48,7 +85,17 @@ def fetch_weights(repository):
     """
     from open_clip.pretrained import download_pretrained_from_hf
 
-    download_pretrained_from_hf(repository, revision=snapshot(repository).name)
+    folder = snapshot(repository)
+    names = weight_names(folder)
+    if any((folder / name).is_file() for name in names):
+        return
+    for name in names:
+        try:
+            download_pretrained_from_hf(repository, name, revision=folder.name)
+            return
+        except FileNotFoundError as error:
+            reason = error
+    raise reason
 
 
 def repository_of(path, known):

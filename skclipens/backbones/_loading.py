@@ -13,12 +13,12 @@ from ._checkpoints import reason
 from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
 from ._forks import mend_threads
-from ._hub import CONFIG, checked_downloads
+from ._hub import checked_downloads
 from ._mismatch import explain_misfit, with_few_keys
 from ._own_configs import check_own_config
 from ._root_logger import own_handler
 from ._spec import Backbone, resolve_backbones
-from ._weights import build_model, require_transformers, shapes_in
+from ._weights import build_model, known_to_open_clip, require_transformers, shapes_in
 
 _MAX_LOADED = 16
 
@@ -95,12 +95,12 @@ class LoadedBackbone:
             )
         require_transformers(self.backbone, "hf_tokenizer_name")
         options = self.backbone.config["text_cfg"].get("tokenizer_kwargs") or {}
-        folder = self.backbone.folder
-        if "bpe_path" in options and folder:
-            options = {"bpe_path": str(find_vocabulary(options["bpe_path"], folder / CONFIG))}
+        file = self.backbone.config_file
+        if "bpe_path" in options and file:
+            options = {"bpe_path": str(find_vocabulary(options["bpe_path"], file))}
         try:
-            with own_handler():
-                tokenizer = open_clip.get_tokenizer(self.backbone.model_name, **options)
+            with own_handler(), known_to_open_clip(self.backbone, self.backbone.model_name) as name:
+                tokenizer = open_clip.get_tokenizer(name, **options)
         except Exception as error:
             advice = "One that is not on this machine is fetched once from the internet."
             if "bpe_path" in options:
@@ -108,8 +108,8 @@ class LoadedBackbone:
             raise BackboneNotAvailableError(
                 f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} {advice}"
             ) from error
-        if isinstance(tokenizer, open_clip.SimpleTokenizer) and folder:
-            check_vocabulary(tokenizer.vocab_size, self.backbone.config, folder / CONFIG)
+        if isinstance(tokenizer, open_clip.SimpleTokenizer) and file:
+            check_vocabulary(tokenizer.vocab_size, self.backbone.config, file)
         return _one_at_a_time(tokenizer)
 
 
@@ -353,6 +353,6 @@ def _loading_error(backbone, text):
         text = explain_misfit(text, partial(shapes_in, backbone), backbone) or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
-        f"{backbone.architecture or f'the model that its {CONFIG} describes'}: "
+        f"{backbone.architecture or f'the model that its {backbone.config_file.name} describes'}: "
         f"{with_few_keys(text)}"
     )

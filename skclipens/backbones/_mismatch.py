@@ -3,7 +3,7 @@
 import re
 
 from .._utils._messages import listed
-from ._hub import CONFIG
+from ._configs import CONFIG
 from ._pretrained import QUICKGELU
 
 _POSITIONS = [

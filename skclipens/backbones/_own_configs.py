@@ -6,7 +6,6 @@ from numbers import Real
 from .._utils._messages import listed, nearest
 from .._utils._warnings import warn
 from ._catalogue import TIMM
-from ._hub import CONFIG
 from ._spec import PREFERRED
 
 _OF_BOTH_TOWERS = {  # keys of model_cfg beside its parts, and what they are
@@ -18,23 +17,29 @@ _OF_BOTH_TOWERS = {  # keys of model_cfg beside its parts, and what they are
 def check_own_config(backbone):
     """Find mistakes in the configuration of a model in a directory, before it is built.
 
-    Raise ValueError if there is a key that open_clip does not know, which it would ignore in
-    ``preprocess_cfg``; text instead of a number; a model that timm does not have; or another
-    ``embed_dim`` than towers without a projection have. Warn if two sizes differ, or one of several
-    files of weights is read only because its name is the first.
+    Raise ValueError if weights are in several parts; if there is a key that open_clip does not
+    know, which it would ignore in ``preprocess_cfg``; text instead of a number; a model that timm
+    does not have; or another ``embed_dim`` than towers without a projection have. Warn if two sizes
+    differ, or one of several files of weights is read only because its name is the first.
     """
-    file = str(backbone.folder / CONFIG)
+    file = str(backbone.config_file)
     config, preprocessing = backbone.config, backbone.preprocess_config
     _check_keys(config, preprocessing, file)
     _check_timm(config["vision_cfg"], file)
     _check_widths(config, file)
     _warn_of_size(config["vision_cfg"], preprocessing, file)
-    _warn_of_files(backbone.weight_files)
+    _check_files(backbone.weight_files)
 
 
-def _warn_of_files(files):
+def _check_files(files):
     if not files or files[0].name in PREFERRED:
         return
+    if list(files[0].parent.glob("*.index.json")):  # of transformers
+        parts = listed([file.name for file in files])
+        raise ValueError(
+            f"{str(files[0].parent)!r} holds weights in several parts, {parts}. Save them in one: "
+            "save_pretrained(..., max_shard_size='50GB')."
+        )
     kind = files[0].suffix == ".safetensors"  # read rather than others
     alike = [file.name for file in files if (file.suffix == ".safetensors") == kind]
     if len(alike) > 1:

@@ -6,13 +6,13 @@ from pathlib import Path
 from .. import zoo
 from .._utils._messages import nearest
 from ._catalogue import TIMM
-from ._hub import CONFIG
+from ._configs import CONFIG, config_files
 from ._pretrained import QUICKGELU
 
 _HUB, _LOCAL = "hf-hub:", "local-dir:"  # as in open_clip
 _BLOCK = re.compile(r"(.+)@(pooled|views|pooled\+views)")
 # OpenAI's repositories on the hub, which are for transformers.
-_OF_OPENAI = re.compile(r"(hf-hub:)?openai/clip-vit-([a-z])[a-z]+-patch(\d+(-336)?)")
+_OF_OPENAI = re.compile(r"openai/clip-vit-([a-z])[a-z]+-patch(\d+(-336)?)")
 
 
 def parse(spec):
@@ -64,7 +64,7 @@ def _refuse_block(spec):
 def _refuse_name_for_transformers(spec):
     known = _OF_OPENAI.fullmatch(spec)
     if known and not names_directory(spec):
-        same = f"ViT-{known[2].upper()}-{known[3]}"
+        same = f"ViT-{known[1].upper()}-{known[2]}"
         raise ValueError(
             f"{spec!r} holds weights for transformers. Name the same weights {same!r}."
         )
@@ -72,7 +72,7 @@ def _refuse_name_for_transformers(spec):
 
 def names_directory(spec):
     """Return whether a spec is the path of a directory that holds a model."""
-    return (_directory(spec) / CONFIG).is_file()
+    return config_files(_directory(spec))[0].is_file()
 
 
 def _directory(spec):
@@ -89,7 +89,7 @@ def _refuse_two_meanings(spec):
     if (tag or "openai") in open_clip.list_pretrained_tags_by_model(architecture):
         raise ValueError(
             f"{spec!r} is a pretrained model of open_clip, and also a directory here that holds "
-            f"{CONFIG}. Name it './{spec}' if the directory is meant; rename the directory if not."
+            f"a model. Name it './{spec}' if the directory is meant; rename the directory if not."
         )
 
 
@@ -188,10 +188,10 @@ def _misnamed(spec):
     directory = _directory(spec)
     if directory.is_file():
         return f" This is a file: name {str(directory.parent)!r}, or 'NAME//{directory}'."
-    if (directory / "config.json").is_file():  # where transformers saves a model
+    if (directory / "adapter_config.json").is_file():  # of peft
         return (
-            " If CLIPModel.save_pretrained wrote this directory, name the weights that it was made "
-            f"from, and its file: 'ViT-B-32/openai//{directory}/model.safetensors'."
+            " This directory holds an adapter (LoRA): merge it into its model, and save that, "
+            "model.merge_and_unload().save_pretrained(...)."
         )
     if slashes or directory.is_dir():
         return ""

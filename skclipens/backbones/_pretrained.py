@@ -11,7 +11,8 @@ from functools import cache
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ._hub import CONFIG, repository_of
+from ._configs import CONFIG
+from ._hub import repository_of
 
 QUICKGELU = "-quickgelu"
 
@@ -56,6 +57,13 @@ def warn_of_guesses(backbone):
         _warn_of_preprocessing(backbone)
         return
     said = backbone.preprocess_config
+    if backbone.is_of_transformers and not said:
+        warn(
+            f"{str(backbone.path)!r} does not say how images are prepared, so they are as for "
+            "OpenAI's models. Save the processor of its training there: "
+            f"CLIPImageProcessor.from_pretrained(...).save_pretrained({str(backbone.path)!r})."
+        )
+        return
     lacking = [repr(name) for name in ("mean", "std") if said.get(name) is None]
     if lacking:
         lacks = f"{' and '.join(lacking)} in 'preprocess_cfg'" if said else "'preprocess_cfg'"

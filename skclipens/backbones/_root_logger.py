@@ -5,8 +5,12 @@ from contextlib import contextmanager
 
 from .._utils._locks import Overlapping
 
-# Skclipens warns itself if one of several files was taken, and loads weights in OpenAI's form.
-_NEEDLESS = ("Multiple checkpoints found", "No pretrained weights loaded")
+# Skclipens warns itself if one of several files was taken, and loads weights in other forms.
+_NEEDLESS = (
+    "Multiple checkpoints found",
+    "No pretrained weights loaded",
+    "Local config loaded, but no CLIP weights found",
+)
 
 
 def _is_needed(record):

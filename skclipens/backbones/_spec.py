@@ -7,8 +7,8 @@ from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER, TIMM
-from ._configs import file_version, read_config
-from ._hub import CONFIG, snapshot
+from ._configs import CONFIG, config_files, file_version, read_config
+from ._hub import snapshot
 from ._parsing import parse
 
 _SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
@@ -37,8 +37,10 @@ class Backbone:
         - ``"NAME//path/to/file"``: an open_clip architecture with your own weights;
         - ``"NAME/TAG//path/to/file"``: the same for a file made from these pretrained weights:
           it gets their preprocessing and activation;
-        - ``"path/to/directory"``: a directory with an ``open_clip_config.json`` and weights;
-        - ``"hf-hub:ORG/NAME"``: an open_clip model in a repository of the Hugging Face hub;
+        - ``"path/to/directory"``: a directory with an ``open_clip_config.json`` and weights, or
+          one that ``CLIPModel.save_pretrained`` of transformers wrote;
+        - ``"hf-hub:ORG/NAME"``: an open_clip model, or a ``CLIPModel`` of transformers, in a
+          repository of the Hugging Face hub;
         - ``"timm/NAME"`` or ``"timm/NAME.TAG"``, also with ``//path/to/file``: a model of timm,
           which is not a CLIP model but an image tower without texts. It gives the features before
           its classifier. Only heads that need no prompts can use it;
@@ -144,8 +146,8 @@ class Backbone:
         """open_clip's configuration of the model; empty for a model of timm."""
         if self.is_timm:
             return {}
-        if self.folder:
-            return read_config(self.folder / CONFIG)["model_cfg"]
+        if folder := self.folder:
+            return read_config(config_files(folder))["model_cfg"]
         import open_clip
 
         return open_clip.get_model_config(self.architecture)
@@ -153,8 +155,21 @@ class Backbone:
     @property
     def preprocess_config(self):
         """Preprocessing in the configuration of a directory; empty for all other models."""
-        config = read_config(self.folder / CONFIG) if self.folder else {}
+        folder = self.folder
+        config = read_config(config_files(folder)) if folder else {}
         return config.get("preprocess_cfg") or {}
+
+    @property
+    def config_file(self):
+        """File of the configuration in `folder`, or None if open_clip has it."""
+        folder = self.folder
+        return config_files(folder)[0] if folder else None
+
+    @property
+    def is_of_transformers(self):
+        """Whether the configuration is one of transformers, which open_clip does not read."""
+        file = self.config_file
+        return file is not None and file.name != CONFIG
 
     @property
     def model_name(self):
@@ -176,7 +191,7 @@ class Backbone:
 
         Other files with weights may lie beside: of an optimizer, or of the next epoch.
         """
-        config = [self.path / CONFIG] if self.path and self.path.is_dir() else []
+        config = config_files(self.path) if self.path and self.path.is_dir() else []
         return config + self.weight_files[:1]
 
     @property

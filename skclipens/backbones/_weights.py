@@ -1,13 +1,18 @@
 """Build a model and load its weights, in any of their formats."""
 
+import json
+from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .._utils._extras import lacking
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._available import check_available
 from ._checkpoints import SAVE_TENSORS, check_checkpoint, is_archive, is_torchscript
-from ._hub import CONFIG, fetch_weights
+from ._configs import CONFIG, config_files
+from ._hub import fetch_weights
 from ._mismatch import positions_message
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
@@ -37,25 +42,27 @@ def build_model(backbone):
         return build_tower(backbone)
     import open_clip
 
-    stored = _stored_shapes(backbone.weight_files[0]) if backbone.weight_files else {}
-    state = _read_other_form(backbone.weight_files[0]) if _is_other_form(stored) else None
+    stored = _stored_shapes(files[0]) if files else {}
+    state = _read_other_form(files[0]) if _is_other_form(stored) else None
     is_openais = stored.keys() >= _OPENAI_KEYS
     if not is_openais:
         warn_of_guesses(backbone)
     folder = backbone.folder
+    name = f"local-dir:{folder}" if folder else backbone.architecture
     keys = {key.removeprefix("module.") for key in stored}
     lacks_bias = "logit_bias" in keys and backbone.config.get("init_logit_bias") is None
-    model = open_clip.create_model(
-        f"local-dir:{folder}" if folder else backbone.architecture,
-        pretrained=None if folder else str(backbone.path or backbone.tag),
-        force_quick_gelu=is_openais or uses_quick_gelu(backbone),
-        force_preprocess_cfg=preprocessing(backbone),
-        load_weights=state is None,
-        require_pretrained=state is None,
-        # A training by open_clip may add both to an architecture.
-        force_custom_text=any(key.startswith("text.") for key in keys),
-        **({"init_logit_bias": 0} if lacks_bias else {}),
-    )
+    with known_to_open_clip(backbone, name) as name:
+        model = open_clip.create_model(
+            name,
+            pretrained=None if folder else str(backbone.path or backbone.tag),
+            force_quick_gelu=is_openais or uses_quick_gelu(backbone),
+            force_preprocess_cfg=preprocessing(backbone),
+            load_weights=state is None,
+            require_pretrained=state is None,
+            # A training by open_clip may add both to an architecture.
+            force_custom_text=any(key.startswith("text.") for key in keys),
+            **({"init_logit_bias": 0} if lacks_bias else {}),
+        )
     _check_size(model.visual, backbone.config["vision_cfg"])
     if state is not None:
         model.load_state_dict(state)
@@ -64,8 +71,24 @@ def build_model(backbone):
     return model
 
 
+@contextmanager
+def known_to_open_clip(backbone, name):
+    """Return a context with a name under which open_clip finds the configuration of a backbone.
+
+    It does not read those of transformers: one in its own form is there within the context.
+    """
+    if not backbone.is_of_transformers:
+        yield name
+        return
+    config = {"model_cfg": backbone.config, "preprocess_cfg": backbone.preprocess_config}
+    with TemporaryDirectory() as folder:
+        Path(folder, CONFIG).write_text(json.dumps(config))
+        yield f"local-dir:{folder}"
+
+
 def _no_weights_message(folder):
-    others = sorted(file.name for file in folder.iterdir() if file.name != CONFIG)
+    known = config_files(folder)
+    others = sorted(file.name for file in folder.iterdir() if file not in known)
     has = f"It has {listed(others, write=str)}. " if others else ""
     return (
         f"there is no file of weights in it. {has}Call the weights open_clip_model.safetensors, or "
