@@ -1,9 +1,10 @@
-"""Gain from more columns of the same backbones: views, and features before the projection.
+"""Gain from more columns of the same backbones: views, and features of other layers.
 
     python -m benchmarks.columns --datasets photographs emoji --data-home DATA_HOME
 
 Everything is embedded once. For each choice of columns, the default ensemble is compared with the
-same ensemble on the plain image embeddings, and with a logistic regression on the same columns.
+same ensemble on the plain image embeddings, or on other columns (``--than``), and with a logistic
+regression on the same columns.
 Draws and test pictures are the same. Embeddings are kept in the work folder.
 """
 
@@ -15,6 +16,7 @@ import pandas as pd
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens._utils._linalg import side_by_side
 from skclipens.backbones._kinds import parse_kind
+from skclipens.embedding._plan import FEATURES
 
 from ._differences import difference, differences_table
 from ._machine import describe, heading, markdown_of
@@ -25,16 +27,22 @@ from .paper._experiments import few_shot_draws
 
 PLAIN, VIEWS, BESIDE = "image alone", "views", "views beside the image"
 POOLED, ALL_OF_VIEWS = "image, pooled features too", "views, pooled features too"
+ALL = "image, pooled and intermediate features too"
 WAYS = {
     PLAIN: Columns(),
     VIEWS: Columns("both"),
     BESIDE: Columns("both", keep_plain=True),
     POOLED: Columns(features="both"),
     ALL_OF_VIEWS: Columns("both", "both"),
+    ALL: Columns(features="all"),
 }
-ASKED = {"views": VIEWS, "beside": BESIDE, "pooled": POOLED, "views-pooled": ALL_OF_VIEWS}
+ASKED = {
+    **{"plain": PLAIN, "views": VIEWS, "beside": BESIDE},
+    **{"pooled": POOLED, "views-pooled": ALL_OF_VIEWS, "all": ALL},
+}
+USUAL = ["views", "beside", "pooled", "views-pooled"]
 RIVAL = "LogisticRegression, C searched"
-WITH_RIVAL = (PLAIN, VIEWS, BESIDE, POOLED)  # of pooled features of views it takes hours
+WITH_RIVAL = (PLAIN, VIEWS, BESIDE, POOLED, ALL)  # of pooled features of views it takes hours
 _NOTE = """\
 {draws} draws, seeds 0 to {last}; at most {n_test} test pictures. Differences in points, with the
 95 % interval of a bootstrap over pictures and draws; intervals of means over sets hold the sets
@@ -47,7 +55,13 @@ def parse(arguments):
     parser = parser_of_sets("columns", __doc__, datasets=usual)
     add_draws(parser, shots=[1, 4, 16], per_class=40)
     add = parser.add_argument
-    add("--ways", nargs="+", default=list(ASKED), choices=list(ASKED), help="beside the plain one")
+    add("--ways", nargs="+", default=USUAL, choices=list(ASKED), help="how images are embedded")
+    add(
+        "--than",
+        default="plain",
+        choices=list(ASKED),
+        help="what they are compared to",
+    )
     add("--no-rival", action="store_true", help="without logistic regression")
     return parser.parse_args(arguments)
 
@@ -56,7 +70,7 @@ def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
     backbones = backbones_of(options)
-    ways = [PLAIN, *(ASKED[way] for way in options.ways)]
+    ways = list(dict.fromkeys([ASKED[options.than], *(ASKED[way] for way in options.ways)]))
     rivals = () if options.no_rival else tuple(way for way in ways if way in WITH_RIVAL)
     asked = ways, rivals, options.shots, options.draws
     cells = []
@@ -71,7 +85,7 @@ def main(arguments=None):
 def columns_of(ways):
     """Return the columns to embed, from which all ways to embed take theirs."""
     views = "both" if any(WAYS[way].views for way in ways) else None
-    features = "both" if any(WAYS[way].features == "both" for way in ways) else "projected"
+    features = max((WAYS[way].features for way in ways), key=list(FEATURES).index)
     return Columns(views, features, keep_plain=views is not None)
 
 
@@ -91,9 +105,9 @@ def measure(dataset, backbones, ways, rivals, shots, draws, work):
                 right, seconds = _right(clf, Z, y, train)
                 rival = _rival(Z, places, blocks, y, train) if way in rivals else None
                 found.setdefault(way, []).append((right, rival, tested, seconds))
-        plain = [right for right, *_ in found[PLAIN]]
+        first = [right for right, *_ in found[ways[0]]]
         for way, of_draws in found.items():
-            yield _cell(dataset.name, k, way, plain, *zip(*of_draws, strict=True))
+            yield _cell(dataset.name, k, way, first, *zip(*of_draws, strict=True))
 
 
 def blocks_of_ways(places, ways):
@@ -105,7 +119,7 @@ def blocks_of_ways(places, ways):
             for name, kind in kinds.items()
             if (kind.views if WAYS[way].views else not kind.views)
             or (WAYS[way].keep_plain and not kind.views)
-            if WAYS[way].features == "both" or not kind.pooled
+            if kind.features in FEATURES[WAYS[way].features]
         ]
         for way in ways
     }
@@ -124,8 +138,8 @@ def _rival(Z, places, blocks, y, train):
     return _right(_rivals.make(RIVAL, columns, y[train]), Z, y, train)[0]
 
 
-def _cell(name, shots, way, plain, right, rival, tested, seconds):
-    others = {"plain": plain} | ({} if rival[0] is None else {"rival": rival})
+def _cell(name, shots, way, first, right, rival, tested, seconds):
+    others = {"first": first} | ({} if rival[0] is None else {"rival": rival})
     cell = {"set": name, "shots": shots, "way": way, "fit": np.median(seconds)}
     cell["accuracy"] = np.mean([one[mask].mean() for one, mask in zip(right, tested)])
     for name_of_other, other in others.items():
@@ -135,12 +149,12 @@ def _cell(name, shots, way, plain, right, rival, tested, seconds):
 
 def report(cells, backbones):
     """Return the tables in Markdown."""
-    texts = []
+    texts, first = [], cells["way"].iloc[0]
     for way, rows in cells.groupby("way", sort=False):
-        if way != PLAIN:
+        if way != first:
             texts += [
-                f"## {way.capitalize()}, minus the image alone",
-                differences_table(rows, "plain"),
+                f"## {way.capitalize()}, minus the {first}",
+                differences_table(rows, "first"),
             ]
         if "rival" in rows and rows["rival"].notna().all():
             title = f"## {way.capitalize()}: less logistic regression on the same columns"

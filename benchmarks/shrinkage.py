@@ -63,7 +63,8 @@ def measure(dataset, X, places, shots, splits):
     """Yield a row for each kind of columns, at one number of shots."""
     y = np.asarray(dataset.y)
     tested = [np.isin(np.arange(len(y)), test) for _, test in splits]
-    embeddings = {name: place for name, place in places.items() if not parse_kind(name).pooled}
+    kinds = {name: parse_kind(name).features for name in places}
+    embeddings = {name: place for name, place in places.items() if kinds[name] == "projected"}
     for columns, blocks in zip(COLUMNS, (embeddings, places), strict=True):
         Z, right, losses = np.hstack([X[:, place] for place in blocks.values()]), [], []
         for ensemble in (AdaptiveBackboneEnsemble, ShrunkByOne):

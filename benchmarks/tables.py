@@ -152,7 +152,9 @@ def ways_of(prompts, places, X, Z, y, draw):
     """Return unfitted classifiers, each with the columns that it reads."""
     blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
     numbers = ("numbers", X.shape[1] + np.arange(Z.shape[1]))
-    plain = [place for name, place in places.items() if not kind_behind_prefix(name).pooled]
+    plain = [
+        place for name, place in places.items() if kind_behind_prefix(name).features == "projected"
+    ]
     both = np.hstack([*(X[:, place] for place in plain), Z])
     of_ensembles = {"random_state": draw, **prompts}
     searched = _rivals.make(_rivals.SEARCHED, [], y)

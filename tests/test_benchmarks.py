@@ -209,6 +209,18 @@ def test_program_of_hindsight(capsys):
     assert all(np.greater(other, np.subtract(with_hindsight, 0.06)).all() for other in others)
 
 
+def test_program_of_columns(on_digits):
+    few = "--shots", 2, "--draws", 1, "--no-rival"
+    printed = on_digits(columns, "--ways", "all", "--than", "pooled", *few)
+    first, other = "image, pooled features too", "image, pooled and intermediate features too"
+    assert re.findall("^## (.+)", printed, re.M) == [
+        f"{other.capitalize()}, minus the {first}",
+        "What it costs",
+    ]
+    costs = dict(re.findall(r"^\| (image.+?) \| .+? \| (\d+) \|", printed, re.M))
+    assert costs == {first: "288", other: "448"}
+
+
 def test_program_of_shrinkage(on_digits):
     """With many rows and few columns, linear heads shrink less, and know more for it."""
     printed = on_digits(shrinkage, "--draws", 1, "--shots", 2, 50)

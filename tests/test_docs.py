@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "README.md": (2, 0),
     "docs/guide/choosing.md": (11, 0),
-    "docs/guide/columns.md": (4, 0),
+    "docs/guide/columns.md": (5, 0),
     "docs/guide/coming_from.md": (8, 1),
     "docs/guide/cost.md": (8, 2),
     "docs/guide/few_shot.md": (9, 0),

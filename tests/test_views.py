@@ -1,6 +1,7 @@
 """Tests of views of an image and of pooled features, against open_clip and Pillow by hand."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
@@ -32,7 +33,7 @@ from skclipens import (
 from skclipens.backbones import Backbone, load_backbone
 from skclipens.backbones._blocks import find_blocks
 from skclipens.backbones._kinds import BlockKind, kinds_of, parse_kind
-from skclipens.backbones._towers import BothFeatures, pooled_width, projects
+from skclipens.backbones._towers import SeveralFeatures, intermediate_layer, pooled_width, projects
 from skclipens.cascade import BackboneSelector, CascadeEnsemble
 from skclipens.embedding import read_embeddings
 from skclipens.embedding._keys import block_key, model_key
@@ -127,6 +128,35 @@ def test_views_are_the_mean_of_unit_embeddings(spec, views, pooled, paths):
     )
     assert_allclose(embedder.fit_transform(paths), unit(expected), atol=1e-5)
     assert_allclose(embedder.set_params(normalize=False).transform(paths), expected, atol=1e-5)
+
+
+INNER = {  # by the names of their modules
+    "zoo/RN20": ("layer3", 320),
+    "zoo/ViT-8": ("transformer.resblocks.2", 128),
+    "zoo/ViT-16": ("transformer.resblocks.2", 160),
+    "zoo/RegNet": ("trunk.s3", 152),
+    "zoo/DLA": ("trunk.level4", 128),
+}
+
+
+@pytest.mark.parametrize("spec", INNER)
+def test_intermediate_features_are_the_mean_over_an_inner_layer(spec, paths):
+    name, width = INNER[spec]
+    pixels = pixels_by_hand(spec, [load_image(path) for path in paths])
+    tower, seen = load_backbone(spec, "cpu").model.visual, []
+    hook = tower.get_submodule(name).register_forward_hook(lambda *of: seen.append(of[-1]))
+    with torch.no_grad():
+        tower(pixels)
+    hook.remove()
+    (seen,) = seen
+    expected = seen[:, 1:].mean(1) if seen.ndim == 3 else seen.mean((2, 3))
+    assert expected.shape[1] == width == Backbone(spec).intermediate_width
+    raw = {"normalize": False, **CPU}
+    both, found = (
+        CLIPEmbedder(spec, features=one, **raw).fit_transform(paths) for one in ("both", "all")
+    )
+    assert_array_equal(found[:, :-width], both)  # from the same forward pass
+    assert_allclose(found[:, -width:], expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("spec", ZOO)
@@ -303,7 +333,9 @@ def test_the_store_keeps_blocks_apart(paths, work, tmp_path):
     assert embed(features="both", views="mirror", keep_plain=True) == 2
     assert embed(features="both", views="both") == 7  # both features in the same passes
     assert embed(features="both", views="both", keep_plain=True) == 0
-    assert len(EmbeddingStore(tmp_path).info()["models"]) == 6
+    assert embed(features="all") == 1
+    assert embed(features="all") == 0
+    assert len(EmbeddingStore(tmp_path).info()["models"]) == 7
 
 
 # Names
@@ -325,14 +357,17 @@ def test_names_of_columns():
     names = ["timm/resnet18.a1_in1k", "ViT-B-16-SigLIP/webli"]
     for features in ("projected", "pooled", "both"):
         assert blocks(one_kind, features=features) == names
+    inner = [f"{name}{ending}" for name in names for ending in ("", "@intermediate")]
+    assert blocks(one_kind, features="all") == inner
+    assert Backbone(names[0]).intermediate_width == 256
     assert Backbone(one_kind[1]).pooled_width == Backbone(one_kind[1]).width
 
 
 def test_a_kind_is_what_its_name_says(tmp_path):
     for kind in kinds_of("zoo/RN20"):
         assert parse_kind(kind.name) == kind
-        assert kind.width == (640 if kind.pooled else 128)
-        assert kind.has_text is not kind.pooled
+        assert kind.width == {"projected": 128, "pooled": 640, "intermediate": 320}[kind.features]
+        assert kind.has_text is (kind.features == "projected")
     assert not BlockKind("timm/resnet18.a1_in1k").has_text
     for name in (
         "zoo/RN21",
@@ -346,7 +381,7 @@ def test_a_kind_is_what_its_name_says(tmp_path):
     file = tmp_path / "mine@pooled"
     file.touch()
     assert parse_kind(f"RN50//{file}") == BlockKind(f"RN50//{file}")
-    assert parse_kind(f"RN50//{file}@pooled") == BlockKind(f"RN50//{file}", pooled=True)
+    assert parse_kind(f"RN50//{file}@pooled") == BlockKind(f"RN50//{file}", "pooled")
 
 
 @pytest.mark.parametrize(
@@ -367,17 +402,17 @@ def test_widths_of_towers_of_open_clip(name):
     with torch.device("meta"), torch.no_grad():
         tower = _build_vision_tower(config["embed_dim"], config["vision_cfg"]).eval()
         pixels = torch.empty(2, 3, *np.broadcast_to(tower.image_size, 2).tolist())
-        if not projects(config):
-            assert tower(pixels).shape == (2, config["embed_dim"])
-            return
-        projected, pooled = BothFeatures(tower, name)(pixels)
-    assert projected.shape == (2, config["embed_dim"])
-    assert pooled.shape == (2, pooled_width(config))
+        place, width = intermediate_layer(SimpleNamespace(is_timm=False, config=config))
+        found = SeveralFeatures(tower, name, place)(pixels)
+    assert found["intermediate"].shape == (2, width)
+    assert found["projected"].shape == (2, config["embed_dim"])
+    if projects(config):
+        assert found["pooled"].shape == (2, pooled_width(config))
 
 
 def test_a_tower_of_which_nothing_is_known():
     with pytest.raises(ValueError, match=r"'mine' has projected features only.*class Identity"):
-        BothFeatures(torch.nn.Identity(), "mine")
+        SeveralFeatures(torch.nn.Identity(), "mine")
 
 
 # Ensembles
@@ -389,7 +424,7 @@ def table(few):
     return embedder.set_output(transform="pandas").fit_transform(few[0])
 
 
-ALL = [kind.name for name in PAIR for kind in kinds_of(name)]
+ALL = [kind.name for name in PAIR for kind in kinds_of(name) if kind.features != "intermediate"]
 
 
 def default_experts(with_text):
@@ -457,6 +492,32 @@ def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table,
         experts(head=[("text", ZeroShotHead(), "zoo/ViT-16@pooled")])
 
 
+def test_intermediate_features_have_a_kernel_of_their_own(few):
+    paths, labels = few
+    embedder = MultiBackboneEmbedder(PAIR, features="all", **CPU).set_output(transform="pandas")
+    table = embedder.fit_transform(paths)
+    many = AdaptiveBackboneEnsemble(random_state=0).fit(table, labels)
+    *_, kernel, last = many.experts_
+    assert list(many.expert_names_) == [
+        *(f"{name}:zero-shot" for name in PAIR),
+        *(f"{name}:kernel" for name in PAIR),
+        *("intermediate:kernel", "all:linear-all"),
+    ]
+    columns = [table.columns[experts.block.columns] for experts in (kernel, last)]
+    assert list(columns[0]) == list(table.filter(like="@intermediate"))
+    assert len(columns[1]) == table.shape[1]
+    assert list(AdaptiveBackboneEnsemble(head="kernel").fit(table, labels).expert_names_) == [
+        *PAIR,
+        "intermediate",
+    ]
+    # One row per class cannot say whether these features are worth their distances.
+    first = [list(labels).index(label) for label in sorted(set(labels))]
+    few_rows = AdaptiveBackboneEnsemble(random_state=0).fit(table.iloc[first], labels[first])
+    for expert in few_rows.experts_:
+        assert not table.columns[expert.block.columns].str.contains("@intermediate").any()
+    few_rows.predict(table)
+
+
 def test_without_names_of_classes_one_head_reads_all_features_of_a_backbone(table, few):
     labels, gflops = few[1], list_backbones()["gflops"][PAIR]
     codes, X = np.unique(labels, return_inverse=True)[1], table.add_prefix("image__")
@@ -466,7 +527,9 @@ def test_without_names_of_classes_one_head_reads_all_features_of_a_backbone(tabl
     assert list(clf.expert_names_) == [*kernels, "all:linear-all"]
     for (_, head, block), name in zip(clf.experts_, PAIR, strict=False):
         assert all(name in column for column in X.columns[block.columns])
-        assert [len(part.columns) for part in block.parts] == [one.width for one in kinds_of(name)]
+        assert [part.name.removeprefix("image__") for part in block.parts] == [
+            one for one in ALL if name in one
+        ]
         assert len(head.blocks) == 4
     plain = X[[name for name in X.columns if "views" not in name]]
     with pytest.warns(UserWarning, match="does not say what its class is"):
@@ -612,7 +675,7 @@ def test_wrong_view(arguments, message):
         ({"views": []}, ValueError, "needs one or more skclipens.images.View"),
         ({"views": [(0, 0, 1, 1)]}, ValueError, "needs one or more skclipens.images.View"),
         ({"views": [View(), View()]}, ValueError, "the same view twice"),
-        ({"features": "all"}, InvalidParameterError, "'features' parameter"),
+        ({"features": "some"}, InvalidParameterError, "'features' parameter"),
         ({"keep_plain": "yes"}, InvalidParameterError, "'keep_plain' parameter"),
     ],
 )

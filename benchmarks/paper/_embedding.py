@@ -28,7 +28,7 @@ class Columns:
     keep_plain: bool = False
 
     def __str__(self):
-        features = "projected and pooled" if self.features == "both" else self.features
+        features = _NAMES.get(self.features, self.features)
         if self.views is None:
             return f"{features} features of the image alone"
         beside = ", and those of the image alone beside them" if self.keep_plain else ""
@@ -38,6 +38,7 @@ class Columns:
         return MultiBackboneEmbedder(list(backbones), **asdict(self))
 
 
+_NAMES = {"both": "projected and pooled", "all": "projected, pooled and intermediate"}
 PLAIN = Columns()
 ALL_FEATURES = Columns(features="both")
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, TipAdapterHead
 from skclipens.backbones._kinds import parse_kind
+from skclipens.embedding._plan import FEATURES as KINDS_OF
 from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
 from skclipens.heads import _base_discriminant, _temperature
 
@@ -112,7 +113,7 @@ def columns_of(features, blocks):
     blocks : dict of str to slice
         All blocks, in the order of their columns.
     """
-    wanted = {PROJECTED: (False,), POOLED: (True,), BOTH: (False, True)}[features]
-    kept = {name: at for name, at in blocks.items() if parse_kind(name).pooled in wanted}
+    wanted = KINDS_OF[features]
+    kept = {name: at for name, at in blocks.items() if parse_kind(name).features in wanted}
     columns = [np.arange(at.start, at.stop) for at in kept.values()]
     return list(kept), np.concatenate(columns or [np.arange(0)])

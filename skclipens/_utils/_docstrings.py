@@ -5,14 +5,17 @@ from inspect import cleandoc
 
 _SHARED = {
     "embedder": """
-        features : {"projected", "pooled", "both"}, default="projected"
+        features : {"projected", "pooled", "both", "all"}, default="projected"
             The output of the image tower. ``"projected"``: the embedding that a CLIP model compares
             with texts. ``"pooled"``: the features before the last projection, which are wider and
             which the linear probes of [1]_ use; for a ModifiedResNet, such as RN50, the output of
-            its attention pooling. ``"both"``: both as two blocks, from one forward pass. Heads that
-            start from prompts use the first block only. :func:`skclipens.make_backbone_pipeline`
-            uses ``"both"`` with its default heads. A tower without a projection, such as those of
-            timm and of SigLIP, always has one kind of features and one block.
+            its attention pooling. ``"both"``: both as two blocks, from one forward pass. ``"all"``:
+            also ``intermediate`` features as a third block, the mean over the patches at three
+            quarters of the depth of a vision transformer, or over the map of the last stage but one
+            of other towers. Heads that start from prompts use the first block only.
+            :func:`skclipens.make_backbone_pipeline` uses ``"both"`` with its default heads. A tower
+            without a projection, such as those of timm and of SigLIP, has no pooled features beside
+            the projected ones.
         views : None, {"mirror", "crops", "both"} or list of View, default=None
             Which views of an image are embedded. None: the image alone. ``"mirror"``: the image and
             its mirror image. ``"crops"``: the image and five crops of 80 percent a side, at the

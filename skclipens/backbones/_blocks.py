@@ -53,9 +53,9 @@ class Block(NamedTuple):
         return self.name.removesuffix(self.kind.name) + self.kind.backbone
 
     @property
-    def is_pooled(self):
-        """Whether the columns are pooled features, taken before the last projection."""
-        return self.kind is not None and self.kind.pooled
+    def features(self):
+        """The kind of features, such as ``"pooled"``, or None."""
+        return None if self.kind is None else self.kind.features
 
     @property
     def has_text(self):

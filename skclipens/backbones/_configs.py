@@ -55,8 +55,8 @@ def config_files(folder):
 def read_config(files):
     """Return a configuration, checked: a dict of one's own with ``model_cfg``.
 
-    `files` are those of :func:`config_files`. Raise OSError if one cannot be read, and ValueError if
-    it is not JSON, or is invalid.
+    `files` are those of :func:`config_files`. Raise OSError if one cannot be read, and ValueError
+    if it is not JSON, or is invalid.
     """
     return json.loads(_checked_text(*files, version=tuple(map(file_version, files))))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from ._parsing import names_directory
 from ._spec import Backbone
 
-# (pooled, views) of all kinds, in the order in which an embedder makes blocks.
-_PARTS = [(False, False), (False, True), (True, False), (True, True)]
+FEATURES = ("projected", "pooled", "intermediate")  # in the order of an embedder's blocks
+_PARTS = [(features, views) for features in FEATURES for views in (False, True)]
 _COLUMN = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 
 
@@ -15,38 +15,37 @@ _COLUMN = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 class BlockKind:
     """The kind of a block of columns: its backbone, and which features of it.
 
-    Its name is ``BACKBONE``, ``BACKBONE@views``, ``BACKBONE@pooled`` or
-    ``BACKBONE@pooled+views``.
+    Its name is ``BACKBONE``, ``BACKBONE@pooled`` or ``BACKBONE@intermediate``, and that of views
+    ``BACKBONE@views``, ``BACKBONE@pooled+views`` or ``BACKBONE@intermediate+views``.
 
     Parameters
     ----------
     backbone : str
         Canonical name.
-    pooled : bool
-        Whether columns are the features before the image tower's last projection.
+    features : {"projected", "pooled", "intermediate"}
+        What the image tower gives: see :class:`skclipens.MultiBackboneEmbedder`.
     views : bool
         Whether columns are of views of an image, not of the image alone.
     """
 
     backbone: str
-    pooled: bool = False
+    features: str = "projected"
     views: bool = False
 
     @property
     def name(self):
         """Name of the kind."""
-        return self.backbone + _ending(self.pooled, self.views)
+        return self.backbone + _ending(self.features, self.views)
 
     @property
     def width(self):
         """Number of columns; known without weights."""
-        backbone = Backbone(self.backbone)
-        return backbone.pooled_width if self.pooled else backbone.width
+        return Backbone(self.backbone).width_of(self.features)
 
     @property
     def has_text(self):
         """Whether the columns can be compared with texts."""
-        return not self.pooled and Backbone(self.backbone).has_text
+        return self.features == "projected" and Backbone(self.backbone).has_text
 
 
 def parse_kind(name):
@@ -102,8 +101,8 @@ def kinds_of(backbone):
     return [BlockKind(backbone, *parts) for parts in _PARTS]
 
 
-def _ending(pooled, views):
-    parts = ["pooled"] * pooled + ["views"] * views
+def _ending(features, views):
+    parts = [features] * (features != "projected") + ["views"] * views
     return f"@{'+'.join(parts)}" if parts else ""
 
 

@@ -10,7 +10,7 @@ from ._configs import CONFIG, config_files
 from ._pretrained import QUICKGELU
 
 _HUB, _LOCAL = "hf-hub:", "local-dir:"  # as in open_clip
-_BLOCK = re.compile(r"(.+)@(pooled|views|pooled\+views)")
+_BLOCK = re.compile(r"(.+)@((pooled|intermediate)(\+views)?|views)")
 # OpenAI's repositories on the hub, which are for transformers.
 _OF_OPENAI = re.compile(r"openai/clip-vit-([a-z])[a-z]+-patch(\d+(-336)?)")
 

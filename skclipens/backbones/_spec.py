@@ -122,6 +122,17 @@ class Backbone:
         return pooled_width(self.config)
 
     @property
+    def intermediate_width(self):
+        """Number of features of an inner layer of the image tower; known without weights."""
+        from ._towers import intermediate_layer
+
+        return intermediate_layer(self)[1]
+
+    def width_of(self, features):
+        """Return the number of ``"projected"``, ``"pooled"`` or ``"intermediate"`` features."""
+        return getattr(self, "width" if features == "projected" else f"{features}_width")
+
+    @property
     def is_timm(self):
         """Whether it is a model of timm; all others are loaded by open_clip."""
         return self.architecture.startswith(TIMM)

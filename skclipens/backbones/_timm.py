@@ -45,16 +45,27 @@ def preprocessing(backbone):
     return _preprocessing(_model_name(backbone))
 
 
-@cache
 def width(architecture):
     """Return the number of features of a model before its classifier, without weights."""
+    return _facts(architecture)[0]
+
+
+def stages(architecture):
+    """Return the widths of the stages, or blocks, of a model, and by how much they reduce it."""
+    return _facts(architecture)[1:]
+
+
+@cache
+def _facts(architecture):
     make = partial(timm.create_model, architecture.removeprefix(TIMM), num_classes=0)
     try:
         with torch.device("meta"):
             model = make()
     except RuntimeError:  # in older versions of timm, some models need values to be built
         model = make()
-    return model.head_hidden_size
+    return model.head_hidden_size, *(
+        [stage[key] for stage in model.feature_info] for key in ("num_chs", "reduction")
+    )
 
 
 def _model_name(backbone):

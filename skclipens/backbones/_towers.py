@@ -1,37 +1,41 @@
-"""Projected and "pooled" features of image towers: after and before the last projection."""
+"""Kinds of features of image towers: after the last projection, before it, of an inner layer."""
 
 import open_clip
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from ._timm import stages
 from ._timm import width as timm_width
 
 
-class BothFeatures(torch.nn.Module):
-    """An image tower of open_clip that returns its features before and after the projection.
+class SeveralFeatures(torch.nn.Module):
+    """An image tower that returns several kinds of features from one forward pass.
 
     Parameters
     ----------
     tower : torch.nn.Module
-        With a projection; see :func:`projects`.
+        Image tower of open_clip, or a model of timm.
     name : str
         Name of the backbone, for errors.
+    place : int or None
+        Index of the layer that gives intermediate features; see :func:`intermediate_layer`.
     """
 
-    def __init__(self, tower, name):
+    def __init__(self, tower, name, place=None):
         super().__init__()
         self.tower = tower
+        self.place = place
         kinds = [kind for kind in _FORWARD if isinstance(tower, kind)]
-        if not kinds:
+        if not kinds and not hasattr(tower, "forward_intermediates"):
             raise ValueError(
                 f"{name!r} has projected features only, as nothing is known of image towers of the "
                 f"class {type(tower).__name__}: set features='projected'."
             )
-        self._forward = _FORWARD[kinds[0]]
+        self._forward = _FORWARD[kinds[0]] if kinds else _of_timm_alone
 
     def forward(self, pixels):
-        """Return the projected and pooled features of a batch of pixels."""
-        return self._forward(self.tower, pixels)
+        """Return a dict of the features of a batch of pixels by their kind."""
+        return self._forward(self.tower, pixels, self.place)
 
 
 def projects(config):
@@ -51,17 +55,53 @@ def pooled_width(config):
     return config["embed_dim"] if vision.attentional_pool else vision.width
 
 
-def _of_transformer(tower, pixels):
-    pooled, _ = tower._pool(tower.transformer(tower._embeds(pixels)))
-    return pooled @ tower.proj, pooled
+def intermediate_layer(backbone):
+    """Return the index of the layer that gives intermediate features, and their number.
+
+    It is the last stage but one of a tower with stages, and the block at three quarters of the
+    depth of a vision transformer. No weights are needed.
+    """
+    if backbone.is_timm:
+        return _intermediate_of_timm(backbone.architecture)
+    vision = open_clip.CLIPVisionCfg(**backbone.config["vision_cfg"])
+    if vision.timm_model_name:
+        return _intermediate_of_timm(vision.timm_model_name)
+    if isinstance(vision.layers, (list, tuple)):
+        return len(vision.layers) - 2, 16 * vision.width
+    return _at_three_quarters(vision.layers), vision.width
 
 
-def _of_resnet(tower, pixels):
+def _intermediate_of_timm(name):
+    widths, reductions = stages(name)
+    is_transformer = len(set(reductions)) == 1
+    place = _at_three_quarters(len(widths)) if is_transformer else len(widths) - 2
+    return place, widths[place]
+
+
+def _at_three_quarters(n_blocks):
+    return max(0, 3 * n_blocks // 4 - 1)
+
+
+def _of_transformer(tower, pixels, place):
+    tokens, found = tower._embeds(pixels), {}
+    if place is None:
+        tokens = tower.transformer(tokens)
+    else:
+        tokens, (inner,) = tower.transformer.forward_intermediates(tokens, indices=[place])
+        found["intermediate"] = inner[:, 1:].mean(dim=1)  # without the class token
+    pooled, _ = tower._pool(tokens)
+    return found | {"projected": pooled @ tower.proj, "pooled": pooled}
+
+
+def _of_resnet(tower, pixels, place):
     maps = tower.stem(pixels)
-    for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
+    found = {}
+    for number, layer in enumerate((tower.layer1, tower.layer2, tower.layer3, tower.layer4)):
         maps = layer(maps)
+        if number == place:
+            found["intermediate"] = maps.mean(dim=(2, 3))
     pooled = _attended(tower.attnpool, maps)
-    return tower.attnpool.c_proj(pooled), pooled
+    return found | {"projected": tower.attnpool.c_proj(pooled), "pooled": pooled}
 
 
 def _attended(pool, maps):
@@ -77,13 +117,28 @@ def _attended(pool, maps):
     return scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(1)
 
 
-def _of_timm(tower, pixels):
+def _of_timm(tower, pixels, place):
+    features, found = _layers_of_timm(tower.trunk, pixels, place)
     if len(tower.head):
-        pooled = tower.trunk(pixels)
-        return tower.head(pooled), pooled.mean(dim=(2, 3)) if pooled.ndim == 4 else pooled
-    features = tower.trunk.forward_features(pixels)  # the classifier of timm is the projection
+        pooled = tower.trunk.forward_head(features)
+        found["projected"] = tower.head(pooled)
+        return found | {"pooled": pooled.mean(dim=(2, 3)) if pooled.ndim == 4 else pooled}
     pooled = tower.trunk.forward_head(features, pre_logits=True)
-    return tower.trunk.forward_head(features), pooled
+    # The classifier of timm is the projection.
+    return found | {"projected": tower.trunk.forward_head(features), "pooled": pooled}
+
+
+def _of_timm_alone(trunk, pixels, place):
+    features, found = _layers_of_timm(trunk, pixels, place)
+    return found | {"projected": trunk.forward_head(features)}
+
+
+def _layers_of_timm(trunk, pixels, place):
+    """Return the features that a model of timm pools, and a dict of intermediate ones."""
+    if place is None:
+        return trunk.forward_features(pixels), {}
+    features, (maps,) = trunk.forward_intermediates(pixels, indices=[place], output_fmt="NCHW")
+    return features, {"intermediate": maps.mean(dim=(2, 3))}
 
 
 _FORWARD = {

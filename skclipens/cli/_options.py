@@ -118,7 +118,7 @@ def features_option(default):
     """
     return click.option(
         "--features",
-        type=click.Choice(["projected", "pooled", "both"]),
+        type=click.Choice(["projected", "pooled", "both", "all"]),
         help=f"What to take from the image towers. Default: {default}.",
     )
 

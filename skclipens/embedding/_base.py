@@ -329,8 +329,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns, ``BACKBONE__i``.
 
-        Pooled features are named ``BACKBONE@pooled__i``. With `views`, names are
-        ``BACKBONE@views__i`` and ``BACKBONE@pooled+views__i``.
+        Other features are named ``BACKBONE@pooled__i`` and ``BACKBONE@intermediate__i``. With
+        `views`, names are ``BACKBONE@views__i``, ``BACKBONE@pooled+views__i`` and
+        ``BACKBONE@intermediate+views__i``.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._devices import without_autocast
 from ..backbones._preprocessing import Resize, resize_key, resized_side, scale_pixels, scaling
-from ..backbones._towers import BothFeatures
+from ..backbones._towers import SeveralFeatures, intermediate_layer
 from ..images._reduced import DECODE_MARGIN, EXACT
 from ..images._views import PLAIN
 from ._finite import check_finite
@@ -228,22 +228,24 @@ class _Tower:
         }
         views = [view for block in self.blocks.values() for view in block.views or [PLAIN]]
         self.views = list(dict.fromkeys(views))
-        if any(block.kind.pooled for block in self.blocks.values()):
-            self._forward = both_features(loaded, dtype, compile)
+        wanted = {block.kind.features for block in self.blocks.values()}
+        if wanted == {"projected"}:
+            encode = image_model(loaded, dtype, compile).encode_image
+            self._forward = lambda pixels: {"projected": encode(pixels, normalize=False)}
         else:
-            model = image_model(loaded, dtype, compile)
-            self._forward = lambda pixels: [model.encode_image(pixels, normalize=False)]
+            inner = "intermediate" in wanted
+            self._forward = several_features(loaded, inner, dtype, compile)
 
     def features(self, pixels):
-        """Return projected and, if needed, pooled features, float32, from one forward pass."""
-        return [features.float() for features in self._forward(pixels)]
+        """Return the kinds of features by name, float32, from one forward pass."""
+        return {kind: features.float() for kind, features in self._forward(pixels).items()}
 
     def add(self, view, features, sums):
         """Add the features of a view to the blocks that use it, in `sums` by their positions."""
         for place, block in self.blocks.items():
             if view not in (block.views or [PLAIN]):
                 continue
-            values = features[block.kind.pooled]
+            values = features[block.kind.features]
             if block.views is not None:
                 values = torch.nn.functional.normalize(values, dim=-1) / len(block.views)
             sums[place] = sums[place] + values if place in sums else values
@@ -258,18 +260,19 @@ def image_model(loaded, dtype, compile=False):
     return _kept(loaded, (dtype, compile), lambda: _with_tower(loaded.model, dtype, compile))
 
 
-def both_features(loaded, dtype, compile):
-    """Return a function from pixels to projected and pooled features, with shared weights.
+def several_features(loaded, with_intermediate, dtype, compile):
+    """Return a function from pixels to features by their kind, with shared weights.
 
-    Raise ValueError if the parts of the image tower are unknown, which give pooled features.
+    Raise ValueError if the parts of the image tower are unknown, which give them.
     """
-    tower = image_model(loaded, dtype).visual
+    tower, backbone = image_model(loaded, dtype).visual, loaded.backbone
 
     def make():
-        both = BothFeatures(tower, loaded.backbone.name)
-        return torch.compile(both) if compile else both
+        place = intermediate_layer(backbone)[0] if with_intermediate else None
+        several = SeveralFeatures(tower, backbone.name, place)
+        return torch.compile(several) if compile else several
 
-    return _kept(loaded, (dtype, compile, "both"), make)
+    return _kept(loaded, (dtype, compile, with_intermediate), make)
 
 
 def _kept(loaded, key, make):

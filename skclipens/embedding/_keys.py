@@ -247,7 +247,8 @@ def block_key(block, precision, decode, store=None):
     """
     key = model_key(block.backbone, precision, store)
     key += f" decoded with margin {DECODE_MARGIN}" if decode == "auto" else ""
-    key += " pooled" if block.kind.pooled else ""
+    features = block.kind.features
+    key += "" if features == "projected" else f" {features}"
     if block.views is None:
         return key
     views = sorted((view.box, view.mirror) for view in block.views)

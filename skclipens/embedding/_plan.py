@@ -6,7 +6,12 @@ from ..backbones import Backbone
 from ..backbones._kinds import BlockKind
 from ..images._views import resolve_views
 
-FEATURES = {"projected": (False,), "pooled": (True,), "both": (False, True)}
+FEATURES = {
+    "projected": ["projected"],
+    "pooled": ["pooled"],
+    "both": ["projected", "pooled"],
+    "all": ["projected", "pooled", "intermediate"],
+}
 
 
 class PlannedBlock(NamedTuple):
@@ -28,23 +33,25 @@ class PlannedBlock(NamedTuple):
     @property
     def width(self):
         """Number of columns."""
-        return self.backbone.pooled_width if self.kind.pooled else self.backbone.width
+        return self.backbone.width_of(self.kind.features)
 
 
 def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False):
     """Return the blocks in the order of their columns, as `PlannedBlock`.
 
-    A backbone without a projection has one kind of features, whatever is asked for.
+    A backbone without a projection has no pooled features beside the projected ones.
     """
     views = resolve_views(views)
     beside = views is not None and keep_plain
     return [
-        PlannedBlock(one, BlockKind(one.name, pooled, of is not None), of)
+        PlannedBlock(one, BlockKind(one.name, kind, of is not None), of)
         for one in backbones
-        for pooled in FEATURES[features if _has_choice(one, features) else "projected"]
+        for kind in _features_of(one, features)
         for of in ((None, views) if beside else (views,))
     ]
 
 
-def _has_choice(backbone, features):
-    return features != "projected" and backbone.has_projection  # last, as it imports torch
+def _features_of(backbone, features):
+    if features == "projected" or backbone.has_projection:  # in this order: it imports torch
+        return FEATURES[features]
+    return ["projected", "intermediate"] if features == "all" else ["projected"]

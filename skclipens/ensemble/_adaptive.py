@@ -59,7 +59,7 @@ class AdaptiveBackboneEnsemble(
         The classifiers on the blocks.
 
         - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding and
-          can be compared with texts, so not on pooled features;
+          can be compared with texts, so not on pooled or intermediate features;
         - ``"residual"``: a :class:`ResidualHead`, which corrects zero-shot logits in closed
           form, on each of these blocks;
         - ``"tip-adapter"``, ``"gda"``, ``"clap"``, ``"cross-modal"`` and ``"clip-adapter"``: a
@@ -74,7 +74,8 @@ class AdaptiveBackboneEnsemble(
           :class:`LogisticDiscriminantHead` on all blocks together, in which a block of other
           columns is rescaled to vary as much as an embedding;
         - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks, with betas
-          ``(2.0,)`` and alphas ``(0.3,)``;
+          ``(2.0,)`` and alphas ``(0.3,)``; intermediate features of all backbones have one
+          together;
         - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together;
         - a classifier: a clone of it on each block, and of a :class:`KernelHead` for each backbone.
           A head that starts from prompts takes the backbone of its block; if it has a
@@ -86,7 +87,8 @@ class AdaptiveBackboneEnsemble(
         - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, with a linear head on each block of
           no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
           at least half of the classes have one row, no row can validate a head on one backbone, so
-          it is ``["zero-shot", "kernel-all", "linear-all"]``. With more than 100 rows per class
+          it is ``["zero-shot", "kernel-all", "linear-all"]``, and intermediate features, if there
+          are others, are not used. With more than 100 rows per class
           and three times as many rows as columns it has ``"logistic-all"``, unless rows times
           columns times classes are 1e10 or more. If classes differ in size, rows per class are the
           harmonic mean of their numbers, and rows are this times the number of classes.

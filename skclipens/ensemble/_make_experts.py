@@ -111,18 +111,31 @@ def _between(name, columns):
 def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
     """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
+    blocks = _outer(blocks) if one_shot else blocks
     embedded = [block for block in blocks if block.backbone is not None]
     others, to_join = [block for block in blocks if block.backbone is None], blocks
     linear, linear_all = "linear", LOGISTIC_ALL if many_rows else LINEAR_ALL
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, to_join = blocks, []
         linear = "logistic" if many_rows else linear
-    kernels = KERNEL, of_each_backbone(embedded)
+    kernels = KERNEL, _blocks_of_kernels(embedded)
     if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
         others = [] if to_join else others
     all_columns = [joined(to_join)] if to_join else []
     return [("zero-shot", named), kernels, (linear, others), (linear_all, all_columns)]
+
+
+def _outer(blocks):
+    """Return the blocks without intermediate features, or all if there are no others."""
+    return [block for block in blocks if block.features != "intermediate"] or blocks
+
+
+def _blocks_of_kernels(embedded):
+    """Return a block of each backbone, and one of the intermediate features of all of them."""
+    outer = _outer(embedded)
+    inner = [block for block in embedded if block not in outer]
+    return of_each_backbone(outer) + ([joined(inner, "intermediate")] if inner else [])
 
 
 def _blocks_for(kind, blocks):
@@ -133,7 +146,7 @@ def _blocks_for(kind, blocks):
     if kind == KERNEL_ALL:
         return [joined(embedded)]
     if kind == KERNEL or (isinstance(kind, KernelHead) and kind.blocks is None):
-        return of_each_backbone(embedded)
+        return _blocks_of_kernels(embedded)
     if not backbones_of(head_of(kind)):
         return blocks
     names = names_asked(kind)
@@ -180,7 +193,7 @@ def _defaults_from_block(block, named_classes):
         if part.backbone is None
     ]
     return {
-        "backbone": None if block.is_pooled else block.backbone,
+        "backbone": block.backbone if block.features == "projected" else None,
         "blocks": parts,
         "rescale": others or None,
     }

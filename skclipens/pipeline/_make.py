@@ -73,8 +73,8 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         _check_parameter(name, of_embedder, of_ensemble, estimator)
     if estimator is None:
         estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
-    if _uses_pooled(estimator):
-        parameters = {"features": "both", **parameters}
+    if features := _features_for(estimator):
+        parameters = {"features": features, **parameters}
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
     embedder.set_output(transform="pandas")  # the pipeline sets it too, but steps may be used alone
     steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]
@@ -92,18 +92,19 @@ def _signature():
     return own.replace(parameters=list(found.values()))
 
 
-def _uses_pooled(estimator, is_part=False):
-    """Return whether an estimator uses pooled features: default heads do, also in a part.
+def _features_for(estimator, is_part=False):
+    """Return which features an estimator uses if not the projected alone: default heads do.
 
     If it is fitted, the names of its columns tell. Parts are fitted anew, unless they are frozen.
     """
     kept = not is_part or isinstance(estimator, FrozenEstimator)
     if kept and hasattr(estimator, "n_features_in_"):
-        names = getattr(estimator, "feature_names_in_", ())
-        return any("@pooled" in str(name) for name in names)
+        names = " ".join(map(str, getattr(estimator, "feature_names_in_", ())))
+        return "all" if "@intermediate" in names else "both" if "@pooled" in names else None
     if isinstance(estimator, AdaptiveBackboneEnsemble):
-        return _is_auto(estimator.head)
-    return hasattr(estimator, "estimator") and _uses_pooled(estimator.estimator, is_part=True)
+        return "both" if _is_auto(estimator.head) else None
+    part = getattr(estimator, "estimator", None)
+    return None if part is None else _features_for(part, is_part=True)
 
 
 def _is_auto(head):
