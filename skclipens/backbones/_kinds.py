@@ -40,12 +40,17 @@ class BlockKind:
     @property
     def width(self):
         """Number of columns; known without weights."""
-        return Backbone(self.backbone).width_of(self.features)
+        return width_of(Backbone(self.backbone), self.features)
 
     @property
     def has_text(self):
         """Whether the columns can be compared with texts."""
         return self.features == "projected" and Backbone(self.backbone).has_text
+
+
+def width_of(backbone, features):
+    """Return how many features of a kind a Backbone gives; known without weights."""
+    return getattr(backbone, "width" if features == "projected" else f"{features}_width")
 
 
 def parse_kind(name):

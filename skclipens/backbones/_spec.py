@@ -128,10 +128,6 @@ class Backbone:
 
         return intermediate_layer(self)[1]
 
-    def width_of(self, features):
-        """Return the number of ``"projected"``, ``"pooled"`` or ``"intermediate"`` features."""
-        return getattr(self, "width" if features == "projected" else f"{features}_width")
-
     @property
     def is_timm(self):
         """Whether it is a model of timm; all others are loaded by open_clip."""

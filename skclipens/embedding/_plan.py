@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ..backbones import Backbone
-from ..backbones._kinds import BlockKind
+from ..backbones._kinds import BlockKind, width_of
 from ..images._views import resolve_views
 
 FEATURES = {
@@ -33,7 +33,7 @@ class PlannedBlock(NamedTuple):
     @property
     def width(self):
         """Number of columns."""
-        return self.backbone.width_of(self.kind.features)
+        return width_of(self.backbone, self.kind.features)
 
 
 def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False):
