@@ -1,5 +1,7 @@
 """Kinds of features of image towers: after the last projection, before it, of an inner layer."""
 
+from threading import get_ident
+
 import open_clip
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -26,7 +28,7 @@ class SeveralFeatures(torch.nn.Module):
         self.tower = tower
         self.place = place
         kinds = [kind for kind in _FORWARD if isinstance(tower, kind)]
-        if not kinds and not hasattr(tower, "forward_intermediates"):
+        if not kinds and not hasattr(tower, "feature_info"):
             raise ValueError(
                 f"{name!r} has projected features only, as nothing is known of image towers of the "
                 f"class {type(tower).__name__}: set features='projected'."
@@ -137,8 +139,26 @@ def _layers_of_timm(trunk, pixels, place):
     """Return the features that a model of timm pools, and a dict of intermediate ones."""
     if place is None:
         return trunk.forward_features(pixels), {}
-    features, (maps,) = trunk.forward_intermediates(pixels, indices=[place], output_fmt="NCHW")
-    return features, {"intermediate": maps.mean(dim=(2, 3))}
+    if hasattr(trunk, "forward_intermediates"):
+        features, maps = trunk.forward_intermediates(pixels, indices=[place], output_fmt="NCHW")
+    else:  # some models in older versions of timm
+        features, maps = _with_output_of(trunk, trunk.feature_info[place]["module"], pixels)
+    return features, {"intermediate": maps[-1].mean(dim=(2, 3))}
+
+
+def _with_output_of(trunk, layer, pixels):
+    """Return the features that a model of timm pools, and a list of the outputs of a layer."""
+    maps, thread = [], get_ident()
+
+    def keep(module, inputs, output):
+        if get_ident() == thread:  # others may run the same model
+            maps.append(output)
+
+    hook = trunk.get_submodule(layer).register_forward_hook(keep)
+    try:
+        return trunk.forward_features(pixels), maps
+    finally:
+        hook.remove()
 
 
 _FORWARD = {
