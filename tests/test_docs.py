@@ -235,6 +235,22 @@ def test_figures_of_the_guide_are_those_of_the_results():
     assert f"gained {gained[1:]} points on digits" in guide("few_shot")
 
 
+def test_gains_of_more_columns_are_those_of_the_results():
+    def gains(page, row, *headings):
+        return [cell.split()[0].removeprefix("+") for cell in cells(page, row, *headings)[1:]]
+
+    for page in ("intermediate.md", "validation/intermediate.md"):
+        _, few, many = gains(page, "mean of the sets", "## The zoo", ", minus the")
+        *_, photo = gains(page, "mean of the sets", "## Models trained", ", minus the")
+        assert f"{few} and {many} points" in guide("columns")
+        assert photo in guide("columns")
+        if page == "intermediate.md":
+            assert f"{few} and {many} points on average at 4 and 16 labels" in guide("choosing")
+            assert f"nothing and {photo} with models trained" in guide("choosing")
+    one, few, many = gains("columns.md", "caltech101-odd", "## Views, minus")
+    assert f"{one}, {few} and {many} points on Caltech101" in guide("choosing")
+
+
 def test_times_in_the_guide_are_those_of_the_results():
     rows = {
         "LogisticRegression at one C": "LogisticRegression, all columns",
