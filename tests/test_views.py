@@ -516,6 +516,12 @@ def test_intermediate_features_have_a_kernel_of_their_own(few):
     for expert in few_rows.experts_:
         assert not table.columns[expert.block.columns].str.contains("@intermediate").any()
     few_rows.predict(table)
+    # If there are no others they are used, also beside numbers.
+    inner = table.filter(like="@intermediate").assign(price=np.arange(len(table)) / len(table))
+    for rows, y in ((inner, labels), (inner.iloc[first], labels[first])):
+        experts = AdaptiveBackboneEnsemble(random_state=0).fit(rows, y).experts_
+        read = np.unique(np.concatenate([expert.block.columns for expert in experts]))
+        assert len(read) == inner.shape[1]
 
 
 def test_without_names_of_classes_one_head_reads_all_features_of_a_backbone(table, few):

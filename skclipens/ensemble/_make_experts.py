@@ -127,14 +127,17 @@ def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
 
 
 def _outer(blocks):
-    """Return the blocks without intermediate features, or all if there are no others."""
-    return [block for block in blocks if block.features != "intermediate"] or blocks
+    """Return the blocks without intermediate features, or all if no others are of backbones."""
+    if {block.features for block in blocks if block.backbone} <= {"intermediate"}:
+        return blocks
+    return [block for block in blocks if block.features != "intermediate"]
 
 
 def _blocks_of_kernels(embedded):
     """Return a block of each backbone, and one of the intermediate features of all of them."""
     outer = _outer(embedded)
-    inner = [block for block in embedded if block not in outer]
+    names = {block.name for block in outer}
+    inner = [block for block in embedded if block.name not in names]
     return of_each_backbone(outer) + ([joined(inner, "intermediate")] if inner else [])
 
 
