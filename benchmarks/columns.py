@@ -4,8 +4,8 @@
 
 Everything is embedded once. For each choice of columns, the default ensemble is compared with the
 same ensemble on the plain image embeddings, or on other columns (``--than``), and with a logistic
-regression on the same columns.
-Draws and test pictures are the same. Embeddings are kept in the work folder.
+regression on the same columns. Draws and test pictures are the same. Embeddings are kept in the
+work folder.
 """
 
 import time
@@ -56,12 +56,7 @@ def parse(arguments):
     add_draws(parser, shots=[1, 4, 16], per_class=40)
     add = parser.add_argument
     add("--ways", nargs="+", default=USUAL, choices=list(ASKED), help="how images are embedded")
-    add(
-        "--than",
-        default="plain",
-        choices=list(ASKED),
-        help="what they are compared to",
-    )
+    add("--than", default="plain", choices=list(ASKED), help="what they are compared to")
     add("--no-rival", action="store_true", help="without logistic regression")
     return parser.parse_args(arguments)
 

@@ -11,7 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from skclipens import BackboneNotAvailableError, CLIPEmbedder, MultiBackboneEmbedder, ZeroShotHead
+from skclipens import (
+    BackboneNotAvailableError,
+    CLIPEmbedder,
+    MultiBackboneEmbedder,
+    SuspectedMistakeWarning,
+    ZeroShotHead,
+)
 from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone
 from skclipens.embedding import model_key
 
@@ -94,6 +100,14 @@ def test_a_newer_commit_is_another_model(hub, images):
     add_commit(hub, COMMITS[1], seed=1)
     assert model_key(Backbone(SPEC), "fp32") != key
     assert not torch.equal(load_backbone(SPEC).model.visual.proj, loaded.model.visual.proj)
+
+
+def test_without_a_preprocessing(hub):
+    files = add_commit(hub, COMMITS[0])
+    (files / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}))
+    said = rf"^The configuration in '{files}' has no 'preprocess_cfg'"
+    with pytest.warns(SuspectedMistakeWarning, match=said):
+        load_backbone(SPEC)
 
 
 @pytest.mark.parametrize("present", ["nothing", "another repository", "configuration"])

@@ -361,7 +361,7 @@ def test_a_repository(hub, tmp_path, weights):
 
 def test_a_repository_without_a_processor(hub):
     write(hub.folder, processor=None)
-    with pytest.warns(SuspectedMistakeWarning, match=r"does not say how images are prepared"):
+    with pytest.warns(SuspectedMistakeWarning, match=rf"^'{SPEC}' does not say how images are"):
         load_backbone(SPEC)
     asked = len(hub.asked)
     with warnings.catch_warnings():

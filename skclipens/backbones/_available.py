@@ -12,7 +12,7 @@ from ._configs import CONFIG, config_files
 
 _PATIENCE = 5.0  # seconds
 _HUB_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-_TIMM_FILES = ["model.safetensors", "pytorch_model.bin"]
+_OTHER_FILES = ["model.safetensors", "pytorch_model.bin"]
 
 
 def check_available(backbone):
@@ -52,7 +52,7 @@ def advice_of(backbone):
 
 def weight_names(folder):
     """Return the names of the files, one of which holds the weights of a repository."""
-    return _HUB_FILES if config_files(folder)[0].name == CONFIG else _TIMM_FILES
+    return _HUB_FILES if config_files(folder)[0].name == CONFIG else _OTHER_FILES
 
 
 def _silence_of(url):
@@ -81,7 +81,7 @@ def _source(backbone):
         name = f"{backbone.architecture}.{backbone.tag}".partition("/")[2]
         facts = timm.get_pretrained_cfg(name)
         if facts and facts.hf_hub_id:
-            return facts.hf_hub_id, _TIMM_FILES, None
+            return facts.hf_hub_id, _OTHER_FILES, None
         return _at(facts.url if facts else None, Path(torch.hub.get_dir(), "checkpoints"))
     import open_clip
 

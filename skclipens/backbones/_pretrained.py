@@ -59,16 +59,16 @@ def warn_of_guesses(backbone):
     said = backbone.preprocess_config
     if backbone.is_of_transformers and not said:
         warn(
-            f"{str(backbone.path)!r} does not say how images are prepared, so they are as for "
-            "OpenAI's models. Save the processor of its training there: "
-            f"CLIPImageProcessor.from_pretrained(...).save_pretrained({str(backbone.path)!r})."
+            f"{backbone.name!r} does not say how images are prepared, so they are as for OpenAI's "
+            "models. Save the processor of its training beside the model, in a directory: "
+            "CLIPImageProcessor.from_pretrained(...).save_pretrained(...)."
         )
         return
     lacking = [repr(name) for name in ("mean", "std") if said.get(name) is None]
     if lacking:
         lacks = f"{' and '.join(lacking)} in 'preprocess_cfg'" if said else "'preprocess_cfg'"
         warn(
-            f"The configuration in {str(backbone.path)!r} has no {lacks}, so its images are "
+            f"The configuration in {str(backbone.folder)!r} has no {lacks}, so its images are "
             "prepared as for OpenAI's models. Add the mean, std, interpolation and resize_mode "
             "that it was trained with.",
         )
