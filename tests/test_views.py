@@ -384,6 +384,11 @@ def test_a_kind_is_what_its_name_says(tmp_path):
     assert parse_kind(f"RN50//{file}@pooled") == BlockKind(f"RN50//{file}", "pooled")
 
 
+def skip_if_timm_is_old():
+    if parse_version(timm.__version__) < parse_version("1.0.22"):
+        pytest.skip("this version of timm makes no models without memory")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -396,9 +401,8 @@ def test_widths_of_towers_of_open_clip(name):
     config = open_clip.get_model_config(name)
     if config is None:
         pytest.skip("another version of open_clip")
-    is_old = parse_version(timm.__version__) < parse_version("1.0.22")
-    if is_old and "timm_model_name" in config["vision_cfg"]:
-        pytest.skip("this version of timm makes no models without memory")
+    if "timm_model_name" in config["vision_cfg"]:
+        skip_if_timm_is_old()
     with torch.device("meta"), torch.no_grad():
         tower = _build_vision_tower(config["embed_dim"], config["vision_cfg"]).eval()
         pixels = torch.empty(2, 3, *np.broadcast_to(tower.image_size, 2).tolist())
@@ -408,6 +412,20 @@ def test_widths_of_towers_of_open_clip(name):
     assert found["projected"].shape == (2, config["embed_dim"])
     if projects(config):
         assert found["pooled"].shape == (2, pooled_width(config))
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "convnext_tiny", "swin_tiny_patch4_window7_224", "hiera_tiny_224"]
+)
+def test_widths_of_models_of_timm(name):
+    skip_if_timm_is_old()
+    with torch.device("meta"), torch.no_grad():
+        trunk = timm.create_model(name, num_classes=0).eval()
+        pixels = torch.empty(2, *trunk.pretrained_cfg["input_size"])
+        place, width = intermediate_layer(SimpleNamespace(is_timm=True, architecture=name))
+        found = SeveralFeatures(trunk, name, place)(pixels)
+    assert found["intermediate"].shape == (2, width)
+    assert found["projected"].shape == (2, trunk.head_hidden_size)
 
 
 def test_a_tower_of_which_nothing_is_known():

@@ -140,7 +140,9 @@ def _layers_of_timm(trunk, pixels, place):
     if place is None:
         return trunk.forward_features(pixels), {}
     if hasattr(trunk, "forward_intermediates"):
-        features, maps = trunk.forward_intermediates(pixels, indices=[place], output_fmt="NCHW")
+        features, maps = trunk.forward_intermediates(
+            pixels, indices=[place], output_fmt="NCHW", stop_early=False
+        )
     else:  # some models in older versions of timm
         features, maps = _with_output_of(trunk, trunk.feature_info[place]["module"], pixels)
     return features, {"intermediate": maps[-1].mean(dim=(2, 3))}
