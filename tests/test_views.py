@@ -18,6 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.fixes import parse_version
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -33,6 +35,7 @@ from skclipens import (
 from skclipens.backbones import Backbone, load_backbone
 from skclipens.backbones._blocks import find_blocks
 from skclipens.backbones._kinds import BlockKind, kinds_of, parse_kind
+from skclipens.backbones._preprocessing import scale_pixels
 from skclipens.backbones._towers import SeveralFeatures, intermediate_layer, pooled_width, projects
 from skclipens.cascade import BackboneSelector, CascadeEnsemble
 from skclipens.embedding import read_embeddings
@@ -412,6 +415,36 @@ def test_widths_of_towers_of_open_clip(name):
     assert found["projected"].shape == (2, config["embed_dim"])
     if projects(config):
         assert found["pooled"].shape == (2, pooled_width(config))
+
+
+@pytest.mark.skipif(torch.version.cuda is None, reason="this torch was built without CUDA")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize(
+    "name", ["RN50", "ViT-B-32", "coca_ViT-B-32", "convnext_base", "ViT-B-16-SigLIP"]
+)
+def test_features_are_where_the_tower_is(name, dtype):
+    """Fake tensors have a device and no values, so no GPU is needed."""
+    skip_if_timm_is_old()
+    config = open_clip.get_model_config(name)
+    place, _ = intermediate_layer(SimpleNamespace(is_timm=False, config=config))
+    with torch.device("meta"):
+        tower = _build_vision_tower(config["embed_dim"], config["vision_cfg"]).eval()
+    several = SeveralFeatures(tower, name, place)
+    with FakeTensorMode(), torch.inference_mode():
+        weights = {
+            key: torch.empty(
+                value.shape,
+                device="cuda",
+                dtype=dtype if value.is_floating_point() else value.dtype,
+            )
+            for key, value in [*several.named_parameters(), *several.named_buffers()]
+        }
+        pixels = torch.empty(2, 3, *np.broadcast_to(tower.image_size, 2), device="cuda")
+        pixels = scale_pixels(pixels, (0.5,) * 3, (0.2,) * 3).to(dtype)
+        found = functional_call(several, weights, (pixels,))
+    assert found.keys() >= {"intermediate", "projected", "pooled"}
+    for features in found.values():
+        assert features.is_cuda and features.dtype == dtype
 
 
 @pytest.mark.parametrize(
