@@ -25,7 +25,7 @@ PAGES = {
     "docs/guide/install.md": (2, 4),
     "docs/guide/labels.md": (6, 0),
     "docs/guide/mistakes.md": (1, 0),
-    "docs/guide/own_pictures.md": (11, 1),
+    "docs/guide/own_pictures.md": (9, 2),
     "docs/guide/reproducibility.md": (3, 0),
     "docs/guide/search.md": (5, 0),
     "docs/guide/security.md": (2, 1),
