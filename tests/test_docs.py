@@ -20,7 +20,7 @@ PAGES = {
     "docs/guide/coming_from.md": (8, 1),
     "docs/guide/cost.md": (8, 2),
     "docs/guide/few_shot.md": (9, 0),
-    "docs/guide/how_it_works.md": (2, 0),
+    "docs/guide/how_it_works.md": (1, 0),
     "docs/guide/inputs.md": (6, 0),
     "docs/guide/install.md": (2, 4),
     "docs/guide/labels.md": (6, 0),
