@@ -19,7 +19,7 @@ PAGES = {
     "docs/guide/columns.md": (5, 0),
     "docs/guide/coming_from.md": (8, 1),
     "docs/guide/cost.md": (7, 2),
-    "docs/guide/few_shot.md": (9, 0),
+    "docs/guide/few_shot.md": (10, 0),
     "docs/guide/how_it_works.md": (1, 0),
     "docs/guide/inputs.md": (6, 0),
     "docs/guide/install.md": (2, 4),
