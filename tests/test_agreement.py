@@ -9,7 +9,9 @@ from _pictures import some_of_each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.heads import KernelHead, _temperature
@@ -100,6 +102,20 @@ def test_an_expected_temperature_counts_where_labels_are_few(expected):
     for n, closest in ((1, expected), (3000, 1 / fit_temperature(logits, y))):
         inverse = 1 / fit_temperature(logits[:n], y[:n], expected=expected)
         assert inverse == pytest.approx(closest, rel=0.6 if n == 1 else 0.02)
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_the_temperature_of_many_rows_minimises_their_log_loss(with_weights):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 8192)
+    logits = rng.normal(size=(8192, 4)) + 2 * np.eye(4)[y]
+    weights = rng.integers(1, 4, 8192).astype(float) if with_weights else None
+    found = fit_temperature(logits, y, sample_weight=weights)
+    losses = [
+        log_loss(y, softmax(logits / t, axis=1), sample_weight=weights)
+        for t in (found, 0.95 * found, 1.05 * found)
+    ]
+    assert np.argmin(losses) == 0
 
 
 def test_a_backbone_that_alone_is_right_is_heard():

@@ -363,6 +363,15 @@ def test_a_report_escapes_names_and_leaves_out_what_cannot_be_read(photos, unsee
     assert "Who is trusted" not in page  # votes have no weights
 
 
+def test_a_report_draws_weights_that_differ_between_pictures(photos, unseen, tmp_path):
+    labels = np.repeat(CLASSES, 4)
+    clf = make_backbone_pipeline(BACKBONES, head="zero-shot", router="confidence")
+    joblib.dump(clf.fit(unseen, labels), tmp_path / "m")
+    run("evaluate", tmp_path / "m", photos / "test", "-o", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "Who is trusted" in page and 'alt="routing weights of the classes"' in page
+
+
 def test_pictures_are_found_by_words(photos, unseen, tmp_path):
     words, options = ["a bird", "-n", "3"], [*SMALL, "--cache", tmp_path / "cache"]
     told = run("search", photos / "test", *words, *options)

@@ -30,6 +30,7 @@ from skclipens._utils._progress import progress
 from skclipens.backbones import Backbone
 from skclipens.cascade import CascadeClassifier
 from skclipens.datasets import load_emoji
+from skclipens.embedding._encoder import ImageEncoder
 from skclipens.images import _load, load_image
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
@@ -167,6 +168,16 @@ def test_automatic_precision(native, precision, paths, monkeypatch):
     auto = MultiBackboneEmbedder(PAIR, device="cpu").transform(paths)
     named = MultiBackboneEmbedder(PAIR, device="cpu", precision=precision).transform(paths)
     np.testing.assert_array_equal(auto, named)
+
+
+def test_batches_that_wait_for_a_device_come_in_order(paths, monkeypatch):
+    """As on a GPU, which gets its next batches before the last result is waited for."""
+    embedder = MultiBackboneEmbedder(PAIR, device=["cpu", "cpu"], precision="fp32", batch_size=2)
+    expected = embedder.transform(paths)
+    monkeypatch.setattr(
+        ImageEncoder, "n_ahead", property(lambda self: 3, lambda self, n: None), raising=False
+    )
+    np.testing.assert_allclose(embedder.transform(paths), expected, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -136,6 +136,19 @@ def test_folds_and_groups_hold_out_their_rows(digits):
     assert np.corrcoef(alone[test].ravel(), logits[test].ravel())[0, 1] > 0.999
 
 
+def test_C_is_tried_on_a_part_of_many_rows(digits, monkeypatch):
+    X, X_test, y, _ = digits
+    head = LogisticDiscriminantHead(Cs=[0.1], shrinkage=0.1, max_iter=1000)
+    expected, _ = head.cross_fit(X, y)
+    of_all = head.decision_function(X_test)
+    monkeypatch.setattr(_logistic, "_MAX_ROWS_TO_CHOOSE", 500)
+    found, valid = head.cross_fit(X, y)
+    assert head.C_ == 0.1
+    # Held-out logits and the head are of all rows nevertheless.
+    assert_allclose(found[valid], expected[valid], atol=0.3)
+    assert_allclose(head.decision_function(X_test), of_all, atol=0.3)
+
+
 def test_weights_are_repetitions(digits):
     X, X_test, y, _ = digits
     X, y = X[:400], y[:400]

@@ -21,6 +21,7 @@ from skclipens.ensemble import (
     SuperLearnerRouter,
     UniformRouter,
 )
+from skclipens.ensemble.routers import combine
 from skclipens.ensemble.routers._base import is_clear_gain, plausible_classes
 from skclipens.ensemble.routers._gated import expert_statistics, gated_loss
 from skclipens.ensemble.routers._static import static_loss
@@ -133,6 +134,25 @@ def test_what_is_not_fitted_or_has_other_experts_is_refused(name):
     router = ROUTERS[name]().fit(X, logits[:, :1], y)
     with pytest.raises(ValueError, match="logits are of 3 experts, and those of fit of 1"):
         router.combine(X, logits)
+
+
+@pytest.mark.parametrize(
+    ("weights", "problem"),
+    [
+        (np.full((30, 3), np.nan), "values that are not finite"),
+        (np.ones(3), r"\(3,\)"),
+    ],
+)
+def test_weights_that_cannot_be_used_name_the_router(weights, problem):
+    X, logits, _ = draw_inputs()
+
+    class Own:
+        def weights(self, X, logits):
+            return weights
+
+    message = rf"Own\.weights must give finite values of shape \(30, 3\); got {problem}"
+    with pytest.raises(ValueError, match=message):
+        combine(Own(), X[:30], logits[:30])
 
 
 # Temperature scaling
