@@ -247,6 +247,8 @@ def test_names_alone_make_a_classifier(X, y):
         ZeroShotHead().set_classes(["cat", "dog"])
     with pytest.raises(ValueError, match=r"classes is a set\. .* with a value for each class, in"):
         head.set_classes({"cat", "dog"})
+    with pytest.raises(ValueError, match=r"class_names is a set.*a list that the labels index"):
+        head.set_classes([0, 1], class_names={"cat", "dog"})
 
 
 def test_classes_for_another_backbone_forget_the_columns_of_the_first(X, y):

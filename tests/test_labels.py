@@ -22,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -376,6 +377,7 @@ def test_few_labels_are_marked_with_a_classifier_that_is_too_sure():
         ({"y": ["a"] * 83}, ValueError, "inconsistent"),
         ({"estimator": StandardScaler()}, TypeError, "'predict_proba'.* Got StandardScaler"),
         ({"estimator": SVC()}, ValueError, r"'estimator' parameter .*'predict_proba'.* Got SVC\("),
+        ({"estimator": GaussianMixture()}, TypeError, "must be a classifier; got GaussianMixture"),
         ({"estimator": np.eye(2), "X": make()}, TypeError, "'estimator' parameter .* 'fit'"),
         ({"method": "magic"}, ValueError, "'method' parameter"),
         ({"y": np.array([f"class {i}" for i in range(84)])}, ValueError, "have a second row"),
