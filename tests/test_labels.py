@@ -275,6 +275,18 @@ def test_the_only_row_of_a_class_has_no_quality(emoji):
     assert not issues.loc[0, "is_label_issue"]
 
 
+def test_the_only_row_of_a_class_hides_no_wrong_label():
+    X, truth = load_iris(return_X_y=True)
+    y, wrong = truth.copy(), np.random.default_rng(0).permutation(150)[:45]
+    y[wrong] = (y[wrong] + 1) % 3
+    other = y.copy()
+    other[np.flatnonzero(y == truth)[0]] = 3
+    found = [find_label_issues(GaussianNB(), X[:, :2], one, random_state=0) for one in (y, other)]
+    rates, counts = zip(*((one.attrs["noise_rate"], one["is_label_issue"].sum()) for one in found))
+    assert rates == pytest.approx([0.34, 0.34], abs=0.03)
+    assert counts == pytest.approx([50, 50], abs=5)
+
+
 @pytest.mark.parametrize("cv", [0.25, ShuffleSplit(2, random_state=0), TimeSeriesSplit(3), 5])
 def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
     _, X, y = emoji

@@ -59,11 +59,11 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         How wrong labels are found.
 
         - ``"noise"``: each label is assumed to be right or, with an unknown probability, to be
-          replaced by a random class [1]_. This probability and one temperature of the held-out
-          logits are the same for all classes, so few rows suffice. Results are averages over their
-          posterior, with a uniform prior of the probability and a standard normal one of the
-          logarithm of the temperature. A label is marked if it is wrong with a probability above
-          0.5.
+          replaced by a random class [1]_, of those that judged labels have. This probability and
+          one temperature of the held-out logits are the same for all classes, so few rows suffice.
+          Results are averages over their posterior, with a uniform prior of the probability and a
+          standard normal one of the logarithm of the temperature. A label is marked if it is wrong
+          with a probability above 0.5.
         - ``"confident-learning"``: the threshold of a class is its mean probability for the rows
           with its label. Count the m rows for which another class than their label has the largest
           probability of those above their thresholds: the m labels with the lowest probabilities
@@ -219,6 +219,9 @@ def _frame(y, index, judged, issue, quality, predicted):
 
 def _by_noise(logits, y):
     """Return which labels are probably wrong, the probability that each is right, and the rate."""
+    # The only row of a class is not judged, so no judged label can be of that class.
+    classes, y = np.unique(y, return_inverse=True)
+    logits = logits[:, classes]
     best = _COARSE[np.argmax([_average_over_shares(logits, y, t)[0] for t in _COARSE])]
     found = [_average_over_shares(logits, y, t) for t in best + _FINE]
     log_weights, wrong, shares = (np.array(values) for values in zip(*found, strict=True))
