@@ -756,7 +756,11 @@ def test_shards_whose_members_have_the_same_names():
     X, y = pd.DataFrame(np.eye(8), names), pd.Series(0, [f"s-{i // 4}/{i % 4}" for i in range(8)])
     assert not said(lambda: warn_of_other_order(X, y=y))
     assert len(said(lambda: warn_of_other_order(X, y=y[::-1]))) == 1
-    assert not said(lambda: warn_of_other_order(X, y=y.set_axis([*"01230123"])[::-1]))
+    assert not said(lambda: warn_of_other_order(X, y=y.set_axis([*"01230123"])))
+    (text,) = said(lambda: warn_of_other_order(X, y=y.set_axis([*"01230123"])[::-1]))
+    assert "X and y have the same files in another order" in text
+    assert not said(lambda: warn_of_other_order(X, y=y.set_axis([*"00112233"])[:-1]))
+    assert not said(lambda: warn_of_other_order(X, y=y.set_axis([*"01230124"])[::-1]))
 
 
 @pytest.mark.parametrize(

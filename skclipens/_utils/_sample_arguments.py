@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections import Counter
 
 import numpy as np
 
@@ -127,7 +128,7 @@ def same_files(names, others):
     A member of a shard has the path SHARD/MEMBER. Accents may be stored otherwise, as on macOS. If
     the lists then differ, endings of files are left out, and case does not matter. What is left is
     what follows the folder that all paths of a list are in, or as few last parts of each path as
-    make all differ.
+    make all differ, if any do.
     """
     if not all(isinstance(name, str) for name in (*names, *others)):
         return None
@@ -149,11 +150,12 @@ def _last_parts(names, others):
     below = tuple([tuple(parts[n:]) for parts in some] for n, some in zip(starts, lists))
     if len(set(below[0])) == len(names) and set(below[0]) == set(below[1]):
         return below
+    ends = lists
     for n_parts in range(1, 1 + min(max(map(len, some), default=0) for some in lists)):
         ends = tuple([tuple(parts[-n_parts:]) for parts in some] for some in lists)
         if all(len(set(some)) == len(some) for some in ends):
-            return ends if set(ends[0]) == set(ends[1]) else None
-    return None
+            break
+    return ends if Counter(ends[0]) == Counter(ends[1]) else None
 
 
 def is_default(index):
