@@ -80,6 +80,8 @@ def test_rows_without_a_label_are_no_class(table, missing):
         ["land-vehicle", "land vehicle"],
         ["land_vehicle", "LandVehicle"],
         ["mammal", "mammal."],
+        ["mammal", "mammal?"],
+        ["mammal", "mammal (?)"],
         ["'mammal'", "mammal"],
         ["mammal", "mammal - Copy (2)"],
         ["mammal", "mammal (2)"],

@@ -21,7 +21,7 @@ _LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘�
 # Only between letters, or words of three letters or more: "C++", "-1" and "Li Na" do not change.
 _HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 _BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
-_STOP = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$")
+_STOP = re.compile(r"(?<=[^\W\d]{3})[ .,;:?!()]+$")  # "vase (?)" may be an uncertain "vase"
 _QUOTED = re.compile(r"""^(['"])(.+)\1$""")
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
 _BETWEEN = re.compile("[;|]")  # "/" and "," may be parts of names
