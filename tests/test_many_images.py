@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from _said import said
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
@@ -141,6 +141,18 @@ def test_an_opened_image_that_cannot_be_read_among_many_is_a_row_of_nan(bad):
         EMBEDDER.transform(images)
     rows = CLIPEmbedder("zoo/RN20", device="cpu", on_error="nan").transform(images)
     assert np.isnan(rows).any(axis=1).tolist() == [False] * (len(images) - 1) + [True]
+
+
+@pytest.mark.parametrize("ending", ["tif", "gif"])
+def test_pages_that_are_one_image_are_doubted(tmp_path, ending):
+    pictures = [Image.fromarray(pixels) for pixels in PIXELS[:3]]
+    file = tmp_path / f"pages.{ending}"
+    pictures[0].save(file, save_all=True, append_images=pictures[1:])
+    with Image.open(file) as opened, Image.open(FILES[0]) as other:
+        copies = [page.copy() for page in ImageSequence.Iterator(opened)]
+        assert not said(EMBEDDER.transform, [*copies, *copies, other, other, opened])
+        (text,) = said(EMBEDDER.transform, [other, *ImageSequence.Iterator(opened)])
+    assert "Rows 1 and 2 are one PIL image of 3 pages, and show the same page, 2." in text
 
 
 def test_missing_images_are_not_the_same():

@@ -66,6 +66,8 @@ def warn_of_images(images):
         As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
         demand, only the first few are looked at.
     """
+    if isinstance(images, list):
+        _warn_of_pages(images)
     if len(images) < _FEWEST:
         return
     if not isinstance(images, list):
@@ -75,6 +77,24 @@ def warn_of_images(images):
         found = _some_pixels(images)
         _warn_of_layout(found)
         _warn_of_alpha(found)
+
+
+def _warn_of_pages(images):
+    """Warn of a file of several pages that is in two rows, which show the same page of it."""
+    rows = {}
+    for row, image in enumerate(images):
+        if not isinstance(image, ImageFile.ImageFile):
+            continue
+        first, n_pages = rows.setdefault(id(image), row), 1
+        with suppress(Exception):  # a damaged file, which embedding reports
+            n_pages = image.n_frames if first < row else 1
+        if n_pages > 1:
+            warn(
+                f"Rows {first} and {row} are one PIL image of {n_pages} pages, and show the same "
+                f"page, {image.tell()}. An iterator over the pages gives this image each time: "
+                "copy each page, as in [page.copy() for page in ImageSequence.Iterator(image)]."
+            )
+            return
 
 
 def _warn_of_random_pixels(images):
