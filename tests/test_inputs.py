@@ -148,6 +148,7 @@ def test_base64_and_data_urls(kind):
     for image in (
         text,
         base64.encodebytes(content).decode(),  # in lines
+        base64.urlsafe_b64encode(content).decode(),
         f"data:image/{kind.lower()};base64,{text}",
         f"DATA:image/x;charset=utf-8;base64,{text.replace('+', '%2B').replace('=', '%3D')}",
         "data:image/x," + "".join(f"%{byte:02x}" for byte in content),
@@ -188,7 +189,7 @@ def test_contents_as_text_do_not_fill_messages():
 
 
 def test_paths_are_not_taken_for_base64():
-    for path in ("/9j/photos/cat.jpg", "UklGR", "/9j/" + "a" * 100 + ".png"):
+    for path in ("/9j/photos/cat.jpg", "UklGR", "/9j/" + "a" * 100 + ".png", "a-" * 50):
         with pytest.raises(ImageError, match="no such file"):
             load_image(path)
 

@@ -10,9 +10,12 @@ from urllib.parse import unquote_to_bytes
 from ..exceptions import ImageError
 from ._errors import image_error
 
-# Start of the base64 code of a JPEG, PNG, GIF, WebP or TIFF file. A path may have the same letters,
-# but no path of an image is so long without a dot.
-_BASE64 = re.compile(r"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
+# Start of the base64 code of a JPEG, PNG, GIF, WebP or TIFF file, also in the alphabet of URLs. A
+# path may have the same letters, but no path of an image is so long without a dot.
+_BASE64 = re.compile(
+    r"([/_]9j[/_]|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)[A-Za-z0-9+/_\-\s]{60,}={0,2}\s*"
+)
+_OF_URLS = bytes.maketrans(b"-_", b"+/")
 _LONGEST = 300  # part of a path in a message
 
 
@@ -88,7 +91,7 @@ def _decoded(text):
     """Return the content that base64 stands for."""
     content = b"".join((text.encode() if isinstance(text, str) else text).split())
     try:
-        return b64decode(content, validate=True)
+        return b64decode(content.translate(_OF_URLS), validate=True)
     except binascii.Error as error:
         name = f"base64 of {len(content)} letters"
         raise image_error(name, str(error).lower(), "It may have been cut short.") from error
