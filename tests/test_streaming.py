@@ -682,6 +682,14 @@ def test_a_list_in_a_file_is_utf_8_and_has_a_name_in_each_line(tmp_path):
     assert len(image_files.find_images(tmp_path / "folder.txt")) == 1
 
 
+@pytest.mark.parametrize("ending", ["csv", "PARQUET"])
+def test_a_table_in_place_of_its_paths(tmp_path, embedder, ending):
+    file = tmp_path / f"pictures.{ending}"
+    file.write_text("path,label\na.png,cat\n")
+    with pytest.raises(ValueError, match=rf"is a table: .*load_table\('{file}'\)\.filenames"):
+        embedder.embed_to(tmp_path / "out", file)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_zip_file_that_is_named_like_an_image(tmp_path, pictures, embedder, several):
     archive = str(pictures / "all.zip")

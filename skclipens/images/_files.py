@@ -260,6 +260,11 @@ def _expand(text):
     """Return the names that a pattern, a folder, a file with a list, or a name stands for."""
     if text.lower().endswith(".txt") and not os.path.isdir(text):
         return _lines_of(text)
+    if text.lower().endswith((".csv", ".parquet")) and os.path.isfile(text):
+        raise ValueError(
+            f"{text!r} is a table: pass its column of paths, such as "
+            f"skclipens.datasets.load_table({text!r}).filenames."
+        )
     return _expand_url(text) if is_url(text) else _expand_path(text)
 
 
