@@ -32,6 +32,11 @@ class ScoresBackwards(_Backwards):
         return -scores if scores.ndim == 1 else scores[:, ::-1]
 
 
+class FitGivesNone(LogisticRegression):
+    def fit(self, X, y):
+        super().fit(X, y)
+
+
 class LabelsInColumn(LogisticRegression):
     """As CatBoost, whose labels of three classes or more have shape (n, 1)."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from _models import ProbaBackwards, ScoresBackwards
+from _models import FitGivesNone, ProbaBackwards, ScoresBackwards
 from _said import no_warning, said
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
@@ -248,6 +248,11 @@ def test_heads_that_are_unknown_are_clear_errors(head, message, X, y):
 def test_zero_shot_needs_blocks_that_are_backbones(X, y):
     with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones; got a, b"):
         make([("a", [0]), ("b", [1])], head="zero-shot").fit(X, y)
+
+
+def test_a_head_whose_fit_returns_nothing(X, y):
+    one, other = (make(head=kind()).fit(X, y) for kind in (FitGivesNone, LogisticRegression))
+    assert_array_equal(one.predict_proba(X), other.predict_proba(X))
 
 
 def test_a_head_needs_one_score_per_class(X, y):

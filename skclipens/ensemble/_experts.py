@@ -80,7 +80,8 @@ class Expert(NamedTuple):
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its columns."""
         with allow_few_rows_per_class(), fitted_by_ensemble(), called_block(self.block.name):
-            head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
+            head = clone(self.head)
+            head.fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         refuse_without_scores(head, hasattr)
         fitted = self._replace(head=head)
         fitted._refuse_other_classes(y)
