@@ -401,6 +401,12 @@ def test_bad_input_of_find_label_issues(emoji, change, error, message):
         find_label_issues(**arguments)
 
 
+@pytest.mark.parametrize("ask", [find_label_issues, suggest])
+def test_labels_that_are_none_at_all(emoji, ask):
+    with pytest.raises(ValueError, match=r"y is None, and y should be .*a label for each row"):
+        ask(make(), emoji[1], None)
+
+
 def test_groups_that_are_classes_judge_no_label(emoji):
     _, X, y = emoji
     with pytest.raises(ValueError, match=r"No label can be judged: .* classes have rows of two gr"):

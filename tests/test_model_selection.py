@@ -172,7 +172,7 @@ def test_labels_may_be_variable_width_strings_of_numpy():
         ([[1, 2], [3, 4], [1, 2], [3, 4]], "row 0, where one label for each row is wanted"),
         (["cat", "dog", "dog", "dog"], r"single member: \['cat'\]"),
         ([1, 1, 2, 2, 2], "inconsistent numbers of samples"),
-        (None, "y is None, and labels are needed"),
+        (None, "y is None, and y should be a 1d array"),
         (["a", "", "a", ""], "no label for 2 of 4 rows; the first is row 1, with ''"),
         (["a", None, "a", "b"], "no label for 1 of 4 rows"),
     ],

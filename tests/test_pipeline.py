@@ -594,7 +594,7 @@ def test_rows_that_cannot_be_read_are_left_out_of_fit(make, fitted, broken, path
 
 
 def test_a_score_needs_labels(fitted, make, paths):
-    with pytest.raises(ValueError, match="y is None, and labels are needed"):
+    with pytest.raises(ValueError, match="y is None, and y should be a 1d array"):
         fitted.score(paths)
     clusters = make(estimator=KMeans(2, n_init=1, random_state=0)).fit(paths)
     assert clusters.score(paths) < 0

@@ -41,10 +41,10 @@ def column_of_labels(y, *, name="y", warn=False):
     is_table = columns is not None and len(columns) == 1
     if is_table:
         y = y[columns[0]]
-    if y is not None:  # else scikit-learn's own error
-        refuse_no_column(y, name)
-        refuse_paths_as_labels(y, name)
-        refuse_mixed(y, name)
+    _refuse_none(y, name)
+    refuse_no_column(y, name)
+    refuse_paths_as_labels(y, name)
+    refuse_mixed(y, name)
     y = without_string_dtype(without_mask(y))
     if isinstance(y, (list, tuple)) and any(is_missing(one) or isinstance(one, Enum) for one in y):
         y = np.array(y, dtype=object)
@@ -57,6 +57,11 @@ def column_of_labels(y, *, name="y", warn=False):
         # scikit-learn would convert the integers of a nullable pandas column to floats.
         y = y.to_numpy(object if y.isna().any() else None)
     return column_or_1d(np.asarray(y)[:, None] if is_table else y, warn=warn)
+
+
+def _refuse_none(y, name):
+    if y is None:  # scikit-learn's checks of estimators look for some of these words
+        raise ValueError(f"{name} is None, and {name} should be a 1d array: a label for each row.")
 
 
 def _has_nulls(y):
@@ -231,8 +236,7 @@ def refuse_unlabeled(y, option=None, name="y", *, classes=()):
     are known, as in ``fit``, and all labels are -1 and 1, these are two classes. `option` is the
     estimator's parameter that allows rows without a label.
     """
-    if y is None:
-        raise ValueError(f"{name} is None, and labels are needed: pass one for each row.")
+    _refuse_none(y, name)
     classes = np.asarray(classes).tolist()
     missing = unlabeled_rows(y, signs_are_classes=not classes)
     if not missing.any():
