@@ -124,6 +124,7 @@ def test_a_name_of_a_directory_may_have_the_sign_of_a_prefix(tmp_path, y):
     "blocks, message",
     [
         (BACKBONES[:2], r"X has 384 features, but .*zoo/ViT-8 \(128\), which have 256 col"),
+        (BACKBONES[:1], r"the backbones that made X, pooled features as 'zoo/RN20@pooled', or"),
         (["zoo/RN21"], "The zoo has no model 'RN21'"),
         ([], "blocks is empty; None takes"),
         ([("a", slice(0, 2)), "zoo/RN20"], "not a mix; 'zoo/RN20' is not a pair"),

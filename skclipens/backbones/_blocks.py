@@ -209,10 +209,13 @@ def _blocks_from_kinds(kinds, n_features, feature_names, given):
     widths = [kind.width for kind in kinds]
     if sum(widths) != n_features:
         listed = ", ".join(f"{k.name} ({w})" for k, w in zip(kinds, widths, strict=True))
-        pairs = ", or give blocks as (name, columns) pairs" if given == "blocks" else ""
+        others = ""
+        if given == "blocks":
+            pooled = f"pooled features as '{kinds[0].backbone}@pooled'"
+            others = f", {pooled}, or give blocks as (name, columns) pairs"
         raise ValueError(
             f"X has {n_features} features, but {given} names {listed}, which have {sum(widths)} "
-            f"columns together. Name the backbones that made X{pairs}."
+            f"columns together. Name the backbones that made X{others}."
         )
     columns = [np.arange(n_features)[part] for part in side_by_side(widths)]
     return [Block(kind.name, of_kind, kind) for kind, of_kind in zip(kinds, columns, strict=True)]
