@@ -343,10 +343,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_columns,), dtype object
             Names of the columns of the output.
         """
-        return np.array(
-            [f"{block.kind.name}__{i}" for block in self._blocks() for i in range(block.width)],
-            dtype=object,
-        )
+        blocks = [(block.kind.name, block.width) for block in self._blocks()]
+        return np.array([f"{name}__{i}" for name, width in blocks for i in range(width)], object)
 
     def __sklearn_is_fitted__(self):
         return True
