@@ -165,7 +165,7 @@ def issues(task, X, y, seed):
         "ours": {},
         "ours, confident-learning": {"method": "confident-learning"},
     }.items():
-        frame = find_label_issues(task.ensemble(seed), X, labels, **options).sort_index()
+        frame = find_label_issues(task.ensemble(seed), X, labels, **options)
         found[way] = frame["is_label_issue"], frame["label_quality"]
     proba = np.exp(held_out_logits(task.ensemble(seed), X, labels)[0].astype(float))
     proba /= proba.sum(axis=1, keepdims=True)

@@ -81,12 +81,12 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     Returns
     -------
     pandas.DataFrame
-        One row for each row of X, the lowest ``label_quality`` first. The index is that of X, or of
-        y if X is not a DataFrame or Series. Columns:
+        One row for each row of X, in their order: ``sort_values("label_quality")`` brings the most
+        doubtful to the front. The index is that of X, or of y if X is not a DataFrame or Series.
+        Columns:
 
         - ``row``: the position in X;
-        - ``is_label_issue``: whether the label is probably wrong. It is no mask of X, whose order
-          is another: take ``row`` where it is True;
+        - ``is_label_issue``: whether the label is probably wrong;
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
           held out, such as the only row of its class, or its image cannot be read. Also NaN if the
@@ -138,7 +138,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     >>> y[[3, 80]] = y[[80, 3]]
     >>> clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-16"], random_state=0)
     >>> issues = find_label_issues(clf, X, y)
-    >>> sorted(issues["row"][:2].tolist())
+    >>> sorted(issues.sort_values("label_quality")["row"][:2].tolist())
     [3, 80]
     """
     if not is_classifier(estimator):
@@ -171,7 +171,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     predicted = classifier.classes_[logits.argmax(axis=1)]
     frame = _frame(y, index, judged, issue, quality, predicted)
     frame.attrs.update(attrs)
-    return frame.sort_values("label_quality", kind="stable")
+    return frame
 
 
 def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
