@@ -284,6 +284,20 @@ def test_the_only_row_of_a_class_hides_no_wrong_label():
     assert counts == pytest.approx([50, 50], abs=5)
 
 
+def test_wrong_labels_of_a_class_that_is_in_one_group_are_found():
+    """Its own labels are not judged, but those of its pictures that have another label are."""
+    X, truth = load_iris(return_X_y=True)
+    rng = np.random.default_rng(1)
+    y, wrong = truth.copy(), rng.permutation(150)[:30]
+    y[wrong] = (y[wrong] + 1 + rng.integers(2, size=30)) % 3
+    groups = np.where(y == 0, 0, np.arange(150) + 1)
+    issues = find_label_issues(GaussianNB(), X, y, groups=groups, random_state=0)
+    assert_array_equal(issues["label_quality"].isna(), y == 0)
+    marked = issues["is_label_issue"]
+    assert np.mean((y != truth)[marked]) > 0.8
+    assert marked[(truth == 0) & (y != 0)].mean() > 0.8
+
+
 @pytest.mark.parametrize("cv", [0.25, ShuffleSplit(2, random_state=0), TimeSeriesSplit(3), 5])
 def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
     _, X, y = emoji

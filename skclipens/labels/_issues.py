@@ -219,29 +219,30 @@ def _frame(y, index, judged, issue, quality, predicted):
 
 def _by_noise(logits, y):
     """Return which labels are probably wrong, the probability that each is right, and the rate."""
-    # The only row of a class is not judged, so no judged label can be of that class.
-    classes, y = np.unique(y, return_inverse=True)
-    logits = logits[:, classes]
-    best = _COARSE[np.argmax([_average_over_shares(logits, y, t)[0] for t in _COARSE])]
-    found = [_average_over_shares(logits, y, t) for t in best + _FINE]
+    judged = np.unique(y)
+    best = _COARSE[np.argmax([_average_over_shares(logits, y, t, judged)[0] for t in _COARSE])]
+    found = [_average_over_shares(logits, y, t, judged) for t in best + _FINE]
     log_weights, wrong, shares = (np.array(values) for values in zip(*found, strict=True))
     weights = softmax(log_weights)
     wrong, share = weights @ wrong, weights @ shares
-    return wrong > 0.5, 1 - wrong, {"noise_rate": float(share * (1 - 1 / logits.shape[1]))}
+    return wrong > 0.5, 1 - wrong, {"noise_rate": float(share * (1 - 1 / len(judged)))}
 
 
-def _average_over_shares(logits, y, log_temperature):
+def _average_over_shares(logits, y, log_temperature, judged):
     """Return the log posterior of a temperature, how probably each label is wrong, and the share.
 
     The latter two are averages over the posterior of the share. Its prior is uniform, and that of
-    the logarithm of the temperature standard normal.
+    the logarithm of the temperature standard normal. `judged` are the classes of judged labels. A
+    class of one row, for example, has none: a row with this label would not be here.
     """
-    proba = softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(y)), y]
-    random = _SHARES / logits.shape[1]
+    proba = softmax(logits / np.exp(log_temperature), axis=1)
+    of_judged = (1 - _SHARES) * proba[:, judged].sum(axis=1) + _SHARES
+    proba = proba[np.arange(len(y)), y]
+    random = _SHARES / len(judged)
     likelihood = (1 - _SHARES) * proba + random
     # The grid of shares is even in log odds.
     prior = np.log(_SHARES * (1 - _SHARES))[:, 0] - log_temperature**2 / 2
-    log_posterior = np.log(likelihood).sum(axis=1) + prior
+    log_posterior = np.log(likelihood / of_judged).sum(axis=1) + prior
     weights = softmax(log_posterior)
     # A random label may be right by chance.
     wrong = weights @ (random / likelihood) * (1 - proba)
