@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -44,6 +45,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     CascadeClassifier,
     MultiBackboneEmbedder,
+    SuspectedMistakeWarning,
     make_backbone_pipeline,
 )
 from skclipens._utils._folds import limit_validation_rows
@@ -282,6 +284,15 @@ def test_the_only_row_of_a_class_hides_no_wrong_label():
     rates, counts = zip(*((one.attrs["noise_rate"], one["is_label_issue"].sum()) for one in found))
     assert rates == pytest.approx([0.34, 0.34], abs=0.03)
     assert counts == pytest.approx([50, 50], abs=5)
+
+
+@pytest.mark.parametrize("method", ["noise", "confident-learning"])
+def test_labels_that_the_rows_do_not_explain_give_a_warning(method):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300], np.random.default_rng(0).permutation(y[:300])
+    message = r"(?s)\d+ of 300 labels are marked\. .*cannot tell the classes apart"
+    with pytest.warns(SuspectedMistakeWarning, match=message):
+        find_label_issues(LinearDiscriminantAnalysis(), X, y, method=method, random_state=0)
 
 
 def test_wrong_labels_of_a_class_that_is_in_one_group_are_found():

@@ -28,6 +28,7 @@ from ._held_out import checked_labels, held_out_logits, refuse_frozen, rows_to_c
 _SHARES = expit(np.linspace(-9, 4, 53))[:, None]
 _COARSE, _FINE = np.arange(-7, 7.5, 0.5), np.arange(-1, 1.05, 0.1)
 _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
+_MOST_MARKED = 0.5  # share of the labels
 
 
 @each_warning_once()
@@ -41,7 +42,7 @@ _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
     prefer_skip_nested_validation=False,
 )
 def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, random_state=None):
-    """Rank labels by the probability that they are right, and mark those that are probably wrong.
+    """Estimate the probability that each label is right, and mark those that are probably wrong.
 
     Each label is compared with a held-out prediction for its row. Images are embedded once. An
     :class:`~skclipens.AdaptiveBackboneEnsemble` is fitted once, since it has held-out logits of its
@@ -110,7 +111,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     UserWarning
         If images cannot be read; their ``label_quality`` is NaN.
     SuspectedMistakeWarning
-        If labels are not judged although their classes have other rows.
+        If labels are not judged although their classes have other rows, or more than half of the
+        labels are marked.
 
     See Also
     --------
@@ -168,6 +170,12 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     targets = positions_of_labels(labels, classifier.classes_)
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits.astype(float), targets)
+    if issue.mean() > _MOST_MARKED:
+        warn(
+            f"{issue.sum()} of {len(issue)} labels are marked. If not so many are wrong, the "
+            "classifier cannot tell the classes apart: check that y is in the order of X and that "
+            "the names of the classes say what is in the pictures, or label more of them."
+        )
     predicted = classifier.classes_[logits.argmax(axis=1)]
     frame = _frame(y, index, judged, issue, quality, predicted)
     frame.attrs.update(attrs)
