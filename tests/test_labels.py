@@ -60,6 +60,7 @@ from skclipens.heads import (
 )
 from skclipens.labels import OpenSetClassifier, _issues, find_label_issues, suggest
 from skclipens.labels._issues import _by_noise
+from skclipens.labels._open_set import _weighted_quantile
 from skclipens.labels._suggest import _greedy_cover
 from skclipens.model_selection import compare_with_baselines
 
@@ -700,6 +701,16 @@ def test_unknown_classes_are_less_familiar_and_rejected_more_often(halves):
     assert_array_equal(predicted[~rejected], clf.estimator_.predict(X_test)[~rejected])
     assert_allclose(clf.predict_proba(X_test), clf.estimator_.predict_proba(X_test))
     assert_allclose(clf.decision_function(X_test), clf.estimator_.decision_function(X_test))
+
+
+@given(
+    st.lists(st.tuples(st.floats(-9, 9), st.integers(1, 4)), min_size=1, max_size=9),
+    st.floats(0, 1),
+)
+def test_a_quantile_with_weights_is_that_of_copies(rows, share):
+    values, weights = map(np.array, zip(*rows, strict=True))
+    expected = np.quantile(np.repeat(values, weights), share)
+    assert _weighted_quantile(values, share, weights) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
