@@ -442,6 +442,21 @@ def test_text_of_parquet_stays_text(folder):
     assert y.tolist() == ["1", "2 "]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("labels", [["a", None, "b"], [1, None, 2], [None, True, False]])
+def test_pictures_without_a_label_have_none(folder, labels, suffix):
+    table = pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "label": pd.Series(labels)})
+    path = write(table, folder / f"t{suffix}")
+    _, y = load_table(path, return_X_y=True)
+    assert y.tolist() == labels
+    with pytest.raises(ValueError, match=r"'label' of .* is empty in 1 rows; the first is row"):
+        load_table(path)
+    table["label"] = None
+    write(table, path)
+    with pytest.raises(ValueError, match=r"'label' of .* is empty in 3 rows"):
+        load_table(path, return_X_y=True)
+
+
 def test_names_of_pictures_keep_their_zeros(folder):
     for name in ("7", "007"):
         shutil.copy(folder / "zoo/0.PNG", folder / name)

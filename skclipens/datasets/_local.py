@@ -191,7 +191,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
             text elsewhere.
 
     (filenames, labels) : tuple if `return_X_y` is True
-        The paths, URLs or images, and the label of each.
+        The paths, URLs or images, and the label of each: None where the cell is empty, which `fit`
+        refuses unless its parameter `unlabeled` says what to do with such pictures.
 
     Raises
     ------
@@ -199,7 +200,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
         If the table has another format, is empty, lacks a column or has it twice; if a row has no
-        path or label, or several of them; or if there are no labels, and `return_X_y` is True.
+        path, several paths or several labels, or no label and `return_X_y` is False; or if there
+        are no labels, and `return_X_y` is True.
     ImportError
         If the table is Parquet and pyarrow is not installed.
 
@@ -251,18 +253,31 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     if label_column is None:
         columns.insert(0, "path", filenames)
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
-    labels = table[label_column].tolist()
-    check_all_there(labels, label_column, table_path)
-    refuse_several(labels, label_column, table_path, kinds=(*SEVERAL, bytes))
-    warn_of_spellings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
-    # Parquet has types, so its strings are not converted.
-    labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
+    labels = _labels_of(table[label_column], table_path, may_lack=return_X_y)
     if return_X_y:
         warn_of_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
         return filenames, labels
     columns = columns.drop(columns=label_column, errors="ignore").reset_index(drop=True)
     columns = dict(columns.items())  # as Series, which keep their types
     return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
+
+
+def _labels_of(column, table_path, may_lack):
+    """Return the labels in a column of a table, None where there is none and `may_lack` is true."""
+    labels, lacks = column.tolist(), column.isna().to_numpy()
+    if not may_lack or lacks.all():
+        check_all_there(labels, column.name, table_path)
+    refuse_several(labels, column.name, table_path, kinds=(*SEVERAL, bytes))
+    warn_of_spellings(first_rows(labels), f"Column {column.name!r} of {str(table_path)!r}")
+    if lacks.any():  # which makes floats of integers
+        labels = column.dropna().convert_dtypes().tolist()
+    # Parquet has types, so its strings are not converted.
+    labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
+    if not lacks.any():
+        return labels
+    filled = np.full(len(column), None, dtype=object)
+    filled[~lacks] = labels.tolist()
+    return filled
 
 
 def list_images(folder, walk=walk):
