@@ -195,6 +195,16 @@ def test_program_of_doubts_of_tables(capsys, monkeypatch):
     assert f"Of {2 * len(right)} right uses, " in printed
 
 
+def test_the_page_of_hindsight_is_of_the_committed_results(capsys):
+    root = Path(__file__).parents[1]
+    page = (root / "docs/results/hindsight.md").read_text("utf-8").splitlines()
+    command = next(line for line in page if "python -m benchmarks.hindsight" in line)
+    hindsight.main([str(root / folder) for folder in command.split()[3:]])
+    printed = capsys.readouterr().out.splitlines()
+    tables = [[line for line in text if line.startswith("|")] for text in (page, printed)]
+    assert tables[0] == tables[1]
+
+
 def test_program_of_hindsight(capsys):
     folder = Path(__file__).parents[1] / "docs/results/few-classes"
     hindsight.main([str(folder)])
