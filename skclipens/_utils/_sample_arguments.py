@@ -150,7 +150,7 @@ def _last_parts(names, others):
     below = tuple([tuple(parts[n:]) for parts in some] for n, some in zip(starts, lists))
     if len(set(below[0])) == len(names) and set(below[0]) == set(below[1]):
         return below
-    ends = lists
+    ends = below
     for n_parts in range(1, 1 + min(max(map(len, some), default=0) for some in lists)):
         ends = tuple([tuple(parts[-n_parts:]) for parts in some] for some in lists)
         if all(len(set(some)) == len(some) for some in ends):
