@@ -203,6 +203,13 @@ def test_the_page_of_hindsight_is_of_the_committed_results(capsys):
     printed = capsys.readouterr().out.splitlines()
     tables = [[line for line in text if line.startswith("|")] for text in (page, printed)]
     assert tables[0] == tables[1]
+    text, head = " ".join(page), []
+    for cells in ([cell.strip() for cell in row.split("|")[1:-1]] for row in tables[0]):
+        head = cells if cells[0].startswith("chosen") else head
+        if cells[0] == "one for all":
+            gains = [cells[head.index(shots)].split()[0] for shots in ("1", "4", "16")]
+            first, second, third = (gain.removeprefix("+") for gain in gains)
+            assert f"{first}, {second} and {third}" in text
 
 
 def test_program_of_hindsight(capsys):
