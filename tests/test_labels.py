@@ -557,7 +557,8 @@ def test_only_rows_that_are_drawn_are_embedded(emoji):
     some, options = np.where(np.arange(84) % 6 == 0, y, ""), {"max_rows": 20, "random_state": 0}
     dataset, clf = Read(paths), make_backbone_pipeline(BACKBONES, random_state=0)
     embedder, last = clf[0].set_params(features="projected"), clf[-1]
-    assert_array_equal(embedder.transform(paths[:2]), X[:2])
+    # Some CPUs compute a batch of another size with other last digits.
+    assert_allclose(embedder.transform(paths[:2]), X[:2], atol=1e-6)
     expected = suggest(last, X, some, 5, **options)
     assert_array_equal(suggest(clf, dataset, some, 5, **options), expected)
     assert len(dataset.read) == 14 + 20
