@@ -1,11 +1,12 @@
 """Warnings of rows that are much like the row beside them, as of one object or film."""
 
 import os
-from contextlib import contextmanager
+from contextlib import nullcontext
 from contextvars import ContextVar
 
 import numpy as np
 
+from .._utils._contexts import set_within
 from .._utils._folds import codes_of
 from .._utils._warnings import warn
 from ._row_order import by_numbers
@@ -19,9 +20,8 @@ _SHARE, _BY_CHANCE = 0.4, 5
 _files = ContextVar("names of the files that a pipeline embeds, one for each row", default=())
 
 
-@contextmanager
 def rows_of_files(images):
-    """Let ensembles that are fitted in this context know the files of their rows, if all are files.
+    """Return a context in which ensembles know the files of their rows, if all are files.
 
     Parameters
     ----------
@@ -29,15 +29,10 @@ def rows_of_files(images):
         None: rows are those of the context around this one.
     """
     if images is None:
-        yield
-        return
+        return nullcontext()
     images = images if isinstance(images, list) else []
     are_files = all(isinstance(image, (str, os.PathLike)) for image in images)
-    token = _files.set([os.fsdecode(image) for image in images] if are_files else ())
-    try:
-        yield
-    finally:
-        _files.reset(token)
+    return set_within(_files, [os.fsdecode(image) for image in images] if are_files else ())
 
 
 def warn_of_series(pairs, y, input_rows, n_input, index):

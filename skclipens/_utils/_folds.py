@@ -1,6 +1,5 @@
 """Cross-validation folds for few rows per class, and checks of folds."""
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
 from numbers import Integral, Real
@@ -17,6 +16,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from ._contexts import set_within
 from ._copies import groups_of_pictures, numbers_of
 from ._labels import allow_few_rows_per_class
 from ._linalg import positions_among, positions_in, some_of
@@ -206,14 +206,9 @@ def max_validation_rows():
     return _max_validation_rows.get()
 
 
-@contextmanager
 def limit_validation_rows(n_rows):
-    """Use up to `n_rows` validation rows in this context."""
-    token = _max_validation_rows.set(n_rows)
-    try:
-        yield
-    finally:
-        _max_validation_rows.reset(token)
+    """Return a context with up to `n_rows` validation rows."""
+    return set_within(_max_validation_rows, n_rows)
 
 
 def validation_rows(y):

@@ -11,6 +11,7 @@ from numbers import Real
 import numpy as np
 
 from ._column_names import names_of_columns, refuse_lazy
+from ._contexts import set_within
 from ._messages import listed
 from ._missing import is_missing
 from ._one_column import first_of_column
@@ -223,14 +224,9 @@ def nonfinite_located(X):
         ) from None
 
 
-@contextmanager
 def called_block(name):
-    """A context in which :func:`check_range` calls its table a block of X, not X."""
-    token = _checked_part.set(f"block {name!r}")
-    try:
-        yield
-    finally:
-        _checked_part.reset(token)
+    """Return a context in which :func:`check_range` calls its table a block of X, not X."""
+    return set_within(_checked_part, f"block {name!r}")
 
 
 def check_range(X, names):

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from itertools import takewhile
 
 from ..exceptions import SuspectedMistakeWarning
+from ._contexts import set_within
 from ._locks import ForkLock
 
 NOTHING = "(?!)"  # matches no text
@@ -60,11 +61,8 @@ def each_warning_once():
     The heads of an ensemble would all warn of the same input. So would ensembles fitted on parts of
     it, with other numbers of rows and the like.
     """
-    token = _said.set(set() if _said.get() is None else _said.get())
-    try:
+    with set_within(_said, set() if _said.get() is None else _said.get()):
         yield
-    finally:
-        _said.reset(token)
 
 
 def _package_of(frame):
@@ -135,12 +133,11 @@ def silent(pattern):
     """
     put_first(_filter)
     pattern = f"(?:{pattern})"
-    token = _patterns.set((*_patterns.get(), pattern))
     _hidden.append(pattern)
     try:
-        yield
+        with set_within(_patterns, (*_patterns.get(), pattern)):
+            yield
     finally:
-        _patterns.reset(token)
         _hidden.remove(pattern)
 
 

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from contextvars import ContextVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from .._mistakes._models import Embeddings, first_name, warn_of_blocks
 from .._mistakes._names import warn_of_names
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._column_names import names_of_columns
+from .._utils._contexts import set_within
 from .._utils._folds import stratified_rows
 from .._utils._linalg import SOME_ROWS, unit_rows
 from .._utils._locks import ForkLock
@@ -86,14 +87,9 @@ def encode_ahead(heads, classes, verbose):
         bar.update(n_prompts - bar.n)  # those that were cached
 
 
-@contextmanager
 def fitted_by_ensemble():
-    """Context in which heads do not check names, since their caller checks them."""
-    token = _is_standalone.set(False)
-    try:
-        yield
-    finally:
-        _is_standalone.reset(token)
+    """Return a context in which heads do not check names, since their caller checks them."""
+    return set_within(_is_standalone, False)
 
 
 def is_standalone():
