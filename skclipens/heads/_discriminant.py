@@ -95,16 +95,6 @@ class BaseDiscriminant:
     def _precision_times_means(self, factor, ridge):
         return cho_solve(factor, self._means.T) * self.n_rows
 
-    def covariance_root(self, ridge):
-        """Return the Cholesky factor, lower triangular, of the shrunk covariance within classes."""
-        covariance = plus_ridge(self._scatter, ridge)
-        covariance /= self.n_rows
-        return cholesky(covariance, lower=True, overwrite_a=True)
-
-    @property
-    def _scatter(self):
-        return self._gram
-
     def _offsets(self, ridge, factor=None):
         r"""Return log priors plus a correction for the noise of means of few rows, (C,).
 
@@ -345,9 +335,12 @@ class Discriminant(BaseDiscriminant):
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
-    @property
-    def _scatter(self):
-        return self._residuals.T @ self._residuals if self._is_wide else self._gram
+    def covariance_root(self, ridge):
+        """Return the Cholesky factor, lower triangular, of the shrunk covariance within classes."""
+        R = self._residuals
+        covariance = plus_ridge(R.T @ R if self._is_wide else self._gram, ridge)
+        covariance /= self.n_rows
+        return cholesky(covariance, lower=True, overwrite_a=True)
 
     def _precision_times_means(self, factor, ridge):
         if not self._is_wide:

@@ -141,7 +141,7 @@ class LinearProbeHead(CrossFitTableHead):
     def _held_out(self, C, X, targets, weights, folds):
         """Return the mean log-loss of held-out rows, and their logits; zero for other rows."""
         classes = np.arange(len(self.classes_))
-        logits, losses, test_weights = np.zeros((len(X), len(classes)), X.dtype), [], []
+        logits, losses = np.zeros((len(X), len(classes)), X.dtype), []
         with silent("lbfgs failed to converge"):  # only the final fit has to
             for train, test in folds:
                 seen = some_of(weights, train)
@@ -149,12 +149,13 @@ class LinearProbeHead(CrossFitTableHead):
                 scores = one_column_per_class(probe.decision_function(X[test]))
                 own = np.searchsorted(probe.classes_, targets[test])
                 losses.append(-log_proba_of(scores, own))
-                test_weights.append(np.ones(len(test)) if weights is None else weights[test])
                 logits[test] = expand_with_smallest(scores, probe.classes_, classes)
         if not folds:
             return np.inf, logits
         losses = np.minimum(np.concatenate(losses), -np.log(np.finfo(X.dtype).eps))
-        return np.average(losses, weights=np.concatenate(test_weights)), logits
+        rows = held_out_rows(folds)
+        weights = np.ones(len(rows)) if weights is None else weights[rows]
+        return np.average(losses, weights=weights), logits
 
     def _logits_of(self, X):
         logits = X @ self.coef_.T + self.intercept_

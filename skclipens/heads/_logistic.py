@@ -178,7 +178,10 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
 
     def _choose_C(self, table, splits):
         """Set the C of the smallest held-out loss; return fits on parts, and their solutions."""
-        parts = [table.fit_on(_some(table.targets, train)) for train, _ in splits]
+        parts = []
+        for train, _ in splits:
+            some = stratified_rows(table.targets[train], _MAX_ROWS_TO_CHOOSE)
+            parts.append(table.fit_on(train[some]))
         solutions = best = [None] * len(parts)
 
         def loss_of(solutions):
@@ -211,10 +214,6 @@ def _splits(targets, folds):
         test = rows[stratified_rows(targets[rows], max(len(targets) // _HELD_OUT, 1))]
         folds = [(np.setdiff1d(np.arange(len(targets)), test), test)]
     return drop_unseen_classes(folds, targets)
-
-
-def _some(targets, rows):
-    return rows[stratified_rows(targets[rows], _MAX_ROWS_TO_CHOOSE)]
 
 
 class _Table:

@@ -114,10 +114,8 @@ class ResidualHead(CrossFitTextHead):
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
         text = self._calibrated_text(features, targets, weights, kept.validation)
         dtype = np.float64 if needs_float64(self.alpha) else features.dtype  # also of the products
-        centre, tests = (
-            features.mean(axis=0).astype(dtype),
-            [kept.positions(test) for test in rows.make_folds()],
-        )
+        centre = features.mean(axis=0).astype(dtype)
+        tests = [kept.positions(test) for test in rows.make_folds()]
         sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
         sums, _ = yield PassRequest(sums)
