@@ -1,7 +1,6 @@
 """Base class of the embedders."""
 
 from contextlib import closing
-from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -138,8 +137,18 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         blocks, devices = self._blocks(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
         store, notes = as_store(self.cache), {}
+
+        def embed(rows, which):
+            """Yield the rows of readable images, a batch at a time, with their embeddings."""
+            if self.on_error == "raise":
+                refuse_missing(images)
+            encoder = self._encoder([blocks[i] for i in which], devices, precision)
+            with closing(self._encode(encoder, images, rows, notes, is_part=is_part)) as batches:
+                for done, values in batches:
+                    yield done, values
+                    bar.update(len(done))
+
         with progress(len(images), self.verbose) as bar, recorded():
-            embed = partial(self._embed, images, is_part, blocks, devices, precision, bar, notes)
             models = models_of(blocks, precision, self.decode, store)
             embeddings = embed_with_store(store, images, models, embed, notes=notes)
             bar.update(len(images) - bar.n)
@@ -277,16 +286,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         pass ``resume=False``. Images that could not be read are tried again.
         """
         return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
-
-    def _embed(self, images, is_part, blocks, devices, precision, bar, notes, rows, which):
-        """Yield the rows of readable images, a batch at a time, with their embeddings."""
-        if self.on_error == "raise":
-            refuse_missing(images)
-        encoder = self._encoder([blocks[i] for i in which], devices, precision)
-        with closing(self._encode(encoder, images, rows, notes, is_part=is_part)) as batches:
-            for done, values in batches:
-                yield done, values
-                bar.update(len(done))
 
     def _encoder(self, blocks, devices, precision):
         from ._encoder import ImageEncoder

@@ -1,6 +1,5 @@
 """Embed images by stages: one backbone each, for ever fewer images, which are decoded once."""
 
-from collections.abc import Sequence
 from contextlib import closing
 from functools import cached_property, partial
 
@@ -82,11 +81,13 @@ class _Part:
         self.pixels = {}  # by row, as later stages need them
 
     def embed(self, stage, rows):
+        from torch.utils.data import Subset
+
         stages = self.stages
         self.pixels = {row: self.pixels[row] for row in rows.tolist() if row in self.pixels}
         with recorded():
             known = [[one[row - self.rows.start] for row in rows] for one in self.known]
-            models, some = [stages.models[stage]], _Some(stages.images, rows)
+            models, some = [stages.models[stage]], Subset(stages.images, rows)
             compute = partial(self._compute, stage, rows)
             values = embed_with_store(stages.store, some, models, compute, known)
         if stages.embedder.normalize:
@@ -106,16 +107,3 @@ class _Part:
         wanted = (rows[at] for at in positions)
         for done, values in embed(encoder, stages.images, wanted, stages.notes, kept):
             yield np.searchsorted(rows, done), values
-
-
-class _Some(Sequence):
-    """A sequence of some of the images, each read on demand."""
-
-    def __init__(self, images, rows):
-        self.images, self.rows = images, rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        return self.images[self.rows[i]]
