@@ -92,6 +92,11 @@ def subsample(values, most=SOME_ROWS):
     return values[np.random.default_rng(0).integers(edges[:-1], edges[1:])]
 
 
+def evenly_spaced(values, most):
+    """Return at most `most` elements of an array, from the first to the last one."""
+    return values[np.linspace(0, len(values) - 1, min(len(values), most)).astype(int)]
+
+
 def take_rows(X, rows):
     """Return rows of X by their positions; X itself if these are all rows in order."""
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]

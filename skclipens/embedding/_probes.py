@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .._utils._linalg import subsample, unit_rows
+from .._utils._linalg import evenly_spaced, subsample, unit_rows
 from ._embedders import MultiBackboneEmbedder
 
 _N_EMOJI = 16
@@ -38,8 +38,7 @@ def _probes():
     from ..datasets import load_emoji
 
     quarters = [quarter for one in load_sample_images().images for quarter in _quarters(one)]
-    files = load_emoji().filenames
-    return [*quarters, *files[np.linspace(0, len(files) - 1, _N_EMOJI).astype(int)]]
+    return [*quarters, *evenly_spaced(load_emoji().filenames, _N_EMOJI)]
 
 
 def _quarters(image):

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._labels import allow_few_rows_per_class
-from .._utils._linalg import take_columns
+from .._utils._linalg import evenly_spaced, take_columns
 from .._utils._metadata import taken_of
 from .._utils._tables import called_block
 from .._utils._warnings import silent
@@ -113,7 +113,7 @@ class Expert(NamedTuple):
         can_tell = hasattr(head, "decision_function") and hasattr(head, "predict")
         if is_ours or len(head.classes_) < 3 or not can_tell:
             return
-        some = X[np.linspace(0, len(X) - 1, min(len(X), _MOST_COMPARED)).astype(int)]
+        some = evenly_spaced(X, _MOST_COMPARED)
         with silent(_NO_NAMES):
             scores, predicted = scores_of(head, some), np.ravel(head.predict(some))
         if scores.shape[1] != len(head.classes_):

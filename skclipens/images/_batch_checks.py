@@ -7,6 +7,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageFile
 
+from .._utils._linalg import evenly_spaced
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
@@ -196,8 +197,8 @@ def _place_of_tensor(tensor):
 def _some_pixels(images):
     """Return row, pixels as in memory, and whether channels are first, of some of the arrays."""
     rows = [row for row, one in enumerate(images) if isinstance(one, np.ndarray) or is_tensor(one)]
-    picked = np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(int)
-    found = [(rows[at], *_pixels_of(images[rows[at]])) for at in picked]
+    picked = evenly_spaced(np.array(rows, int), _MOST).tolist()
+    found = [(row, *_pixels_of(images[row])) for row in picked]
     return [(row, pixels, first) for row, pixels, first in found if _is_picture(pixels)]
 
 

@@ -5,6 +5,7 @@ from PIL import Image
 from scipy.stats import ttest_rel
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
+from .._utils._linalg import evenly_spaced
 from .._utils._warnings import warn
 from ..backbones import list_backbones
 from ..embedding import CLIPEmbedder
@@ -36,7 +37,7 @@ def warn_of_channels(pipeline, X, y):
     targets = np.array([places.get(label, -1) for label in labels])
     known = np.flatnonzero(targets >= 0)
     for most, max_p_value in ((_FEW, _MAX_P_OF_FEW), (_MOST, _MAX_P_VALUE)):
-        picked = known[np.linspace(0, len(known) - 1, min(len(known), most)).astype(int)]
+        picked = evenly_spaced(known, most)
         pictures = _in_memory(images, picked)
         if len(pictures) < _FEW // 2:
             return
