@@ -6,7 +6,7 @@ from sklearn.utils import check_array, get_tags
 
 from .._utils._linalg import parts_of, take_columns, unit_rows
 from .._utils._missing import without_mask
-from .._utils._tables import nonfinite_located, refuse_images, refuse_text
+from .._utils._tables import FLOATS, nonfinite_located, refuse_images, refuse_text
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 
@@ -76,4 +76,4 @@ def nearest_cosines(rows, others, groups=None):
 
 
 def _as_array(X):
-    return check_array(without_mask(X), dtype=[np.float64, np.float32])
+    return check_array(without_mask(X), dtype=FLOATS)

@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 from ..._utils._docstrings import fill_doc
 from ..._utils._folds import codes_of
 from ..._utils._linalg import row_batches
+from ..._utils._tables import FLOATS
 from ..._utils._threads import one_blas_thread
 from ..._utils._versions import VersionsMixin
 from ..._utils._weights_and_groups import check_weights
-from ._checks import FLOATS, check_routed, check_targets
+from ._checks import check_routed, check_targets
 
 _MAX_CLASSES = 32
 _VALUES_IN_CACHE = 2**18

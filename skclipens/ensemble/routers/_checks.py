@@ -4,8 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..._utils._labels import column_of_labels
-
-FLOATS = [np.float64, np.float32]
+from ..._utils._tables import FLOATS
 
 
 def check_routed(X, logits, *, finite=False, reads=False):
