@@ -11,6 +11,7 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._embeddings import is_constant, warn_of_rescaled_blocks
 from ._row_order import is_class_by_class
+from ._seen_columns import listed_columns
 from ._seen_embeddings import NARROWEST
 
 _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
@@ -135,7 +136,7 @@ def _warn_of_dominant_columns(read_as_scaled, X, names, index):
         if not len(columns):
             continue
         if columns.tolist() != [index]:  # an index has its own warning
-            called = listed((columns if names is None else names[columns]).tolist())
+            called = listed_columns(columns, names)
             which = f"Column {called} has" if len(columns) == 1 else f"Columns {called} have"
             warn(
                 f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {head!r} reads, so "

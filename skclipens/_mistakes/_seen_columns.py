@@ -85,7 +85,7 @@ def warn_of_units(seen, X, names):
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
-        first, named = found[0], _called(seen.columns[found], names)
+        first, named = found[0], listed_columns(seen.columns[found], names)
         warn(
             f"Values of column {named} are mostly far from those of fit: the median of the first "
             f"is {middle[first]:.3g} now, and in fit it had values from {seen.lowest[first]:.3g} "
@@ -102,7 +102,8 @@ def _continue_steps(seen, values):
     return (seen.step > 0) & _are_whole(steps) & (gap < (_FEW_STEPS + 0.5) * seen.step)
 
 
-def _called(columns, names):
+def listed_columns(columns, names):
+    """Return how messages list columns, by their names if there are any."""
     return listed(columns.tolist() if names is None else names[columns].tolist())
 
 
@@ -122,10 +123,11 @@ def _warn_of_own_scale(seen, X, names):
     scaled = again & _is_one(deviation, len(X)) & _is_one(seen.deviation[centred], seen.n_rows)
     found = np.flatnonzero(scaled if scaled.any() else again)
     if len(found) and (scaled.any() or _are_components(values[:, found])):
+        named = listed_columns(seen.columns[centred[found]], names)
         warn(
-            f"Values of column {_called(seen.columns[centred[found]], names)} were centred on the "
-            "rows of fit, and now on these rows. Call transform of what scales them, and not "
-            "fit_transform, on rows to predict: it was fitted already.",
+            f"Values of column {named} were centred on the rows of fit, and now on these rows. "
+            "Call transform of what scales them, and not fit_transform, on rows to predict: it was "
+            "fitted already.",
             key="scaled by the rows to predict",
         )
 

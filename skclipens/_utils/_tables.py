@@ -114,10 +114,10 @@ def refuse_text(X):
     for row, column, cell in _cells(X):
         if _is_time(cell):
             _refuse_times(names[column] if names else column)
-        name = f" ({names[column]!r})" if names else ""
+        place = _written(column, names)
         if isinstance(cell, (str, bytes)):
             raise ValueError(
-                f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
+                f"X holds text: row {row}, column {place} is {str(cell)!r}. Convert "
                 "numbers, X.astype(float); encode categories, as "
                 "sklearn.preprocessing.OneHotEncoder does; embed a column of images alone, as "
                 "MultiBackboneEmbedder does."
@@ -133,9 +133,14 @@ def refuse_text(X):
                 float(cell)
         except (TypeError, OverflowError) as error:
             raise type(error)(
-                f"Row {row}, column {column}{name} of X is {_quoted(cell)}: {error}. Make numbers "
+                f"Row {row}, column {place} of X is {_quoted(cell)}: {error}. Make numbers "
                 "of the column, or leave it out."
             ) from None
+
+
+def _written(column, names):
+    """Return how messages write a column: by its position, and its name if there are names."""
+    return f"{column}" if names is None else f"{column} ({names[column]!r})"
 
 
 def _is_of_numbers(X, names):
@@ -211,15 +216,14 @@ def nonfinite_located(X):
         if not found.any():  # a value is too large for the dtype
             raise
         row, column = np.argwhere(found)[0].tolist()
-        names = names_of_columns(X)
-        name = "" if names is None else f" ({names[column]!r})"
+        place = _written(column, names_of_columns(X))
         why = (
             " An embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
             if kind == "NaN"
             else ""
         )
         raise ValueError(
-            f"X contains {kind}, first in row {row}, column {column}{name}; that row has "
+            f"X contains {kind}, first in row {row}, column {place}; that row has "
             f"{found[row].sum()} of them. Fill such cells or leave the rows out.{why}"
         ) from None
 
@@ -237,14 +241,13 @@ def check_range(X, names):
     if not overflows and not 0 < top < _SMALLEST:
         return
     column = int(np.abs(X).max(axis=0).argmax())
-    where = f"{column}" if names is None else f"{column} ({names[column]!r})"
-    part = _checked_part.get()
+    place, part = _written(column, names), _checked_part.get()
     if overflows:
         raise ValueError(
-            f"Column {where} of {part} has values as large as {top:.2g}, whose squares overflow "
+            f"Column {place} of {part} has values as large as {top:.2g}, whose squares overflow "
             f"{X.dtype}. Scale the columns, say by sklearn.preprocessing.StandardScaler."
         )
     raise ValueError(
-        f"The largest value of {part}, in column {where}, is {top:.2g}: its square vanishes. "
+        f"The largest value of {part}, in column {place}, is {top:.2g}: its square vanishes. "
         "Scale the columns, say by sklearn.preprocessing.StandardScaler."
     )
