@@ -12,7 +12,7 @@ from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
 from ._utils._linalg import take_columns
-from ._utils._pca import fit_centred, leave_out_flat_components, with_whole_components
+from ._utils._pca import fit_centred, leave_out_flat_components
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
@@ -208,7 +208,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         fit_centred(pca, rows)
         if self.whiten:
             leave_out_flat_components(pca)
-        return with_whole_components(pca)
+        return pca
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -14,6 +14,8 @@ def fit_centred(pca, rows):
         pca.set_params(copy=False).fit(rows - mean)  # of which no second copy is needed
     pca.set_params(copy=True)
     pca.mean_ += mean
+    # In memory as those of a saved PCA will be: its products would be rounded otherwise.
+    pca.components_ = np.ascontiguousarray(pca.components_)
 
 
 def leave_out_flat_components(pca):
@@ -31,12 +33,3 @@ def leave_out_flat_components(pca):
     pca.explained_variance_ratio_ = pca.explained_variance_ratio_[some]
     pca.singular_values_ = pca.singular_values_[some]
     pca.n_components_ = len(pca.components_)
-
-
-def with_whole_components(pca):
-    """Return a fitted PCA whose components are in memory as those of a saved one will be.
-
-    It may hold a slice of a larger array. After pickling, its products would be rounded otherwise.
-    """
-    pca.components_ = np.ascontiguousarray(pca.components_)
-    return pca

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from sklearn.decomposition import PCA
 
 from ..._utils._linalg import total_weight
-from ..._utils._pca import fit_centred, leave_out_flat_components, with_whole_components
+from ..._utils._pca import fit_centred, leave_out_flat_components
 from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
 from ._base import plausible_classes, weighted_sum
@@ -188,7 +188,7 @@ def _fit_pca(X, sample_weight):
         pca.mean_ = mean
         pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
     leave_out_flat_components(pca)
-    return with_whole_components(pca)
+    return pca
 
 
 def expert_statistics(logits):
