@@ -7,6 +7,7 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_pictures
+from .._utils._docstrings import fill_doc
 from .._utils._folds import (
     CV_CONSTRAINTS,
     can_be_held_out,
@@ -41,6 +42,7 @@ _MOST_MARKED = 0.5  # share of the labels
     },
     prefer_skip_nested_validation=False,
 )
+@fill_doc
 def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, random_state=None):
     """Estimate the probability that each label is right, and mark those that are probably wrong.
 
@@ -72,12 +74,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     groups : array-like of shape (n,), default=None
         Rows of a group, such as pictures of one object, are never split between the training and
         the test part of a fold.
-    cv : int, float, splitter or list of (train, test), default=5
-        How rows are held out. An int: in at most this number of stratified folds, if the estimator
-        has no ``cross_fit`` or there are groups; otherwise as ``cross_fit`` does it. A float: this
-        fraction of the rows. A splitter, or splits: in its folds.
-    random_state : int, RandomState instance or None, default=None
-        Controls the folds of an int or a float.
+    %(held_out_by)s
 
     Returns
     -------

@@ -73,12 +73,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Label of rejected rows. None: -1 if labels are numbers, "" if they are strings; both mean
         "no label" everywhere in this package. In the y of ``score`` it is the label of rows that
         belong to none of the classes.
-    cv : int, float, splitter or list of (train, test), default=5
-        How rows are held out. An int: in at most this number of stratified folds, if the estimator
-        has no ``cross_fit`` or there are groups; otherwise as ``cross_fit`` does it. A float: this
-        fraction of the rows. A splitter, or splits: in its folds.
-    random_state : int, RandomState instance or None, default=None
-        Controls the folds of an int or a float.
+    %(held_out_by)s
 
     Attributes
     ----------
