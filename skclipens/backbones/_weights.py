@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from .._utils._extras import lacking
 from .._utils._messages import listed
 from .._utils._warnings import warn
@@ -102,10 +104,7 @@ def _check_size(tower, vision):
     takes = getattr(patches, "img_size", None)
     if takes is None or not getattr(patches, "strict_img_size", True):
         return
-    size = (
-        tower.image_size if isinstance(tower.image_size, (tuple, list)) else [tower.image_size] * 2
-    )
-    if tuple(takes) != tuple(size):
+    if not np.array_equal(takes, np.broadcast_to(tower.image_size, 2)):
         raise ValueError(
             f"it has 'image_size': {vision.get('image_size', 224)} in 'vision_cfg', but timm's "
             f"{vision['timm_model_name']!r} takes images of {list(takes)} only. Write this size."
