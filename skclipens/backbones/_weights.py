@@ -42,6 +42,11 @@ def build_model(backbone):
         from ._timm import build_tower
 
         return build_tower(backbone)
+    return _build_by_open_clip(backbone, files)
+
+
+def _build_by_open_clip(backbone, files):
+    """Build a model of open_clip; `files` have its weights, and are empty if these are fetched."""
     import open_clip
 
     stored = _stored_shapes(files[0]) if files else {}
