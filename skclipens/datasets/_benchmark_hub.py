@@ -18,8 +18,8 @@ def has_hub_copy(spec, root):
     """Return whether a clone of the repository, or a download of `read_hub`, is on disk."""
     if Path(root, spec.hub).is_dir():
         return True
-    cached = {_letters(folder.name) for folder in Path(root, CACHE).glob("*___*")}
-    return _letters(spec.hub) in cached
+    cached = {letters_of(folder.name) for folder in Path(root, CACHE).glob("*___*")}
+    return letters_of(spec.hub) in cached
 
 
 def read_hub(spec, root, subset):
@@ -126,5 +126,6 @@ def _keys(spec, data):
     return np.asarray(values, dtype=int), None
 
 
-def _letters(text):
+def letters_of(text):
+    """Return a text in lower case, without all but its letters and digits."""
     return re.sub("[^a-z0-9]", "", text.lower())

@@ -12,7 +12,7 @@ from .._utils._extras import how_to_install
 from .._utils._messages import listed
 from ..exceptions import DatasetNotAvailableError
 from ._benchmark_files import has_files, read_files
-from ._benchmark_hub import has_hub_copy, read_hub
+from ._benchmark_hub import has_hub_copy, letters_of, read_hub
 from ._benchmark_specs import SPECS, STRATIFIED, read_classes, read_templates
 
 _SUBSETS = ("train", "test", "all")
@@ -292,7 +292,7 @@ def _to_index(spec, keys, classes):
 
 def _letters(key):
     """Return one spelling for all of a class, such as "Yin_Yang", "yin yang", "/y/yin_yang"."""
-    return re.sub("[^a-z0-9]", "", re.sub("^/[a-z]/", "", key.lower()))
+    return letters_of(re.sub("^/[a-z]/", "", key.lower()))
 
 
 def _bird_name(key):
