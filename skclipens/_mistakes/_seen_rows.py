@@ -136,7 +136,7 @@ def warn_of_near_duplicates(seen, learned, index=None):
         is_near &= _on_two_sides(splits, pairs, len(given))
         advice = " Give cv as a number, or as a splitter of groups."
     if not _are_many(is_near):
-        # Groups that join few rows may be numbers of the rows, or be made of copies.
+        # Groups that join few rows, such as numbers of the rows, do not keep a series together.
         if learned.splits is None and len(first) > (1 - _NEAR_SHARE) * len(given):
             warn_of_series(pairs, learned.y, given, len(learned.position), index)
         return

@@ -138,7 +138,7 @@ def _may_be_missing(label, labels, expects):
     """Return whether a class may stand for a missing label; with `expects`, more words do."""
     text = label.strip()
     if not text:
-        return label != ""  # which is no label, and allowed
+        return label != ""  # "" stands for no label
     if text in TEXTS_OF_MISSING:
         return {one.strip() for one in labels} != {"-1", "1"}  # -1 and 1 are two classes
     if text in SIGNS_OF_MISSING:  # among other signs, a sign may be a class

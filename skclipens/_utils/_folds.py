@@ -26,7 +26,7 @@ from ._warnings import silent, warn
 # More rows would change temperatures and weights by less than their error.
 _max_validation_rows = ContextVar("largest number of validation rows", default=5_000)
 # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
-# Whether a splitter that ignores groups splits any is what `check_folds` looks at.
+# If a splitter ignores groups, `check_folds` warns of those that it splits.
 _EXPECTED = "The least populated class|The groups parameter is ignored"
 _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
@@ -140,7 +140,7 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
     rows = np.flatnonzero(can_be_held_out(y)) if every_class else np.arange(len(y))
     folds = _split(splitter, y[rows], some_of(groups, rows))
     if groups is None:
-        # The only row of a class is in train of all folds, which else may have a single class.
+        # The only row of a class trains in all folds: without it, a fold may have a single class.
         single = np.flatnonzero(~can_be_held_out(y[rows]))
         folds = [(np.union1d(train, single), np.setdiff1d(test, single)) for train, test in folds]
     folds = drop_unseen_classes(folds, y[rows])

@@ -68,7 +68,7 @@ def _has_nulls(y):
     """Return whether y is a column of polars or pyarrow with missing values."""
     n_nulls = getattr(y, "null_count", 0)
     n_nulls = n_nulls() if callable(n_nulls) else n_nulls
-    return isinstance(n_nulls, Integral) and n_nulls > 0  # that of a table is a table
+    return isinstance(n_nulls, Integral) and n_nulls > 0  # of a frame of polars, it is a frame
 
 
 def refuse_mixed(y, name):

@@ -65,7 +65,7 @@ def _paths_of(X):
     if len(items) != len(X) or not all(isinstance(item, (str, os.PathLike)) for item in items):
         return None
     paths = [os.fspath(item) for item in items]
-    if max(map(len, paths)) > _LONGEST_PATH:  # a picture in text
+    if max(map(len, paths)) > _LONGEST_PATH:  # a picture as text, not a path
         return None
     import pandas as pd
 
@@ -74,8 +74,8 @@ def _paths_of(X):
 
 def names_of_rows(given):
     """Return the index of a frame or Series, with paths as text; None if it is the default."""
-    index = getattr(given, "index", None)
-    if not hasattr(index, "equals") or is_default(index):
+    index = index_of(given)
+    if index is None:
         return None
     if index.nlevels > 1 or index.dtype.kind != "O" or index.inferred_type == "string":
         return index
@@ -143,7 +143,8 @@ def same_files(names, others):
 
 def _last_parts(names, others):
     lists = [[re.split(r"[/\\]", name) for name in some] for some in (names, others)]
-    # Full and relative paths differ by their start, but last parts of some may be too few.
+    # Full and relative paths are the same below the folder that all of a list are in. As many last
+    # parts of each path may leave out what tells some of them apart.
     starts = [
         next((n for n, parts in enumerate(zip(*some)) if len(set(parts)) > 1), 0) for some in lists
     ]

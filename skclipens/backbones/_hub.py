@@ -47,7 +47,7 @@ def _cached(repository):
     find = partial(huggingface_hub.try_to_load_from_cache, repository)
     if isinstance(file := find(CONFIG), str):
         return Path(file).parent
-    # None means that nobody knows whether the repository has it, and then another preprocessing.
+    # None: it is not known whether the repository has this file, which sets the preprocessing.
     found = [name for name in PREPROCESSING if isinstance(find(name), str)]
     is_known = all(find(name) is not None for name in PREPROCESSING)
     file = find(TRANSFORMERS) if found or is_known else None

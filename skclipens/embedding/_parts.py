@@ -8,7 +8,7 @@ import numpy as np
 from joblib import delayed, effective_n_jobs
 
 from .._utils._progress import progress, results_of
-from .._utils._sample_arguments import is_default
+from .._utils._sample_arguments import index_of
 from ..backbones import resolve_backbones
 from ..backbones._kinds import kind_behind_prefix, kinds_of, numbered_columns
 from ._folder import MANIFEST, Folder, chunks_of, marks_of, require_pyarrow
@@ -211,8 +211,7 @@ def _positions(rows, n_rows):
     """Return the positions of rows, from positions or a mask."""
     if rows is None:
         return np.arange(n_rows)
-    index = getattr(rows, "index", None)
-    if hasattr(index, "equals") and rows.dtype == bool and not is_default(index):
+    if index_of(rows) is not None and rows.dtype == bool:
         raise ValueError(
             "rows has an index of its own, but the table is read by position. Pass "
             "rows.to_numpy(), in the order of the images."

@@ -347,7 +347,7 @@ class AdaptiveBackboneEnsemble(
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
-        # Copies of a row may be groups, which a search as a head gets, too.
+        # Copies of a row may have been made groups. A search as a head may warn of ignoring them.
         unasked = nullcontext() if groups is not None else silent("The groups parameter is ignored")
         # Fits are small: BLAS threads cost more than they save. n_jobs uses more cores.
         with (

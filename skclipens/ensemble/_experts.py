@@ -117,7 +117,7 @@ class Expert(NamedTuple):
         with silent(_NO_NAMES):
             scores, predicted = scores_of(head, some), np.ravel(head.predict(some))
         if scores.shape[1] != len(head.classes_):
-            return  # an error of `for_classes`
+            return  # `for_classes` raises an error
         is_same = np.asarray(head.classes_)[scores.argmax(axis=1)] == predicted
         of_classes = [is_same[predicted == label].mean() for label in np.unique(predicted)]
         if np.mean(of_classes) < 1 / 2:

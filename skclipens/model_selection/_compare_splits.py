@@ -36,7 +36,7 @@ def splits_to_compare(cv, X, y, groups, before, ensemble):
         if groups is not None:
             cv, groups = StratifiedGroupKFold(cv), by_appearance(groups)  # names play no part
     splitter = splitter_of(cv, y, classifier=True)
-    with silent("The groups parameter is ignored"):  # what is split is checked
+    with silent("The groups parameter is ignored"):  # `check_folds` warns if it matters
         splits = check_folds(splitter.split(X, y, groups), len(y), "cv", groups)
     _warn_of_new_classes(splits, y, are_folds)
     if copies is not None:

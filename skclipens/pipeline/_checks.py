@@ -45,7 +45,7 @@ def check_before_images(pipeline, X, y, params):
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     if (images := images_of(pipeline, X)) is not None:
-        clone(pipeline.steps[0][1]).fit(X)  # an embedder learns nothing
+        clone(pipeline.steps[0][1]).fit(X)  # which only checks parameters and the form of X
         refuse_paths_as_labels(y)
         metadata = {name: for_last.get(name) for name in METADATA}
         for name, values in {"y": y, **metadata}.items():
