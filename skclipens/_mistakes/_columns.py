@@ -41,25 +41,10 @@ _SAY_SO = "say so: blocks=[('all', slice(None))]."
 def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     """Warn of columns that cannot give good predictions; return the position of an index, or None.
 
-    Parameters
-    ----------
-    blocks : list of Block
-        Blocks that heads read.
-    compared_with_texts : list of Block
-        Those of them that are compared with texts.
-    read_as_scaled : list of (Block, str)
-        Blocks, each with a head whose result depends on the scale of the columns.
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    names : ndarray of shape (n_features,) or None
-        Names of the columns.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If all rows of a block are the same; if a column is an index; if columns have nearly all of
-        the variance that a head reads; or if embeddings are compared with texts but centred or
-        scaled. Names the blocks, or the columns.
+    That is if all rows of a block are the same; a column is an index; columns have nearly all of
+    the variance that a head reads; or embeddings that are compared with texts were centred or
+    scaled. `blocks` are those that heads read, `compared_with_texts` some of them, and
+    `read_as_scaled` pairs of a block and the name of a head whose result depends on its scale.
     """
     if len(X) < 2:
         return None

@@ -54,13 +54,8 @@ def warn_of_exchanged(y, predicted, advice):
 def warn_of_chance(y, predicted, known, confidence):
     """Warn if accuracy is that of chance, but the classifier is confident.
 
-    Parameters
-    ----------
-    y, predicted : ndarray of shape (n,)
-    known : ndarray of shape (n,), bool
-        Rows whose label the classifier knows.
-    confidence : callable
-        Returns the largest probability of each row, of shape (n,).
+    `known` is the mask of the rows whose label the classifier knows. `confidence` returns the
+    largest probability of each row, (n,).
     """
     y, predicted, n = y[known], predicted[known], np.count_nonzero(known)
     if n < _FEWEST:

@@ -62,16 +62,8 @@ def see_rows(seen, X):
 def warn_of_one_picture(seen, learned):
     """Warn if one picture, or versions of it, is in many more rows than any other of its classes.
 
-    Parameters
-    ----------
-    seen : SeenRows or None
-    learned : Rows
-        Rows of one group count once.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        For example of a placeholder for missing pictures. Names two rows.
+    So is a placeholder for missing pictures. `learned` are the :class:`Rows` that were learned
+    from; those of one group count once.
     """
     if seen is None or len(seen.columns) < learned.X.shape[1]:  # a label may be of other columns
         return
@@ -106,22 +98,12 @@ def warn_of_one_picture(seen, learned):
 def warn_of_near_duplicates(seen, learned, index=None):
     """Warn if many rows of ``fit`` are near-duplicates of others that they may validate.
 
-    If few are, many may still be of one object, which neither groups nor splits keep together: see
-    :func:`warn_of_series`.
+    Of the :class:`Rows` that were learned from, only the first of each group, and of equal ones, is
+    compared with others. With splits of the user, near-duplicates that are always on the same side
+    do not count.
 
-    Parameters
-    ----------
-    seen : SeenRows or None
-    learned : Rows
-        Only the first row of each group, and of equal rows, is compared with others. With splits of
-        the user, near-duplicates that are always on the same side do not count.
-    index : Index or None
-        Of the input rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Gives the share of near-duplicates, and an example.
+    If few rows are near-duplicates, many may still be of one object, which neither groups nor
+    splits keep together: see :func:`warn_of_series`, which takes the `index` of the input rows.
     """
     if seen is None:
         return

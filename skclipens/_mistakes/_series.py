@@ -41,22 +41,8 @@ def warn_of_series(pairs, y, input_rows, n_input, index):
     Rows are beside each other as they are given, in the order of their index, or in that of the
     files of :func:`rows_of_files`, in which a random split may have left them.
 
-    Parameters
-    ----------
-    pairs : ndarray of shape (2, m), int
-        Positions of some rows, and of the row that each is most like.
-    y : ndarray of shape (n,)
-    input_rows : ndarray of shape (n,), int
-        Numbers of the rows in the input, in ascending order.
-    n_input : int
-        Number of input rows.
-    index : Index or None
-        Of the input rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names two rows.
+    `pairs`, (2, m), are the positions of some rows, and of the row that each is most like. Of the
+    `n_input` input rows, `input_rows` are the numbers of the n rows, in ascending order.
     """
     codes = codes_of(y)
     by_chance = np.minimum(2 / np.bincount(codes), 1)[codes]

@@ -167,14 +167,7 @@ def _are_numbers(value, is_right):
 def check_vocabulary(n_words, config, file):
     """Raise ValueError if a model knows fewer words than its vocabulary has; warn of more.
 
-    Parameters
-    ----------
-    n_words : int
-        Number of words in the vocabulary.
-    config : dict
-        The value of ``model_cfg``.
-    file : Path
-        The file that contains it.
+    `config` is the ``model_cfg`` that is in the file.
     """
     n_known = config["text_cfg"].get("vocab_size", n_words)
     if n_known < n_words:

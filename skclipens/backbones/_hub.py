@@ -114,12 +114,8 @@ def checked_downloads():
     """Return a context that compares files fetched by the hub's client with their digests.
 
     The client names a cached file after the digest that the hub states, SHA-256 or git's, but
-    checks only the size itself.
-
-    Raises
-    ------
-    BackboneNotAvailableError
-        On exit, also after an error, if a digest differs; the file is removed.
+    checks only the size itself. On exit, also after an error, raise BackboneNotAvailableError if a
+    digest differs; the file is removed.
     """
     start = time.time() - 1  # file systems may round times
     try:

@@ -11,10 +11,8 @@ DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
 def check_templates(templates):
     """Return templates as a tuple of str; None stands for the default ones.
 
-    Raises
-    ------
-    ValueError
-        If they are one string or empty, or one has no ``{}`` for a name or another brace.
+    Raise ValueError if they are one string or empty, or one has no ``{}`` for a name or another
+    brace.
     """
     if isinstance(templates, str):
         raise ValueError(f"templates is a list of prompts, got one string: pass [{templates!r}].")
@@ -45,10 +43,8 @@ def prompts_of(name, templates):
 def check_texts(texts):
     """Return texts as a list of str.
 
-    Raises
-    ------
-    ValueError
-        If `texts` is one string, is empty, or holds something else than strings with words.
+    Raise ValueError if `texts` is one string, is empty, or holds something else than strings with
+    words.
     """
     if isinstance(texts, str):
         raise ValueError(f"Expected a list of texts, got one string: pass [{texts!r}].")

@@ -49,24 +49,9 @@ _LEFT_OUT = re.compile(r"position_ids$|\.self_attn\.[kv]_proj\.")
 def as_of_open_clip(config, processor, file):
     """Return the configuration of transformers' ``CLIPModel`` as open_clip writes one.
 
-    Parameters
-    ----------
-    config : dict
-        Content of ``config.json``.
-    processor : dict or None
-        Settings of ``CLIPImageProcessor``; None if its file is missing.
-    file : Path
-        The file of `config`, for messages.
-
-    Returns
-    -------
-    dict
-        With ``model_cfg``, and ``preprocess_cfg``, which is empty without `processor`.
-
-    Raises
-    ------
-    ValueError
-        If it is another model than ``CLIPModel``, or has settings that open_clip lacks.
+    `config` is the content of ``config.json``, and `processor` has the settings of
+    ``CLIPImageProcessor``; if it is None, ``preprocess_cfg`` is empty. Raise ValueError, which
+    names the file, if it is another model than ``CLIPModel``, or has settings that open_clip lacks.
     """
     if config.get("model_type") != "clip":
         raise ValueError(

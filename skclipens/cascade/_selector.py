@@ -290,10 +290,7 @@ class BackboneSelector(
     def _score(self, blocks, X, y, metadata, folds, seed):
         """Return the estimator's mean score over the folds on some blocks, a float.
 
-        Raises
-        ------
-        ValueError
-            If the score of a fold is NaN.
+        Raise ValueError if the score of a fold is NaN.
         """
         estimator = make_for_blocks(self.estimator, blocks, seed)
         given = (estimator, self.scoring, X[:, columns_of(blocks)], y, metadata)

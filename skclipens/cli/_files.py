@@ -80,29 +80,11 @@ def names_of(pictures):
 
 
 def find_labelled(source, raw_names, groups=None, *, to_learn=True):
-    """Find pictures, the names of their classes, and their groups.
+    """Find pictures, the names of their classes, and their groups, in a folder or table.
 
-    Parameters
-    ----------
-    source : str
-        A folder with one folder per class, or a table.
-    raw_names : bool
-        Whether to use names of folders unchanged.
-    groups : str or None
-        The column of the table that holds the groups.
-    to_learn : bool
-        Whether each label becomes a class; otherwise, "rejected" may be a true label.
-
-    Returns
-    -------
-    pictures : ndarray of shape (n,), dtype str or object
-    labels : ndarray of shape (n,)
-    groups : Series of shape (n,), or None
-
-    Raises
-    ------
-    ValueError
-        If there are no labels, or the table does not have this column.
+    `raw_names` is whether names of folders are used unchanged, and `groups` the column of the table
+    that holds the groups, or None. If `to_learn` is false, "rejected" may be a true label. Raise
+    ValueError if there are no labels, or the table does not have this column.
     """
     is_table = _is_table(source)
     pictures = load_table(source) if is_table else load_folder(source, raw_names=raw_names)

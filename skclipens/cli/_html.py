@@ -28,15 +28,7 @@ figure img { width: 100%; height: 7.5rem; object-fit: contain; background: #8882
 
 
 def write_page(path, title, parts):
-    """Write a page that needs no other file.
-
-    Parameters
-    ----------
-    path : str
-    title : str
-    parts : list of str
-        HTML.
-    """
+    """Write a page that needs no other file; the parts are HTML."""
     head = (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -85,13 +77,8 @@ def plot(ax, alt):
 def gallery(images, captions):
     """Return small pictures in rows.
 
-    Parameters
-    ----------
-    images : sequence of images
-        As :func:`skclipens.images.load_image` takes them.
-    captions : sequence of list of str
-        Lines of text for each: the last one is its alternative text and tooltip, the others are
-        shown below it.
+    Images are as :func:`skclipens.images.load_image` takes them. The caption of each is a list of
+    lines: the last one is its alternative text and tooltip, the others are shown below it.
     """
     figures = [
         f"<figure>{_thumbnail(image, lines[-1])}"

@@ -23,13 +23,8 @@ def save_model(model, path, pictures):
 def load_model(path, **parameters):
     """Read a fitted pipeline, and set parameters of its steps.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file has neither a :class:`~skclipens.pipeline.BackbonePipeline` nor a search over
-        one.
+    Raise FileNotFoundError if there is no such file, and ValueError if it has neither a
+    :class:`~skclipens.pipeline.BackbonePipeline` nor a search over one.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There is no model {path!r}. Check the path.")

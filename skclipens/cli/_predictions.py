@@ -33,10 +33,8 @@ def answers(model, files):
 def written_label_of_rejected(classifier):
     """Return the label that is written for images of none of the classes; None without one.
 
-    Raises
-    ------
-    ValueError
-        If this is "rejected", in place of an empty label, and a class has the same name.
+    Raise ValueError if this is "rejected", in place of an empty label, and a class has the same
+    name.
     """
     label = label_of_rejected(classifier)
     if label != "":
@@ -55,12 +53,6 @@ def as_written(labels, rejected):
 
 
 def embedded(model, files):
-    """Return the input of a pipeline's last step, and which images cannot be read.
-
-    Returns
-    -------
-    table : array or frame of n rows
-    unreadable : ndarray of shape (n,), bool
-    """
+    """Return the input of a pipeline's last step, and the mask of images that cannot be read."""
     with silent(r"\d+ of \d+ images cannot be read"):
         return table_and_unreadable(model[:-1] if len(model) > 1 else None, files)

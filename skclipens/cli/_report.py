@@ -80,32 +80,11 @@ class Answers(NamedTuple):
 
 @each_warning_once()
 def write_report(model, files, labels, path, *, title, raw_names=None):
-    """Write a report of a fitted pipeline on labelled images.
+    """Write a report of a fitted pipeline on labelled images as HTML; return the accuracy.
 
-    Parameters
-    ----------
-    model : BackbonePipeline
-        Its last step is a classifier with ``predict_proba``.
-    files : ndarray of shape (n,), dtype str
-        Images; those that cannot be read are left out, with a warning.
-    labels : array-like of shape (n,)
-        True labels.
-    path : str
-        The HTML file.
-    title : str
-        Title of the page.
-    raw_names : bool or None, default=None
-        Whether labels are unchanged names of folders; None if they are not of folders.
-
-    Returns
-    -------
-    float
-        Accuracy.
-
-    Raises
-    ------
-    ValueError
-        If the model does not know a label, or has no probabilities.
+    Images that cannot be read are left out, with a warning. `raw_names` is whether labels are
+    unchanged names of folders; None if they are not of folders. Raise ValueError if the model does
+    not know a label, or has no probabilities.
     """
     from matplotlib import rc_context
 
@@ -124,12 +103,7 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
 
 
 def ask(model, files, labels, raw_names):
-    """Embed images once, and compute all that a report needs with a pipeline's last step.
-
-    Returns
-    -------
-    Answers
-    """
+    """Embed images once; return the `Answers`, by a pipeline's last step, that a report needs."""
     last = model[-1]
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")

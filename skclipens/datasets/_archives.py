@@ -17,12 +17,8 @@ def kept_inside(folder):
     """Return a context in which tar files are unpacked with the filter "data" of Python.
 
     This includes files that torchvision unpacks. The filter refuses members and links that lead
-    outside of the folder, and devices. It is Python's default from 3.14 on.
-
-    Parameters
-    ----------
-    folder : Path
-        Where an archive is unpacked. It is removed on an error, unless it existed before.
+    outside of the folder, and devices. It is Python's default from 3.14 on. On an error, the folder
+    is removed, unless it existed before.
     """
     was_there = folder.exists()
     with _lock:  # the setting is global to the process

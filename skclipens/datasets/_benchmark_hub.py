@@ -25,27 +25,12 @@ def has_hub_copy(spec, root):
 def read_hub(spec, root, subset):
     """Read a subset of a copy on the hub, which the library ``datasets`` downloads or updates.
 
-    Parameters
-    ----------
-    spec : BenchmarkSpec
-    root : Path
-        The folder of all sets. A clone of the repository is read from ``root / spec.hub``;
-        downloads are kept in ``root / "hub"``.
-    subset : {"train", "test", "all"}
+    A clone of the repository is read from ``root / spec.hub``; downloads are kept in ``root /
+    "hub"``. Images are decoded when they are used.
 
-    Returns
-    -------
-    Loaded
-        The images are decoded when they are used.
-
-    Raises
-    ------
-    DatasetNotAvailableError
-        If the hub cannot be reached, or has no such repository any more.
-    ImportError
-        If the library ``datasets`` is not installed.
-    ValueError
-        If the copy has no column of images or no column of labels with known names.
+    Raise DatasetNotAvailableError if the hub cannot be reached, or has no such repository any more;
+    ImportError if the library is not installed; and ValueError if the copy has no column of images,
+    or none of labels with known names.
     """
     require("datasets", f"Copies on the Hugging Face hub, such as {spec.hub},")
     import datasets

@@ -32,12 +32,9 @@ def as_store(cache):
 
 
 def models_of(blocks, precision, decode, store):
-    """Return key and width of each block, as :func:`embed_with_store` takes them.
+    """Return a list of the key and width of each block, as :func:`embed_with_store` takes them.
 
-    Returns
-    -------
-    list of (key, width)
-        Keys are None without a store, as weights may have to be read to make a key.
+    Keys are None without a store, as weights may have to be read to make a key.
     """
     if store is None:
         return [(None, block.width) for block in blocks]

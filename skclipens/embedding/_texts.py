@@ -23,30 +23,12 @@ _encoding = ForkLock()  # so that no two threads encode the same prompt
 
 
 def embed_classes(backbone, names, templates, *, cache=None, bar=None):
-    """Return text features of classes, each the mean over its prompts.
+    """Return text features of classes, each the mean over its prompts, and the logit scale.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    names : sequence of C str
-    templates : sequence of str
-        Each with one ``{}`` for the name.
-    cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
-        As the parameter of embedders.
-    bar : progress bar, default=None
-        Updated by the number of prompts that are done.
-
-    Returns
-    -------
-    features : ndarray of shape (C, width), float32
-        Unit rows.
-    logit_scale : float
-        Factor that turns cosines into logits.
-
-    Raises
-    ------
-    ValueError, ImportError, BackboneNotAvailableError
-        As in :func:`skclipens.backbones._text.encode_texts`, or if the model cannot be loaded.
+    Features are unit rows, (C, width), float32. The scale is the factor that turns cosines into
+    logits. `cache` is as the parameter of embedders; `bar` is updated by the number of prompts that
+    are done. Raise the errors of :func:`skclipens.backbones._text.encode_texts`, or that the model
+    cannot be loaded.
     """
     store, parts = as_store(cache), []
     n_at_once = max(1, _HELD // len(templates))

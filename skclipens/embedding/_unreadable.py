@@ -36,12 +36,9 @@ def table_and_unreadable(transformers, X):
 
 
 def table_of(transformers, X):
-    """Return the input of the last step of a pipeline; all images must be readable.
+    """Return the input of the last step of a pipeline.
 
-    Raises
-    ------
-    ValueError
-        If an image cannot be read and was embedded as a row of NaN.
+    Raise ValueError if an image cannot be read and was embedded as a row of NaN.
     """
     table, unreadable = table_and_unreadable(transformers, X)
     rows = np.flatnonzero(unreadable).tolist()
@@ -91,12 +88,8 @@ def answers_for_all(answer, table, unreadable):
 def what_unreadable_get(method, label):
     """Return what a classifier answers for unreadable images, for :func:`warn_of_unreadable`.
 
-    Parameters
-    ----------
-    method : str
-        Name of the method that is called.
-    label : str, number or None
-        What ``predict`` returns for them.
+    `method` is the name of the method that is called, and `label` what ``predict`` returns for
+    them.
     """
     if method == "predict":
         return _NO_LABEL if label is None else f"get the label {label!r}"
@@ -134,12 +127,6 @@ def refuse_splits(pipeline, unreadable):
     """Raise ValueError if a ``cv`` of the steps is a list of splits and images are left out.
 
     The positions in these splits would be those of other images.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-    unreadable : ndarray of shape (n,), bool
-        Images that cannot be read.
     """
     n, n_unreadable = len(unreadable), np.count_nonzero(unreadable)
     for name, cv in pipeline.get_params().items() if n_unreadable else ():

@@ -337,12 +337,9 @@ class AdaptiveBackboneEnsemble(
         return self
 
     def _learn(self, X, y, sample_weight, groups, *, folds=None, hold_out):
-        """Fit. Hold out rows only if something needs them or `hold_out` is true.
+        """Fit; return the `Rows` that were learned from, and `HeldOut` or None.
 
-        Returns
-        -------
-        Rows
-        HeldOut or None
+        Rows are held out only if something needs them or `hold_out` is true.
         """
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)

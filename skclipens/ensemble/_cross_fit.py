@@ -73,11 +73,7 @@ class EnsembleCrossFitMixin:
     def _held_out_logits(self, learned, held_out):
         """Return the rows that were held out from all validated experts, and their logits.
 
-        Returns
-        -------
-        rows : ndarray of int
-            Positions among the learned rows.
-        logits : ndarray of shape (n_rows, C)
+        Rows are positions among the learned rows.
         """
         X, y, metadata = learned.X, learned.y, learned.metadata
         folds = []

@@ -182,10 +182,7 @@ def stack_logits(experts, X, classes):
 def find_classes(experts, y):
     """Return the sorted labels of y and of frozen heads.
 
-    Raises
-    ------
-    ValueError
-        If a frozen head is not fitted, or no head will know a class of y.
+    Raise ValueError if a frozen head is not fitted, or no head will know a class of y.
     """
     known = [np.unique(y)]
     for expert in experts:

@@ -198,12 +198,8 @@ class KernelHead(CrossFitTableHead):
     def _fit_on_used(self, rows):
         """Fit on `TrainingRows`, each of which is to be fitted on, a validation row, or both.
 
-        Returns
-        -------
-        logits : ndarray of shape (n, C), dtype of X
-            Logits of the prompts, plus the held-out correction if a row is held out.
-        valid : ndarray of shape (n,), bool
-            Which rows can validate the head.
+        Return the logits of the prompts, (n, C), plus the held-out correction if a row is held out;
+        and which rows can validate the head, (n,).
         """
         features, n = self._features(rows.X), len(rows.X)
         groups = np.arange(n) if rows.groups is None else codes_of(rows.groups)

@@ -36,11 +36,7 @@ _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour ha
 def refuse_missing(images):
     """Raise ImageError if an image or its file is missing, before hours of work with the others.
 
-    Parameters
-    ----------
-    images : sequence of images
-        As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
-        demand, none is looked at.
+    Of a sequence that makes its items on demand, none is looked at.
     """
     for row, image in enumerate(images if isinstance(images, list) else ()):
         if _is_absent(image):
@@ -61,11 +57,7 @@ def _is_absent(image):
 def warn_of_images(images):
     """Warn of mistakes that show in many images together, but not in a single one.
 
-    Parameters
-    ----------
-    images : sequence of images
-        As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
-        demand, only the first few are looked at.
+    Of a sequence that makes its items on demand, only the first few are looked at.
     """
     if isinstance(images, list):
         _warn_of_pages(images)

@@ -241,10 +241,7 @@ def _checked_name(item, row):
 def checked_text(name):
     """Return the name of a file, if tables can hold it.
 
-    Raises
-    ------
-    ValueError
-        If it is not UTF-8, such as a name that another system gave.
+    Raise ValueError if it is not UTF-8, such as a name that another system gave.
     """
     try:
         name.encode()

@@ -91,14 +91,9 @@ def warn_of_frames(opened, first, size, name):
 
 
 def warn_of(notes, images):
-    """Give one warning for all images that have notes.
+    """Give one warning for all images that have notes, a dict from rows to lists of warnings.
 
-    Parameters
-    ----------
-    notes : dict of int to list of str
-        Warnings by row.
-    images : sequence
-        Images, or their names.
+    `images` are the images, or their names.
     """
     if not notes:
         return

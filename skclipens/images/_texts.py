@@ -11,12 +11,8 @@ from ._protocols import is_url
 def is_file(text):
     """Return whether a text is the path of a file, so that it is not words.
 
-    Raises
-    ------
-    FileNotFoundError
-        If its name is that of an image, but there is no such file.
-    IsADirectoryError
-        If it is the path of a folder.
+    Raise FileNotFoundError if its name is that of an image, but there is no such file, and
+    IsADirectoryError if it is the path of a folder.
     """
     looks_like_one = is_image_name(text) and (" " not in text or os.path.dirname(text))
     if looks_like_one and not os.path.exists(text):

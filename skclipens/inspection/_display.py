@@ -27,35 +27,12 @@ def split_classifier(
 ):
     """Return the classifier that an estimator is or ends in, and the input of that classifier.
 
-    Parameters
-    ----------
-    estimator : classifier, Pipeline that ends in one, or search over either
-        Fitted.
-    X : array-like of shape (n, ...)
-    y : array-like of shape (n,)
-        True labels.
-    method : str
-        A method that the classifier must have.
-    kind : str
-        What the estimator must be, for the message.
-    known_only : bool
-        Whether labels that ``fit`` has not seen give a warning.
-    sample_weight : array-like of shape (n,) or None
-        Warn if it is in another order than X, as for `y`.
+    The classifier must have this method; `kind` says in the message what the estimator must be.
+    Warn of labels that ``fit`` has not seen if `known_only` is true, and of labels or weights in
+    another order than X.
 
-    Returns
-    -------
-    classifier : estimator
-    X : array-like of shape (n, n_features)
-
-    Raises
-    ------
-    TypeError
-        If the estimator does not have this method.
-    NotFittedError
-        If it is not fitted.
-    ValueError
-        If a row has no label, or the pipeline embeds an image that cannot be read as a row of NaN.
+    Raise TypeError if the method is missing, NotFittedError, or ValueError if a row has no label or
+    the pipeline embeds an image that cannot be read as a row of NaN.
     """
     refuse_unlabeled(y, classes=[-1])
     classifier, before = _unwrapped(estimator)

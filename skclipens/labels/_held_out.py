@@ -117,12 +117,7 @@ def rows_to_compare(classifier, X):
 
 
 def logits_of(classifier, X):
-    """Return logits of a fitted classifier for new rows, like those of :func:`held_out_logits`.
-
-    Returns
-    -------
-    ndarray of shape (n, C)
-    """
+    """Return logits of a fitted classifier for new rows, (n, C); see :func:`held_out_logits`."""
     if isinstance(classifier, LogitClassifierMixin):
         return _comparable(classifier, classifier._as_held_out()._logits(X))
     if hasattr(classifier, "cross_fit"):

@@ -29,13 +29,7 @@ from ._mirrored import warn_of_mirrored_classes
 def check_before_images(pipeline, X, y, params):
     """Raise the errors of ``fit`` that can be found without images, and prepare the steps.
 
-    Parameters
-    ----------
-    pipeline : BackbonePipeline
-    X : collection of n images
-    y : array-like of shape (n,) or None
-    params : dict
-        Parameters of ``sklearn.pipeline.Pipeline.fit``.
+    `params` are those of ``sklearn.pipeline.Pipeline.fit``.
     """
     pipeline._validate_params()
     pipeline._validate_steps()

@@ -13,13 +13,7 @@ _SIDE = re.compile(r"(?<![^\W_])(left|right)(?![^\W_])", re.IGNORECASE)  # no pa
 def warn_of_mirrored_classes(embedder, classes, class_names):
     """Warn if views embed a mirrored picture like the picture, and classes differ in that alone.
 
-    Parameters
-    ----------
-    embedder : BaseEmbedder
-    classes : ndarray of shape (C,), or None
-        Sorted labels. Numbers without `class_names` are not tested.
-    class_names : None, mapping or sequence of str
-        As of :class:`skclipens.AdaptiveBackboneEnsemble`.
+    `classes` are the sorted labels, or None. Numbers without `class_names` are not tested.
     """
     views = resolve_views(embedder.views)
     if classes is None or embedder.keep_plain or not are_same_mirrored(views):

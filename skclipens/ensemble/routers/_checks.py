@@ -46,10 +46,8 @@ def check_routed(X, logits, *, finite=False, reads=False):
 def check_targets(y, logits):
     """Return the positions of the true classes as an array of integers, (n,).
 
-    Raises
-    ------
-    ValueError
-        If they are not integers from 0 to C - 1, one for each row of logits, or C is 1.
+    Raise ValueError if they are not integers from 0 to C - 1, one for each row of logits, or C is
+    1.
     """
     n, _, n_classes = logits.shape
     if n_classes < 2:
