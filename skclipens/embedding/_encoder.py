@@ -82,32 +82,17 @@ class ImageEncoder:
         }
 
     def __call__(self, batches, most, is_part=False):
-        """Embed batches in order.
+        """Yield rows and their embeddings, (n, sum of widths), float32, in order.
 
         A GPU gets its next batches before the last result is waited for, so that it does not idle.
 
         Small batches are filled up, because the last digits of a row depend on their size: a
-        picture that occurs twice, in batches of different size, is known by its equal rows. A
-        small batch that is the only one stays as it is.
+        picture that occurs twice, in batches of different size, is known by its equal rows. A small
+        batch that is the only one stays as it is.
 
-        Parameters
-        ----------
-        batches : iterable of (rows, pixels)
-            As :func:`skclipens.images._decoding.decode_batches` yields them.
-        most : int
-            Number of rows of a batch that is full.
-        is_part : bool
-            Whether there are batches of the same images in other calls.
-
-        Yields
-        ------
-        rows : list of n int
-        embeddings : ndarray of shape (n, sum of widths), float32
-
-        Raises
-        ------
-        ValueError
-            If embeddings are not finite; names the backbone.
+        Batches are those of :func:`skclipens.images._decoding.decode_batches`, with `most` rows if
+        they are full. `is_part` is whether there are batches of the same images in other calls.
+        Raise ValueError, which names the backbone, if embeddings are not finite.
         """
         running = deque()
         # Elsewhere, a device may have another kernel for any number of rows.

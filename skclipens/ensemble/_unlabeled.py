@@ -178,21 +178,9 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
     spread grows with the log-loss of the ensemble on labelled rows, and is near zero if prompts are
     good.
 
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-        Fitted on X and y.
-    X, y, metadata
-        Labelled rows, as ``_fit`` takes them.
-    unlabeled : ndarray of shape (m, n_features)
-    weights : ndarray of shape (m,) or None
-        Of the unlabelled rows.
-    relative_loss : float
-        See :func:`skclipens.heads._temperature.relative_log_loss`; of the held-out rows.
-
-    Returns
-    -------
-    UnlabeledCorrection or None
+    The ensemble was fitted on X and y. `weights` are those of the unlabelled rows, or None, and
+    `relative_loss` is that of the held-out rows; see
+    :func:`skclipens.heads._temperature.relative_log_loss`.
     """
     if weights is None:
         weights = np.ones(len(unlabeled))

@@ -159,35 +159,15 @@ class RowsOfFiles:
         return [weighted[test] for _, test in folds]
 
     def read(self, estimator, sums, validation=(), keep=(), verbose=False):
-        """Read all parts once.
+        """Read all parts once; return the sums over rows that have a weight, and `KeptRows`.
 
-        Parameters
-        ----------
-        estimator : estimator
-            Has the column names of the table, and is named in errors.
-        sums : list of SumsOver
-        validation, keep : array-like of int
-            Positions of rows whose values are returned.
-        verbose : bool or int
+        The estimator has the column names of the table, and is named in errors. `sums` is a list of
+        `SumsOver`. `validation` and `keep` are positions of rows whose values are kept, if they can
+        be read.
 
-        Returns
-        -------
-        sums : list
-            The sums over the rows that have a weight.
-        kept : KeptRows
-            The rows to keep that could be read.
-
-        Raises
-        ------
-        ImageError
-            If no image that has a weight could be read, but others could.
-        ValueError
-            If labels or weights are indexed by the names of the images, in another order.
-
-        Warns
-        -----
-        SuspectedMistakeWarning
-            If the mean of the weights is far from 1.
+        Raise ImageError if no image that has a weight could be read, but others could; and
+        ValueError if labels or weights are indexed by the names of the images, in another order.
+        Warn if the mean of the weights is far from 1.
         """
         warn_of_weights(self.weights)
         keep, found = np.union1d(validation, keep).astype(int), None

@@ -151,28 +151,12 @@ class ImageFiles(Sequence):
 
 
 def find_images(X, protocols=LOCAL, on_error="raise"):
-    """List images; of shards, only the headers are read.
+    """List images by name, as `ImageFiles`; of shards, only the headers are read.
 
-    Parameters
-    ----------
-    X : str, os.PathLike or collection of these
-        See :meth:`skclipens.MultiBackboneEmbedder.embed_to`.
-    protocols : sequence of str
-        Protocols by which images may be fetched.
-    on_error : {"raise", "nan"}
-        Whether a name that needs another protocol is an error. Otherwise there is a warning,
-        and the image cannot be read.
-
-    Returns
-    -------
-    ImageFiles
-
-    Raises
-    ------
-    ImageError
-        If a name needs another protocol; names the row.
-    ValueError
-        If there are no images, or `X` holds something else than names, or one is not UTF-8.
+    X is that of :meth:`skclipens.MultiBackboneEmbedder.embed_to`. Raise ImageError, which names the
+    row, if a name needs another protocol than those given; with ``on_error="nan"`` there is a
+    warning, and the image cannot be read. Raise ValueError if there are no images, or X holds
+    something else than names, or one is not UTF-8.
     """
     protocols = check_protocols(protocols)
     open_anew(call := uuid.uuid4().hex)

@@ -120,24 +120,9 @@ def load_pictures(image, sides, also=()):
     A JPEG file can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a fraction of the time.
     It is decoded once for each fraction that is needed.
 
-    Parameters
-    ----------
-    image : str, os.PathLike, bytes-like, dict, PIL.Image.Image, array or tensor
-        As :func:`load_image` takes it.
-    sides : list of int or None
-        Smallest number of pixels of the shorter side. None: all there are.
-    also : list of int or None
-        Further sides, which are included only if they need no extra decoding.
-
-    Returns
-    -------
-    dict of Picture
-        One for each of the sides, and those of `also` that need no further decoding.
-
-    Raises
-    ------
-    ImageError
-        As :func:`load_image` does.
+    `sides` are the smallest numbers of pixels of the shorter side; None: all there are. `also` has
+    further sides, which are included only if they need no extra decoding. Return a dict from sides
+    to `Picture`. The forms of an image, and the errors, are those of :func:`load_image`.
     """
     origin, image = name_of(image), unwrapped(image)
     if is_missing(image):

@@ -37,32 +37,12 @@ def refuse_frozen(estimator):
 
 
 def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, random_state=None):
-    """Fit a classifier, and return held-out logits of the rows.
+    """Fit a classifier, in place, on all rows; return their held-out logits, and which are valid.
 
-    Parameters
-    ----------
-    estimator : classifier
-        It is fitted on all rows, in place.
-    X : array-like of shape (n, n_features)
-    y : ndarray of shape (n,)
-    sample_weight : ndarray of shape (n,) or None
-        Rows of weight zero are not held out.
-    groups : ndarray of shape (n,) or None
-    cv : int, float, splitter or list of (train, test)
-        An int is the number of folds if there are groups or the classifier has no ``cross_fit``.
-    random_state : int, RandomState instance or None
+    Logits, (n, C), may be logarithms of probabilities. Rows of weight zero are not held out. An int
+    as `cv` is the number of folds if there are groups or the classifier has no ``cross_fit``.
 
-    Returns
-    -------
-    logits : ndarray of shape (n, C)
-        Logits, or logarithms of probabilities.
-    valid : ndarray of shape (n,), bool
-        Which rows have valid logits.
-
-    Raises
-    ------
-    ValueError
-        If there are weights that the classifier cannot take.
+    Raise ValueError if there are weights that the classifier cannot take.
     """
     metadata = {"sample_weight": sample_weight, "groups": groups}
     if hasattr(estimator, "cross_fit"):
