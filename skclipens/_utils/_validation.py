@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from ._labels import check_classes, check_labels, column_of_labels, labels_of, refuse_unlabeled
+from ._labels import check_classes, column_of_labels, labels_of, refuse_unlabeled
 from ._missing import without_mask
 from ._sample_arguments import warn_of_other_order
 from ._sklearn import numpy_only
@@ -68,7 +68,7 @@ def check_partly_labeled(estimator, X, y, labeled, **given):
     """
     X, y = _checked_with_labels(estimator, X, y, reset=True, **given)
     y = labels_of(y, labeled)
-    check_labels(y)
+    check_classes(y)
     check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
 

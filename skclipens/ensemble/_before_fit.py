@@ -5,7 +5,7 @@ from sklearn.base import clone
 
 from .._utils._folds import check_cv_of_rows, few_shot_folds, try_splitter
 from .._utils._labels import (
-    check_labels,
+    check_classes,
     column_of_labels,
     labels_of,
     refuse_unlabeled,
@@ -37,13 +37,13 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
         draft, y = clone(ensemble), column_of_labels(y)
     if ensemble.unlabeled == "error":
         refuse_unlabeled(y, "unlabeled")
-        check_labels(y)
+        check_classes(y)
     metadata = check_metadata(sample_weight, groups, len(y), np.float32)
     n_rows, all_groups = len(y), metadata["groups"]
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)
         y, metadata = labels_of(y, labeled), rows_of(metadata, labeled)
-        check_labels(y)
+        check_classes(y)
     metadata = with_class_weights(draft, y, metadata, np.float32)
     if feature_names is None:
         for _, kind, _ in named_heads(ensemble.head):
