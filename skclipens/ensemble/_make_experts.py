@@ -111,7 +111,7 @@ def _between(name, columns):
 def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
     """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
-    blocks = _outer(blocks) if one_shot else blocks
+    blocks = _without_intermediate(blocks) if one_shot else blocks
     embedded = [block for block in blocks if block.backbone is not None]
     others, to_join = [block for block in blocks if block.backbone is None], blocks
     linear, linear_all = "linear", LOGISTIC_ALL if many_rows else LINEAR_ALL
@@ -126,7 +126,7 @@ def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
     return [("zero-shot", named), kernels, (linear, others), (linear_all, all_columns)]
 
 
-def _outer(blocks):
+def _without_intermediate(blocks):
     """Return the blocks without intermediate features, or all if no others are of backbones."""
     if {block.features for block in blocks if block.backbone} <= {"intermediate"}:
         return blocks
@@ -135,10 +135,10 @@ def _outer(blocks):
 
 def _blocks_of_kernels(embedded):
     """Return a block of each backbone, and one of the intermediate features of all of them."""
-    outer = _outer(embedded)
-    names = {block.name for block in outer}
-    inner = [block for block in embedded if block.name not in names]
-    return of_each_backbone(outer) + ([joined(inner, "intermediate")] if inner else [])
+    others = _without_intermediate(embedded)
+    names, found = {block.name for block in others}, of_each_backbone(others)
+    intermediate = [block for block in embedded if block.name not in names]
+    return [*found, joined(intermediate, "intermediate")] if intermediate else found
 
 
 def _blocks_for(kind, blocks):

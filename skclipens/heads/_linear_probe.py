@@ -112,7 +112,7 @@ class LinearProbeHead(CrossFitTableHead):
     def _fit_probe(self, C, X, targets, weights):
         if C >= _SMALL_C:
             return LogisticRegression(C=C, max_iter=self.max_iter).fit(X, targets, weights)
-        # The same in smaller rows. L-BFGS often fails in float32 if the penalty is so large.
+        # The same problem with smaller rows: L-BFGS often fails in float32 at so large a penalty.
         scale = X.dtype.type(C**0.5)
         probe = LogisticRegression(C=1.0, max_iter=self.max_iter).fit(X * scale, targets, weights)
         probe.coef_ *= scale
