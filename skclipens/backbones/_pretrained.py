@@ -21,7 +21,7 @@ def uses_quick_gelu(backbone):
     """Return whether a backbone needs QuickGELU: no if nothing is known; see `warn_of_guesses`."""
     if backbone.is_timm:
         return False
-    known = {**_facts(backbone), **backbone.config}  # in this order, as in preprocessing
+    known = {**_facts(backbone), **backbone.config}  # its own settings count more
     return known.get("quick_gelu", False)
 
 

@@ -23,7 +23,7 @@ _INTERPOLATION = {2: "bilinear", 3: "bicubic"}  # numbers of Pillow
 _QUICK_GELU = {"quick_gelu": True, "gelu": False}
 
 _MARK = "vision_model.pre_layrnorm.weight"  # spelled so there, and in no other library
-_NAMES = [  # in this order
+_NAMES = [  # what to replace, in this order
     (r"^text_model\.embeddings\.token_embedding\.", "token_embedding."),
     (r"^text_model\.embeddings\.position_embedding\.weight$", "positional_embedding"),
     (r"^text_model\.final_layer_norm\.", "ln_final."),

@@ -52,6 +52,6 @@ def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False
 
 
 def _features_of(backbone, features):
-    if features == "projected" or backbone.has_projection:  # in this order: it imports torch
+    if features == "projected" or backbone.has_projection:  # last: it imports torch
         return FEATURES[features]
     return ["projected", "intermediate"] if features == "all" else ["projected"]

@@ -333,9 +333,10 @@ class KernelHead(CrossFitTableHead):
         parts = side_by_side([columns[of_block].size for _, of_block in blocks])
         parts = [part for part, (backbone, _) in zip(parts, blocks) if backbone is not None]
         heads, some = [head for head, _ in self.text_heads_], sample_rows(len(features), weights)
+        root = np.sqrt(len(blocks))  # by which `_features` divides the blocks
         coefs = [
-            (head.text_features_ * head.logit_scale_ * np.sqrt(len(blocks))).astype(features.dtype)
-            for head in heads  # see `_features`
+            (head.text_features_ * head.logit_scale_ * root).astype(features.dtype)
+            for head in heads
         ]
         of_some = [features[some, part] @ one.T for part, one in zip(parts, coefs, strict=True)]
         expected = expected_inverse(heads, of_some, some_of(weights, some))
