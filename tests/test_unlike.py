@@ -5,11 +5,13 @@ import pickle
 import re
 import unicodedata
 import warnings
+import zlib
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from _models import copy_of_zoo
 from _said import no_warning, said
@@ -616,6 +618,35 @@ def test_embeddings_whose_columns_were_renamed(frame, change):
     with pytest.warns(UserWarning, match=UNNAMED) as caught:
         AdaptiveBackboneEnsemble(random_state=0).fit(change(X), y)
     assert caught[0].filename == __file__
+
+
+def joined_by_polars(X):
+    rows = pl.from_pandas(X.assign(row=range(len(X))))
+    return rows.join(rows, on="row").drop("row")
+
+
+def of_skrub(X):
+    """The names that skrub 0.11 gives to a second column of pictures."""
+    return X.join(X.rename(columns=lambda name: f"{name}__skrub_{zlib.crc32(name.encode()):08x}__"))
+
+
+def named_by_hand(X):
+    return X.join(X.add_prefix("side_"))
+
+
+@pytest.mark.parametrize("join", [joined_by_polars, of_skrub, named_by_hand])
+def test_embeddings_of_a_second_picture_whose_columns_a_join_renamed(frame, join):
+    X, y = frame
+    told = "128 columns with names such as '.*zoo/RN20__0.*they count as numbers, not as embeddings"
+    for clf in (AdaptiveBackboneEnsemble(random_state=0), BlockPCA(4)):
+        with pytest.warns(UserWarning, match=told) as caught:
+            clf.fit(join(X), y)
+        assert caught[0].filename == __file__
+    others = X.iloc[:, :100].add_suffix("_rounded").round(2)  # not as many as an embedding has
+    reduced = BlockPCA(4).set_output(transform="pandas").fit_transform(X)
+    with no_warning():
+        AdaptiveBackboneEnsemble(random_state=0).fit(X.join(reduced), y)
+        AdaptiveBackboneEnsemble(random_state=0).fit(X.add_prefix("side__").join(others), y)
 
 
 @pytest.mark.parametrize(

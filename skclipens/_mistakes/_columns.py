@@ -206,9 +206,12 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
 
     That is if no block belongs to a backbone, and columns are components, as of a BlockPCA or a
     PCA, or as many as a backbone gives have no names, or names that differ only by a number. In the
-    message, `so` is the consequence.
+    message, `so` is the consequence. Beside the block of a backbone, it is if as many other columns
+    have its names in theirs.
     """
-    if any(block.backbone for block in blocks):
+    known = [block for block in blocks if block.backbone]
+    if known:
+        _warn_of_renamed_columns(known, names)
         return
     reduced = [] if names is None else [name for name in names if _REDUCED.search(name)]
     if reduced:
@@ -227,6 +230,22 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
         f"transform='pandas') of the embedder or the ColumnTransformer{of_levels}. If not, "
         f"{_SAY_SO}"
     )
+
+
+def _warn_of_renamed_columns(known, names):
+    others = np.delete(names, np.concatenate([block.columns for block in known]))
+    for kind in {block.kind: None for block in known}:
+        name_within = re.compile(rf"{re.escape(kind.name)}__\d")
+        renamed = [name for name in others if name_within.search(name)]
+        if len(renamed) >= kind.width:
+            warn(
+                f"X has {len(renamed)} columns with names such as {renamed[0]!r}, which no "
+                "embedder gives, beside columns of an embedder. So they count as numbers, not as "
+                "embeddings. If they are of a second column of pictures, put its name and '__' in "
+                f"front, as in 'side__{kind.name}__0', before tables are joined, or embed each "
+                "column of pictures in a ColumnTransformer."
+            )
+            return
 
 
 def _many_alike(n_features, names):
