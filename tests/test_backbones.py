@@ -6,10 +6,12 @@ import logging
 import multiprocessing
 import os
 import re
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import huggingface_hub
 import numpy as np
@@ -714,6 +716,24 @@ def test_a_model_that_failed_is_tried_again(specs, loads, tmp_path, state):
         with pytest.raises(ValueError, match="does not hold the weights"):
             load_backbone(spec)
     assert loads == ["f", "f"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
+def test_too_little_memory_is_no_fault_of_the_weights(tmp_path):
+    import resource
+
+    weights = torch.zeros(2**24)  # 64 MB, which no memory that was freed before can hold
+    file = save({"a": weights, "b": weights.clone()}, tmp_path / "weights.safetensors")
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**24, limits[1]))
+        with pytest.raises(MemoryError, match=f"too little memory to load '{TINY}//.*fewer or sma"):
+            load_backbone(f"{TINY}//{file}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    with pytest.raises(ValueError, match="does not hold the weights"):
+        load_backbone(f"{TINY}//{file}")
 
 
 def test_a_file_written_again_is_loaded_again(state, outputs, tmp_path):

@@ -309,6 +309,11 @@ def _load(backbone, device):
     except (ImportError, BackboneNotAvailableError):  # their messages say what to do
         raise
     except Exception as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):  # as torch says it
+            raise MemoryError(
+                f"There is too little memory to load {backbone.name!r}. Give the process more, or "
+                "name fewer or smaller models."
+            ) from error
         # The cause, too, must not show torch's advice to run the code in the file.
         cause = error if reason(error) == str(error) else None
         raise _loading_error(backbone, reason(error)) from cause
