@@ -4,8 +4,8 @@
 
 Makes JPEG files of 500 x 375 pixels and prints tables in Markdown: of one backbone with random
 weights, of the five models of the zoo, and of growth with images and backbones. Fails beyond a
-limit. All ways take turns in one process, and the best of
-their repeats counts; loops of one image at a time get only some of the files. The limit is
+limit. All ways take turns in one process, and the best of their repeats counts. Loops of one image
+at a time get only some of the files, and so does bf16 on CPUs without it. The limit is
 
     1 / (forward + decoding / cores)
 
@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader
 
 from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone
+from skclipens.backbones._devices import resolve_precision
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _keys
 from skclipens.embedding._keys import image_keys
@@ -157,6 +158,11 @@ def with_random_weights(architecture, folder):
     return f"{architecture}//{weights}"
 
 
+def n_in_bf16(n):
+    """Return how many of n images to embed in bf16: few if the CPU emulates it, which is slow."""
+    return n if resolve_precision("auto", "cpu") == "bf16" else min(n, SINGLES)
+
+
 def decode(model, files):
     """Decode and preprocess files on one core."""
     with threadpool_limits(1):
@@ -211,11 +217,11 @@ def one_backbone(spec, files, repeats):
     ways = {
         README: (model.one_at_a_time, SINGLES),
         BATCHED: (model.batches, n),
-        BATCHED_BF16: (partial(model.batches, encode=model.encode_in_bf16), n),
+        BATCHED_BF16: (partial(model.batches, encode=model.encode_in_bf16), n_in_bf16(n)),
         "DataLoader, fp32": (model.data_loader, n),
         "embetter, fp32": (model.embetter, n),
         "bare forward, fp32": (partial(model.forward, "fp32"), n),
-        "bare forward, bf16": (partial(model.forward, "bf16"), n),
+        "bare forward, bf16": (partial(model.forward, "bf16"), n_in_bf16(n)),
         "decoding and preprocessing, one core": (partial(decode, model), n),
         OURS: (embedder.transform, n),
     }
@@ -247,15 +253,18 @@ def whole_zoo(files, repeats):
     ways = {
         README: (lambda files: [model.one_at_a_time(files) for model in models], SINGLES),
         BATCHED: (lambda files: [model.batches(files) for model in models], n),
-        BATCHED_BF16: (lambda files: [m.batches(files, m.encode_in_bf16) for m in models], n),
+        BATCHED_BF16: (
+            lambda files: [model.batches(files, model.encode_in_bf16) for model in models],
+            n_in_bf16(n),
+        ),
         UNION: (union.fit_transform, n),
         "decoding and preprocessing, one core": (partial(decode, models[0]), n),
         OURS: (embedder.transform, n),
     }
     for model in models:
-        for precision in ("fp32", "bf16"):
+        for precision, size in {"fp32": n, "bf16": n_in_bf16(n)}.items():
             name = f"bare forward of {model.backbone.name}, {precision}"
-            ways[name] = partial(model.forward, precision), n
+            ways[name] = partial(model.forward, precision), size
     seconds, added = measure(ways, files, repeats)
     forward = sum(
         min(seconds[f"bare forward of {spec}, {precision}"] for precision in ("fp32", "bf16"))
