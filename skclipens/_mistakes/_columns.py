@@ -9,6 +9,7 @@ from .._utils._folds import codes_of, stratified_rows
 from .._utils._linalg import SOME_ROWS, subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ..backbones._blocks import columns_of
 from ._embeddings import is_constant, warn_of_rescaled_blocks
 from ._row_order import is_class_by_class
 from ._seen_columns import listed_columns
@@ -233,7 +234,7 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
 
 
 def _warn_of_renamed_columns(known, names):
-    others = np.delete(names, np.concatenate([block.columns for block in known]))
+    others = np.delete(names, columns_of(known))
     for kind in {block.kind: None for block in known}:
         name_within = re.compile(rf"{re.escape(kind.name)}__\d")
         renamed = [name for name in others if name_within.search(name)]
