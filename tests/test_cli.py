@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import LinearSVC
@@ -434,6 +435,24 @@ def test_a_full_disk_costs_no_file_that_was_there(model, photos, tmp_path):
         assert f"The output '{output}' cannot be written: File too large." in one.stderr
     assert [file.read_bytes() for file in (table, other, report)] == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["m.joblib", "r.html", "t.csv"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
+def test_too_little_memory_is_said(photos, tmp_path):
+    import resource
+
+    weights = np.zeros(2**24, np.float32)  # 64 MB, which no memory that was freed before can hold
+    save_file({"a": weights, "b": weights.copy()}, tmp_path / "weights.safetensors")
+    spec = f"ViT-S-32-alt//{tmp_path / 'weights.safetensors'}"
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    command = ["embed", photos / "test", "-o", tmp_path / "t.csv", "--backbones", spec]
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**24, limits[1]))
+        told = run(*command, "--device", "cpu", fails=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert "Error: There is too little memory" in told.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links")

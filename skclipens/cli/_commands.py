@@ -44,7 +44,15 @@ from ._options import (
 from ._outputs import check_can_write, write_table
 from ._predictions import answers
 
-_SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
+_SAID = (
+    ValueError,
+    OSError,
+    ImportError,
+    MemoryError,
+    BackboneNotAvailableError,
+    EmbeddingStoreError,
+)
+_NO_MEMORY = "There is too little memory."  # Python's own error says nothing
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
@@ -82,7 +90,7 @@ class _Commands(click.Group):
         except _SAID as error:
             if getattr(error, "errno", None) == errno.EPIPE:  # such as with `skclipens name | head`
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(str(error) or _NO_MEMORY) from error
         finally:
             warnings.showwarning = shown
 
