@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from ._mistakes._columns import warn_of_renamed_columns
 from ._mistakes._embeddings import warn_of_rescaled_blocks
 from ._mistakes._models import Embeddings, first_name, warn_of_other_models
 from ._mistakes._seen_embeddings import refuse_columns_of_others, see_blocks, warn_of_unlike
@@ -20,7 +21,7 @@ from ._utils._tables import refuse_loose_rows
 from ._utils._validation import check_rows
 from ._utils._warnings import NOTHING, silent
 from .backbones import Backbone
-from .backbones._blocks import find_blocks, without_other_columns
+from .backbones._blocks import column_names, find_blocks, without_other_columns
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._unreadable import fill_unreadable, readable, unreadable_rows, warn_of_unreadable
@@ -142,8 +143,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Warns
         -----
         SuspectedMistakeWarning
-            If a table seems to be centred or scaled, has rows of zeros, or seems to have the
-            images in another order in one block than in the others.
+            If a table seems to be centred or scaled, has rows of zeros, has the embeddings of a
+            second picture under names that no embedder gives, or seems to have the images in
+            another order in one block than in the others.
         """
         table, unreadable = self._table(X)
         if unreadable.any():
@@ -161,6 +163,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
         # Blocks that lack columns of a backbone are not compared.
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
+        if not self._of_images and names is not None:
+            known = [block for block in self._blocks if block.kind]
+            warn_of_renamed_columns(known, np.setdiff1d(column_names(X), names))
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
         if len(table) > 1:
             warn_of_rescaled_blocks([block for block in self._blocks if block.has_text], table)

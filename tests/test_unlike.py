@@ -637,11 +637,13 @@ def named_by_hand(X):
 @pytest.mark.parametrize("join", [joined_by_polars, of_skrub, named_by_hand])
 def test_embeddings_of_a_second_picture_whose_columns_a_join_renamed(frame, join):
     X, y = frame
-    told = "128 columns with names such as '.*zoo/RN20__0.*they count as numbers, not as embeddings"
+    told = "128 columns with names such as '.*zoo/RN20__0.*they are not read as embeddings"
     for clf in (AdaptiveBackboneEnsemble(random_state=0), BlockPCA(4)):
         with pytest.warns(UserWarning, match=told) as caught:
             clf.fit(join(X), y)
         assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match=told):
+        assert ImageRetriever().fit(join(X)).n_features_in_ == X.shape[1]
     others = X.iloc[:, :100].add_suffix("_rounded").round(2)  # not as many as an embedding has
     reduced = BlockPCA(4).set_output(transform="pandas").fit_transform(X)
     with no_warning():

@@ -212,7 +212,7 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     """
     known = [block for block in blocks if block.backbone]
     if known:
-        _warn_of_renamed_columns(known, names)
+        warn_of_renamed_columns(known, np.delete(names, columns_of(known)))
         return
     reduced = [] if names is None else [name for name in names if _REDUCED.search(name)]
     if reduced:
@@ -233,15 +233,15 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     )
 
 
-def _warn_of_renamed_columns(known, names):
-    others = np.delete(names, columns_of(known))
-    for kind in {block.kind: None for block in known}:
+def warn_of_renamed_columns(blocks, others):
+    """Warn of other columns than those of the blocks, if these names occur in theirs."""
+    for kind in {block.kind: None for block in blocks}:
         name_within = re.compile(rf"{re.escape(kind.name)}__\d")
         renamed = [name for name in others if name_within.search(name)]
         if len(renamed) >= kind.width:
             warn(
                 f"X has {len(renamed)} columns with names such as {renamed[0]!r}, which no "
-                "embedder gives, beside columns of an embedder. So they count as numbers, not as "
+                "embedder gives, beside columns of an embedder. So they are not read as "
                 "embeddings. If they are of a second column of pictures, put its name and '__' in "
                 f"front, as in 'side__{kind.name}__0', before tables are joined, or embed each "
                 "column of pictures in a ColumnTransformer."
