@@ -41,6 +41,7 @@ html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "github_url": REPOSITORY,
+    "navbar_align": "left",  # else it takes two lines on a small screen
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
