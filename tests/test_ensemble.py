@@ -1,5 +1,6 @@
 """Tests of AdaptiveBackboneEnsemble on embeddings of real pictures by the embedded zoo."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -470,7 +471,8 @@ def test_a_list_of_names_serves_labels_and_their_numbers(X, y):
     # It numbers the labels for what is held out, and hands them on as they are for the last fit.
     calibrated = CalibratedClassifierCV(named, cv=2, ensemble=False).fit(X, y)
     assert (calibrated.predict(X) == y).mean() > 0.9
-    with pytest.raises(ValueError, match=f"class_names has no name for label '{names[-1]}'"):
+    advice = f"To rename a class, give a mapping, such as {{'{names[-1]}': 'another name', ...}}."
+    with pytest.raises(ValueError, match=f"no name for label '{names[-1]}'.* {re.escape(advice)}"):
         make(head="zero-shot", class_names=names[:-1]).fit(X, y)
 
 

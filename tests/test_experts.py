@@ -410,18 +410,23 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
         clf = make(head="auto").fit(X, labels)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert str(caught[0].message).endswith("class_names=sorted(set(y)) makes all of these alike.")
+    advice = f"or a mapping, such as {{{labels[0].item()!r}: 'cat', ...}}; or choose heads that"
+    assert advice in str(caught[0].message)
+    # A meta-estimator numbers labels from 0 on.
+    assert ("StackingClassifier" in str(caught[0].message)) == (labels.dtype != bool)
     first = np.unique(labels, return_index=True)[1]  # one row per class
     with pytest.warns(UserWarning, match="does not say what its class is, so 'zoo/RN20'"):
         make(head="auto").fit(X[first], labels[first])
     kinds = [*(f"{name}:kernel" for name in BACKBONES), "all:linear-all"]
     assert list(clf.expert_names_) == kinds
     with no_warning():
+        chosen = make(head=["kernel", "linear-all"]).fit(X, labels)
         make(head="linear").fit(X, labels)
         make([("a", slice(0, 9))], head="auto").fit(X, labels)  # no text tower to use
         names = ["zero", "one", "two", "three"][: labels.max() + 1]
         named = make(head="auto", class_names=names).fit(X, labels.astype(int))
     assert "zoo/RN20:zero-shot" in named.expert_names_
+    assert_array_equal(chosen.predict_proba(X), clf.predict_proba(X))
 
 
 @pytest.mark.parametrize("as_labels", [lambda codes: codes, lambda codes: codes > 1])

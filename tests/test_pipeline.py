@@ -506,7 +506,9 @@ def test_images_are_named_without_labels(make, paths):
 def test_there_is_nothing_that_the_last_step_does_not_have(make, fitted):
     unfitted = make(router="vote")
     assert not hasattr(unfitted, "expert_names_")
-    assert not hasattr(unfitted, "routing_weights")
+    with pytest.raises(AttributeError, match="no attribute 'routing_weights'") as raised:
+        _ = unfitted.routing_weights
+    assert "router='vote' combines experts without" in str(raised.value.__cause__)
     assert not hasattr(unfitted, "n_features_in_")
     assert not hasattr(fitted, "feature_names_in_")  # the embedder has seen no frame
     assert fitted.n_features_in_ == 1

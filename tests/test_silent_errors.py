@@ -361,7 +361,7 @@ def test_minus_one_beside_other_numbers_is_refused_at_once_and_says_what_to_do(i
     X, y = iris
     clf = make(HALVES, head="linear")
     signs = y - 1
-    message = r"row 0, with -1.* If -1 is a class, give it another number, or give names"
+    message = r"row 0, with -1.* -1 stands for no label. If it is a class here, use strings as"
     for call in (
         lambda: clf.fit(X, signs),
         lambda: compare_with_baselines(clf, X, signs),
@@ -512,7 +512,7 @@ def test_a_classifier_may_get_its_methods_in_fit(wrap, iris):
     "classifier", [AdaptiveBackboneEnsemble(), ResidualHead("zoo/RN20")], ids=["ensemble", "head"]
 )
 def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, images):
-    message = "step that embeds them is missing. make_backbone_pipeline"
+    message = "step that embeds them is missing. MultiBackboneEmbedder.* make_backbone_pipeline"
     with pytest.raises(ValueError, match=message):
         clone(classifier).fit(images, ["cat", "dog"])
 

@@ -602,7 +602,7 @@ def test_true_labels_that_the_classifier_does_not_know(frame):
         clf.score(X, y)
 
 
-UNNAMED = "one block that is compared with no texts"
+UNNAMED = "one block that gets one head and no prompts"
 
 
 @pytest.mark.parametrize(
@@ -677,7 +677,7 @@ def test_reduced_embeddings_have_no_texts(reduction, first, frame):
 
 def test_embeddings_without_names_of_columns_or_classes(table):
     X, y = table
-    with pytest.warns(UserWarning, match="256 columns are one block that is compared with no"):
+    with pytest.warns(UserWarning, match="256 columns are one block that gets one head"):
         AdaptiveBackboneEnsemble(random_state=0).fit(X, np.unique(y, return_inverse=True)[1])
 
 

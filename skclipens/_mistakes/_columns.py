@@ -202,7 +202,7 @@ def _called(column, names):
     return f"Column {column}" if names is None else f"Column {names[column]!r}"
 
 
-def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
+def warn_of_unnamed_columns(blocks, names, so="gets one head and no prompts, which costs accuracy"):
     """Warn of many columns that may be embeddings, but do not have the names of embeddings.
 
     That is if no block belongs to a backbone, and columns are components, as of a BlockPCA or a

@@ -18,7 +18,10 @@ from ._warnings import silent
 
 CHECK_SPELLING = "Check whether they are spelled or numbered differently."
 _PATH = re.compile(r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", re.IGNORECASE)
-_RENAME = " If -1 is a class, give it another number, or give names: -1 stands for no label here."
+_RENAME = (
+    " -1 stands for no label. If it is a class here, use strings as labels, such as "
+    "numpy.where(y == -1, 'no', 'yes'), or other numbers."
+)
 
 
 def allow_few_rows_per_class():

@@ -60,8 +60,9 @@ def refuse_images(X):
     if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _reads_as_number(first)):
         raise ValueError(
             f"X holds images or their names, such as {_quoted(first)}, where a table of numbers "
-            "is wanted: the step that embeds them is missing. make_backbone_pipeline('zoo') puts "
-            "one before the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
+            "is wanted: the step that embeds them is missing. MultiBackboneEmbedder('zoo')"
+            ".set_output(transform='pandas').fit_transform(X) makes one, and "
+            "make_backbone_pipeline('zoo') puts this step before an ensemble."
         )
 
 

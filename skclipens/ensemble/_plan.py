@@ -150,13 +150,22 @@ def _warn_of_nameless(blocks, y):
     """Warn if heads that start from class names were left out."""
     embeddings = [block.name for block in blocks if block.has_text]
     if embeddings:
+        label = y.tolist()[0]
         warn(
-            f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
-            f"{embeddings[0]!r} gets only heads that need no names. Give class_names to use the "
-            f"text tower, or head='linear' to choose this. {NUMBERED}, and some do so in a part of "
-            "their fits: class_names=sorted(set(y)) makes all of these alike."
+            f"A label such as {label!r} does not say what its class is, so {embeddings[0]!r} gets "
+            "only heads that need no names. Give class_names, a list that labels index, such as "
+            f"['cat', 'dog'], or a mapping, such as {{{label!r}: 'cat', ...}}; or choose heads "
+            f"that need none: head=['kernel', 'linear-all'].{_advice_on_numbers(y)}"
             f"{_advice_on_amounts(y)}"
         )
+
+
+def _advice_on_numbers(y):
+    """Return what to do if a meta-estimator has numbered the labels, or "" if they are others."""
+    classes = np.unique(y)
+    if classes.dtype.kind == "b" or not np.array_equal(classes, np.arange(len(classes))):
+        return ""
+    return f" {NUMBERED}: for these, give class_names=sorted(set(y)) of the labels that are names."
 
 
 def _advice_on_amounts(y):

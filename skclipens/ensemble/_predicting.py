@@ -67,7 +67,10 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return part
 
     def _has_weights(self):
-        return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
+        """Return True, or raise AttributeError if the router has no weights."""
+        if not hasattr(named_router(getattr(self, "router_", self.router)), "weights"):
+            raise AttributeError(f"router={self.router!r} combines experts without weights.")
+        return True
 
     def _compares_rows(self):
         """Return True, or raise AttributeError if the ensemble treats all rows alike."""

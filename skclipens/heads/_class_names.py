@@ -87,6 +87,8 @@ def _advice_on(label, named):
     if any(isinstance(name, (str, Real)) and name == label for name in named.values()):
         turned = "{label: name for name, label in class_names.items()}"
         return f" It goes from names to labels: give {turned}."
+    if isinstance(label, str) and all(name is one for one, name in named.items()):
+        return f" To rename a class, give a mapping, such as {{{label!r}: 'another name', ...}}."
     if not isinstance(label, str) and all(isinstance(one, str) for one in named):
         return f" {NUMBERED}: give a list of names, in the order of the sorted labels."
     return ""

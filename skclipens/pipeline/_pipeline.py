@@ -271,9 +271,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
         "decision_function", "Compute a score of each class.", "(n, C), or (n,) if C is 2"
     )
     score_samples = _on_images(
-        "score_samples",
-        "Score how familiar images are; a low score means unlike the training images.",
-        "(n,)",
+        "score_samples", "Score how familiar images are; low means unlike those of fit.", "(n,)"
     )
     transform = _on_images("transform", "Transform images with all steps.", "(n, n_columns)")
     expert_proba = _on_images(
@@ -371,11 +369,13 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
         return self
 
     def __getattr__(self, name):
-        # Only fitted attributes of the last step, and none that the pipeline itself defines. While
-        # a pickle is read, `steps` is missing.
-        if name.startswith("_") or not name.endswith("_") or hasattr(type(self), name):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self._final_estimator, name)
+        # Fitted attributes of the last step, or its reason why it lacks a method.
+        is_own = hasattr(type(self), name)
+        if not name.startswith("_") and (is_own or name.endswith("_")):
+            found = getattr(self._final_estimator, name)
+            if not is_own:
+                return found
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _before_fit(self, X, y, params, **metadata):
         """Check everything that needs no image.
