@@ -224,7 +224,7 @@ def test_every_rule_has_its_name():
     assert {_systems.make(rule, "linear", "zoo").calibrate for rule in _systems.NOT_JUDGED} == {
         False
     }
-    learned = ("NLC, to the letter", "static", _systems.DEFAULT)
+    learned = ("C-NLC, to the letter", "static", _systems.DEFAULT)
     assert all(_systems.make(rule, "linear", "zoo").calibrate for rule in learned)
     used = {_systems.make(rule, "linear", "zoo").router for rule in _systems.RULES}
     assert {router for router in used if isinstance(router, str)} == ROUTERS.keys()

@@ -62,12 +62,12 @@ RULES = {
     "MoE": {"router": "mixture", **_PLAIN},
     "NLC": PAPER_NLC,
     PAPER_SPLIT: {"cv": 0.1, **PAPER_NLC},
-    "NLC, to the letter": {"router": LITERAL_NLC},
+    "C-NLC, to the letter": {"router": LITERAL_NLC},
     "static": {"router": "static"},
     DEFAULT: {"router": "shrunk"},
 }
 # Trained by gradient or evolution, which takes most of the time: measured in some draws only.
-TRAINED = ("GAC", "MoE", "NLC", PAPER_SPLIT, "NLC, to the letter")
+TRAINED = ("GAC", "MoE", "NLC", PAPER_SPLIT, "C-NLC, to the letter")
 # These use heads as they are, without held-out logits.
 NOT_JUDGED = (AVERAGE, "Prob-Avg", "Vote-1", "Vote-3", "Conf")
 

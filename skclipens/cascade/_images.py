@@ -58,7 +58,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         Confidence thresholds of the stages; see :class:`~skclipens.cascade.CascadeEnsemble`.
         ``"auto"`` chooses them on held-out images by `max_accuracy_drop` and `max_cost`.
     max_accuracy_drop : float or None, default=0
-        Largest loss of accuracy compared with all backbones together.
+        Largest loss of accuracy compared with all backbones together. Stages have no pooled
+        features, with which the default pipeline is more accurate.
     max_cost : float, default=None
         Limit of the mean cost of an image. None: no limit.
     cv : int, float, splitter or list of (train, test), default=5

@@ -82,8 +82,9 @@ class NeuralLogitController(BaseRouter):
     ``NeuralLogitController(signed=False, budget="epochs", max_iter=100)``: with one row per class
     that is 100 steps, in which no parameter changes by more than about 0.02. The defaults here were
     chosen on validation sets, on logits that are not calibrated (``calibrate=False`` of the
-    ensemble). They gain if prompts mean nothing, and cost up to 2.3 points with few labels if
-    static weights or learned heads do well.
+    ensemble). They gain over zero-shot heads whose prompts mean nothing. Over the default's heads
+    they cost accuracy if labels are few: on eleven test sets with the zoo, 9.7, 2.9 and 0.7 points
+    below the default router at 1, 4 and 16 labels per class, mostly for lack of calibration.
 
     References
     ----------
