@@ -112,9 +112,9 @@ def test_sun397_takes_the_official_partition_if_it_is_there(tmp_path, fetch):
 def test_return_X_y_is_the_same_data(tmp_path, fetch):
     make_set("dtd", tmp_path)
     data = fetch("dtd")
-    images, target = fetch("dtd", return_X_y=True)
+    images, labels = fetch("dtd", return_X_y=True)
     assert images.tolist() == data.images.tolist()
-    assert target.tolist() == data.target.tolist()
+    assert labels.tolist() == data.target_names[data.target].tolist()
     assert all(Path(path).is_file() for path in images)
 
 

@@ -98,10 +98,10 @@ def test_emoji_min_class_size_chooses_classes(emoji):
 def test_emoji_return_X_y(emoji):
     X, y = load_emoji(return_X_y=True)
     np.testing.assert_array_equal(X, emoji.filenames)
-    np.testing.assert_array_equal(y, emoji.target)
+    np.testing.assert_array_equal(y, emoji.target_names[emoji.target])
     X, y = load_emoji(return_X_y=True, as_frame=True)
     assert list(X) == ["path"]
-    pd.testing.assert_series_equal(y, emoji.frame["target"])
+    pd.testing.assert_series_equal(y, emoji.frame["label"])
 
 
 def test_emoji_as_frame(emoji):
@@ -234,10 +234,10 @@ def test_tuxpaint_return_X_y(stamps):
     dataset = fetch_tuxpaint(stamps, min_class_size=2)
     X, y = fetch_tuxpaint(stamps, min_class_size=2, return_X_y=True)
     np.testing.assert_array_equal(X, dataset.filenames)
-    np.testing.assert_array_equal(y, dataset.target)
+    np.testing.assert_array_equal(y, dataset.target_names[dataset.target])
     X, y = fetch_tuxpaint(stamps, min_class_size=2, return_X_y=True, as_frame=True)
     assert list(X) == ["path"]
-    pd.testing.assert_series_equal(y, dataset.frame["target"])
+    pd.testing.assert_series_equal(y, dataset.frame["label"])
 
 
 def test_tuxpaint_reads_a_bare_and_a_relative_folder(stamps, monkeypatch):

@@ -126,7 +126,7 @@ def fetch_benchmark(
         disk. Some sets have tens of gigabytes. For a set that was downloaded from the hub before,
         the hub is asked for a newer version, unless ``HF_HUB_OFFLINE=1`` is set.
     return_X_y : bool, default=False
-        If True, return ``(images, target)`` instead of a Bunch.
+        If True, return ``(images, labels)`` instead of a Bunch.
 
     Returns
     -------
@@ -151,8 +151,8 @@ def fetch_benchmark(
         DESCR : str
             A description of the set, with its origin and its licence.
 
-    (images, target) : tuple if `return_X_y` is True
-        The inputs and the target, as described above.
+    (images, labels) : tuple if `return_X_y` is True
+        The inputs, and the names of the classes, ``target_names[target]``.
 
     Raises
     ------
@@ -200,12 +200,13 @@ def fetch_benchmark(
     if not split:
         images, target = _stratified(images, target, subset)
         split = STRATIFIED
+    target_names = np.array(list(classes.values()))
     if return_X_y:
-        return images, target
+        return images, target_names[target]
     return Bunch(
         images=images,
         target=target,
-        target_names=np.array(list(classes.values())),
+        target_names=target_names,
         templates=read_templates(name),
         split=split,
         source=found_in,

@@ -38,10 +38,10 @@ def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
 
     target_names, target = np.unique(labels, return_inverse=True)
     if return_X_y and not as_frame:
-        return filenames, target
+        return filenames, labels
     frame = pd.DataFrame({"path": filenames, **columns, "label": labels, "target": target})
     if return_X_y:
-        return frame[["path"]], frame["target"]
+        return frame[["path"]], frame["label"]
     return Bunch(
         filenames=filenames,
         target=frame["target"] if as_frame else target,

@@ -46,10 +46,10 @@ def load_emoji(
         Whether to include flags, most of them of countries: 259 with the default of
         `min_class_size`, 270 with 1.
     return_X_y : bool, default=False
-        If True, return ``(filenames, target)`` instead of a Bunch.
+        If True, return ``(filenames, labels)`` instead of a Bunch.
     as_frame : bool, default=False
-        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
-        with the single column "path".
+        If True, ``target`` is a pandas Series. With `return_X_y` the labels are one, and the
+        inputs are a DataFrame with the single column "path".
 
     Returns
     -------
@@ -71,8 +71,8 @@ def load_emoji(
         DESCR : str
             The full description of the dataset, with its licence.
 
-    (filenames, target) : tuple if `return_X_y` is True
-        The inputs and the target, as described above.
+    (filenames, labels) : tuple if `return_X_y` is True
+        The inputs, and the names of the classes, ``target_names[target]``.
 
     Raises
     ------
@@ -92,12 +92,8 @@ def load_emoji(
     >>> print(*emoji.target_names[:4], sep=", ")
     aircraft, arrow, asian food, bird
     >>> X, y = load_emoji(target="name", return_X_y=True)
-    >>> X.shape
-    (1636,)
-
-    Class names as labels let a classifier use them as prompts:
-
-    >>> labels = emoji.target_names[emoji.target]
+    >>> len(X), str(y[0])
+    (1636, 'grinning face')
     """
     if target not in TARGETS:
         raise ValueError(f"target must be one of {TARGETS}, got {target!r}.")

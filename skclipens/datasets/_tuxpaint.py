@@ -99,10 +99,10 @@ def fetch_tuxpaint(
     min_class_size : int, default=12
         Leave out classes with fewer stamps.
     return_X_y : bool, default=False
-        If True, return ``(filenames, target)`` instead of a Bunch.
+        If True, return ``(filenames, labels)`` instead of a Bunch.
     as_frame : bool, default=False
-        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
-        with the single column "path".
+        If True, ``target`` is a pandas Series. With `return_X_y` the labels are one, and the
+        inputs are a DataFrame with the single column "path".
 
     Returns
     -------
@@ -126,8 +126,8 @@ def fetch_tuxpaint(
         DESCR : str
             The full description of the dataset, with its licence.
 
-    (filenames, target) : tuple if `return_X_y` is True
-        The inputs and the target, as described above.
+    (filenames, labels) : tuple if `return_X_y` is True
+        The inputs, and the names of the classes, ``target_names[target]``.
 
     Raises
     ------
