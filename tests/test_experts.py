@@ -220,7 +220,7 @@ def test_a_kernel_head_as_an_object_has_the_blocks_of_its_name(frame, y):
     }
     table = frame.assign(**pooled)
     named = make(None, head="kernel").fit(table, y)
-    given = make(None, head=KernelHead(betas=(2.0,), alphas=(0.3,))).fit(table, y)
+    given = make(None, head=KernelHead()).fit(table, y)
     assert len(given.experts_) == len(BACKBONES)
     assert_array_equal(given.predict_proba(table), named.predict_proba(table))
 

@@ -3,6 +3,7 @@
 from copy import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
@@ -92,6 +93,19 @@ def test_predictions_are_prompts_plus_kernel_regression_of_what_they_leave(split
     own = y[row] == head.classes_
     without[0, own] += smoother[0, y[rest] == y[row]].sum() / 5
     assert_allclose(held_out[row], (base(X[[row]]) + without / scale)[0], atol=1e-3)
+
+
+def test_blocks_are_found_by_the_names_that_an_embedder_gives(split):
+    X, y, X_test, _ = split
+    names = [
+        f"{name}__{i}" for name, columns in BLOCKS for i in range(columns.stop - columns.start)
+    ]
+    frame, test = (pd.DataFrame(one, columns=names) for one in (X, X_test))
+    found, named = KernelHead().fit(frame, y), KernelHead(BLOCKS).fit(X, y)
+    assert [head.backbone for head, _ in found.text_heads_] == BACKBONES
+    assert_allclose(found.predict_proba(test), named.predict_proba(X_test), atol=1e-5)
+    others = frame.rename(columns="column {}".format)
+    assert not KernelHead().fit(others, y).text_heads_
 
 
 def test_held_out_logits_know_nothing_of_noise():

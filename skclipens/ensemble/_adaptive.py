@@ -73,10 +73,10 @@ class AdaptiveBackboneEnsemble(
         - ``"linear-all"``, ``"logistic-all"``: one :class:`LinearDiscriminantHead` or
           :class:`LogisticDiscriminantHead` on all blocks together, in which a block of other
           columns is rescaled to vary as much as an embedding;
-        - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks, with betas
-          ``(2.0,)`` and alphas ``(0.3,)``; intermediate features of all backbones have one
-          together;
-        - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together;
+        - ``"kernel"``: for each backbone a :class:`KernelHead` on all of its blocks; intermediate
+          features of all backbones have one together;
+        - ``"kernel-all"``: one :class:`KernelHead` on all blocks of backbones together, which
+          chooses beta from 1, 2, 4 and 8, and alpha from 0.03, 0.1, 0.3, 1 and 3;
         - a classifier: a clone of it on each block, and of a :class:`KernelHead` for each backbone.
           A head that starts from prompts takes the backbone of its block; if it has a
           ``backbone``, it is used on blocks of that one only;
