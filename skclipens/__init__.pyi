@@ -1,6 +1,23 @@
 """Made by ``python -m tools.docs.stubs``."""
 
-from typing import Any
+from skclipens import backbones as backbones
+from skclipens import cascade as cascade
+from skclipens import cli as cli
+from skclipens import datasets as datasets
+from skclipens import decomposition as decomposition
+from skclipens import embedding as embedding
+from skclipens import ensemble as ensemble
+from skclipens import exceptions as exceptions
+from skclipens import heads as heads
+from skclipens import images as images
+from skclipens import inspection as inspection
+from skclipens import labels as labels
+from skclipens import metrics as metrics
+from skclipens import model_selection as model_selection
+from skclipens import pipeline as pipeline
+from skclipens import retrieval as retrieval
+from skclipens import utils as utils
+from skclipens import zoo as zoo
 
 from skclipens.ensemble import AdaptiveBackboneEnsemble as AdaptiveBackboneEnsemble
 from skclipens.exceptions import BackboneNotAvailableError as BackboneNotAvailableError
@@ -30,4 +47,3 @@ from skclipens.backbones import list_backbones as list_backbones
 from skclipens.pipeline import make_backbone_pipeline as make_backbone_pipeline
 
 __version__: str
-def __getattr__(name: str) -> Any: ...

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
 from skclipens.exceptions import DatasetNotAvailableError as DatasetNotAvailableError
 def fetch_benchmark(name: str, *, subset: str = ..., source: str = ..., data_home: str | PathLike[str] | None = ..., download_if_missing: bool = ..., return_X_y: bool = ...) -> Any: ...

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
 def correct_sets(y_true: ArrayLike, predictions: ArrayLike, *, expert_names: Sequence[str] | None = ..., sample_weight: ArrayLike | None = ...) -> Any: ...
 def disagreement_matrix(predictions: ArrayLike, *, expert_names: Sequence[str] | None = ..., sample_weight: ArrayLike | None = ...) -> pd.DataFrame: ...

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseShuffleSplit
 
-class FewShotSplit:
+class FewShotSplit(BaseShuffleSplit):
+    n_shots: int
+    n_splits: int
+    random_state: int | np.random.RandomState | None
     def __init__(self, n_shots: int = ..., n_splits: int = ..., *, random_state: int | np.random.RandomState | None = ...) -> None: ...
     def get_n_splits(self, X: Any = ..., y: Any = ..., groups: Any = ...) -> int: ...
+    def set_split_request(self, *, groups: Any = ...) -> Self: ...
     def split(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = ...) -> Any: ...
 def compare_with_baselines(estimator: Any, X: ArrayLike, y: ArrayLike, *, cv: Any = ..., groups: ArrayLike | None = ..., scoring: str = ..., baselines: Any = ..., n_jobs: int | None = ..., verbose: bool = ...) -> pd.DataFrame: ...

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
-def skops_trusted_types() -> Sequence[str]: ...
+def skops_trusted_types() -> list[str]: ...

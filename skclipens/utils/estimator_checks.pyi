@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
 def check_head(head: Any) -> Any: ...
 def check_router(router: Any) -> Any: ...
