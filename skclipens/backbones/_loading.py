@@ -14,7 +14,7 @@ from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
 from ._forks import mend_threads
 from ._hub import checked_downloads
-from ._mismatch import explain_misfit, with_few_keys
+from ._misfit import explain_misfit, with_few_keys
 from ._own_configs import check_own_config
 from ._root_logger import own_handler
 from ._spec import Backbone, resolve_backbones

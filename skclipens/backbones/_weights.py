@@ -15,7 +15,7 @@ from ._available import check_available
 from ._checkpoints import SAVE_TENSORS, check_checkpoint, is_archive, is_torchscript
 from ._configs import CONFIG, config_files
 from ._hub import fetch_weights
-from ._mismatch import positions_message
+from ._misfit import positions_message
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
 from ._transformers import from_transformers, is_of_transformers
