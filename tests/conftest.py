@@ -57,6 +57,29 @@ def bars_at_once(monkeypatch):
 
 
 @pytest.fixture(scope="module")
+def embedded_once(tmp_path_factory):
+    """Embedders without a store, and those with ``cache=True``, share one with all other tests.
+
+    For modules that need embeddings and do not test how they are made. Each model then embeds a
+    picture once in a run, also where several workers need it. ``cache=False`` embeds anew.
+    """
+    from skclipens.embedding import _base
+
+    folder, as_store = tmp_path_factory.getbasetemp(), _base.as_store
+    transform = _base.BaseEmbedder._transform
+
+    def filled_up(self, images, is_part=True):
+        return transform(self, images, is_part=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKCLIPENS_CACHE", str(folder.parent if IN_WORKER else folder))
+        patch.setattr(_base, "as_store", lambda cache: as_store(True if cache is None else cache))
+        # Otherwise, last digits of a small batch would depend on which test comes first.
+        patch.setattr(_base.BaseEmbedder, "_transform", filled_up)
+        yield
+
+
+@pytest.fixture(scope="module")
 def pictures():
     """A frame of 40 pictures of 4 classes, one after the other."""
     from skclipens.datasets import load_emoji

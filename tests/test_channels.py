@@ -15,6 +15,8 @@ from skclipens.embedding._encoder import ImageEncoder
 from skclipens.images import load_image
 from skclipens.pipeline import BackbonePipeline
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 SAID = "with red and blue exchanged"
 
 

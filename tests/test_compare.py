@@ -39,6 +39,8 @@ from skclipens.backbones._blocks import column_names, find_blocks
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 LOGISTIC = "logistic regression, all columns"
 FEW = FewShotSplit(2, 3, random_state=0)

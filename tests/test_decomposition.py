@@ -19,6 +19,8 @@ from sklearn.utils.estimator_checks import (
 from skclipens import BlockPCA, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
 HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
 

@@ -41,10 +41,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.usefixtures("embedded_once")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
     text = (ROOT / page).read_text("utf-8")
     blocks = run(text, page)
     n_python = len(re.findall("^ *(?:```|~~~) *(?:python|py)", text, re.M))

@@ -13,6 +13,8 @@ from skclipens.datasets import load_emoji
 from skclipens.datasets._benchmark_specs import read_classes
 from skclipens.heads import LinearDiscriminantHead, ZeroShotHead, names_of_classes
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 SPEC = "zoo/RN20"
 
 

@@ -39,6 +39,8 @@ from skclipens.inspection._style import PRINT_DPI, RED, short_names
 from skclipens.labels import OpenSetClassifier
 from skclipens.metrics import correct_sets, disagreement_matrix, expected_calibration_error
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
 SHORT = ["RN20", "ViT-8", "ViT-16"]
 DISPLAYS = [

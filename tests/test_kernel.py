@@ -19,6 +19,8 @@ from skclipens.heads._nystrom import NystromFit
 from skclipens.model_selection import FewShotSplit
 from skclipens.utils.estimator_checks import check_head
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 BLOCKS = [(name, slice(128 * i, 128 * i + 128)) for i, name in enumerate(BACKBONES)]
 ONE_SETTING = {"betas": (2.0,), "alphas": (0.5,)}

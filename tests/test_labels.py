@@ -64,6 +64,8 @@ from skclipens.labels._open_set import _weighted_quantile
 from skclipens.labels._suggest import _greedy_cover
 from skclipens.model_selection import compare_with_baselines
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 WRONG = {"logistic": LogisticRegression(C=-1)}
 NO_NAMES = {"adaptivebackboneensemble__class_names": {"another": "another"}}
@@ -874,7 +876,8 @@ def test_steps_that_learn_nothing_run_once_and_keep_the_blocks(emoji, monkeypatc
 
     monkeypatch.setattr(BaseEmbedder, "_encode", counted)
     clf = AdaptiveBackboneEnsemble(random_state=0)
-    pipe = make_pipeline(FunctionTransformer(), MultiBackboneEmbedder(BACKBONES), clf)
+    embedder = MultiBackboneEmbedder(BACKBONES, cache=False)
+    pipe = make_pipeline(FunctionTransformer(), embedder, clf)
     found, expected = find_label_issues(pipe, paths, y), find_label_issues(clf, X, y)
     assert sorted(encoded) == [*range(42)]
     assert_array_equal(found["row"], expected["row"])

@@ -30,6 +30,8 @@ from skclipens.heads import _discriminant, _shrinkage
 from skclipens.heads._temperature import calibrated_loss, fit_temperature
 from skclipens.model_selection import FewShotSplit
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONE = "zoo/RN20"
 
 

@@ -14,6 +14,8 @@ from skclipens.datasets import load_emoji
 from skclipens.heads import LinearDiscriminantHead, LogisticDiscriminantHead, _logistic
 from skclipens.heads._logistic import _Table
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 
 @pytest.fixture(scope="module")
 def digits():

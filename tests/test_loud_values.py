@@ -60,6 +60,8 @@ from skclipens.heads import (
 )
 from skclipens.model_selection import compare_with_baselines
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 SPEC = "zoo/RN20"
 LONG = "a name of a thing that goes on" + " and on" * 20 + ", as a "
 

@@ -14,6 +14,8 @@ from skclipens.ensemble import GatedRouter
 from skclipens.ensemble._merging import merge_experts
 from skclipens.ensemble.routers import ROUTERS
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 SAME_FOR_ALL = {"uniform", "static", "genetic", "shrunk"}
 

@@ -23,6 +23,8 @@ from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.labels import group_near_duplicates
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 N = 60
 

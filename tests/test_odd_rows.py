@@ -25,6 +25,8 @@ from skclipens.datasets import load_emoji
 from skclipens.embedding import EmbeddingStore
 from skclipens.exceptions import BackboneNotAvailableError
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 OTHERS = ["zoo/ViT-16", "zoo/DLA"]
 WIDTH = 128

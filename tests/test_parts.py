@@ -52,6 +52,8 @@ pytest.importorskip("pyarrow")
 
 from skclipens.embedding import predict_embeddings, read_embeddings
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 

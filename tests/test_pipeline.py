@@ -59,7 +59,7 @@ from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit
 from skclipens.pipeline import BackbonePipeline
 
-pytestmark = pytest.mark.usefixtures("short_training")
+pytestmark = pytest.mark.usefixtures("short_training", "embedded_once")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 N_CLASSES, PER_CLASS = 4, 8

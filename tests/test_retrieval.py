@@ -26,6 +26,8 @@ from skclipens.datasets import load_emoji
 from skclipens.embedding._probes import _embedded
 from skclipens.heads import DEFAULT_TEMPLATES, ZeroShotHead
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
 WORDS = ["a bicycle", "red heart", "a cat"]
 

@@ -19,6 +19,8 @@ from skclipens import (
 )
 from skclipens.datasets import load_emoji
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/RegNet"]
 WIDTH = 128
 FEWEST = 50  # rows

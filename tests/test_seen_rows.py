@@ -12,6 +12,8 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_back
 from skclipens.datasets import load_emoji
 from skclipens.inspection import DiversityGainDisplay, ReliabilityDisplay
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 MESSAGE = "rows of fit, or copies of their pictures"
 

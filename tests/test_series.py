@@ -10,6 +10,8 @@ from sklearn.model_selection import StratifiedKFold
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 MESSAGE = "more like the row beside them"
 ANGLES = [0, 16, -16]

@@ -16,6 +16,8 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, blend_weights
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 

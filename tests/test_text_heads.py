@@ -25,6 +25,8 @@ from skclipens.heads import (
 from skclipens.model_selection import FewShotSplit
 from skclipens.utils.estimator_checks import check_head
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONE = "zoo/RN20"
 HEADS = [kind(BACKBONE) for kind in (GDAHead, CLAPHead, CrossModalHead, ResidualHead)]
 all_heads = pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)

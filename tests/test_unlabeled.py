@@ -24,6 +24,8 @@ from skclipens.ensemble._unlabeled import WhitenedRows
 from skclipens.heads import LinearDiscriminantHead
 from skclipens.model_selection import FewShotSplit
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 NAMES = [
     f"the number {name}" for name in "zero one two three four five six seven eight nine".split()

@@ -49,6 +49,8 @@ from skclipens.datasets import load_emoji
 from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.utils import skops_trusted_types
 
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
 KERNEL = KernelHead([(BACKBONES[0], slice(WIDTH)), (BACKBONES[1], slice(WIDTH, None))])
