@@ -33,8 +33,8 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
-@pytest.fixture
-def short_training(monkeypatch):
+@pytest.fixture(scope="module")
+def short_training():
     """Routers that are trained, by their names, in a few steps.
 
     For tests of what does not depend on how well they are trained.
@@ -43,9 +43,10 @@ def short_training(monkeypatch):
 
     from skclipens.ensemble.routers import ROUTERS
 
-    for name, max_iter in {"nlc": 30, "mixture": 5, "genetic": 30}.items():
-        short = clone(ROUTERS[name]).set_params(max_iter=max_iter)
-        monkeypatch.setitem(ROUTERS, name, short)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, max_iter in {"nlc": 30, "mixture": 5, "genetic": 30}.items():
+            patch.setitem(ROUTERS, name, clone(ROUTERS[name]).set_params(max_iter=max_iter))
+        yield
 
 
 @pytest.fixture
@@ -76,6 +77,19 @@ def embedded_once(tmp_path_factory):
         patch.setattr(_base, "as_store", lambda cache: as_store(True if cache is None else cache))
         # Otherwise, last digits of a small batch would depend on which test comes first.
         patch.setattr(_base.BaseEmbedder, "_transform", filled_up)
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_strengths():
+    """Two values of C for the logistic regressions of ``compare_with_baselines``.
+
+    They take most of their steps at a large C. The guide shows what is found with all values.
+    """
+    from skclipens.model_selection import _compare
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_compare, "_STRENGTHS", {"C": [0.1, 1]})
         yield
 
 

@@ -55,8 +55,8 @@ def on_digits(work, capsys):
 
 
 def test_gpu_program_without_a_gpu(capsys):
-    few = ["--backbones", "zoo/ViT-16", "--together", "zoo/ViT-16", "zoo/RN20", "--images", "4"]
-    gpu.main(["--device", "cpu", *few, "--batch-size", "2", "--repeats", "1"])
+    few = ["--backbones", "zoo/ViT-16", "--together", "zoo/ViT-16", "zoo/RN20", "--images", "2"]
+    gpu.main(["--device", "cpu", *few, "--batch-size", "1", "--repeats", "1"])
     printed = capsys.readouterr().out
     for size in ("500 x 375", "1600 x 1200", "4000 x 3000"):
         assert f"zoo/ViT-16, {size} | " in printed

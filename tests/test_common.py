@@ -31,14 +31,16 @@ HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
 
 ENSEMBLES = [
     AdaptiveBackboneEnsemble(),
+    AdaptiveBackboneEnsemble(HALVES, router="static", cv=3),
+    # Logits are the same to a router whichever heads they are of.
     *(
-        AdaptiveBackboneEnsemble(HALVES, router=one, cv=3)
-        for one in ("uniform", "probability", "confidence", "static", "super-learner")
+        AdaptiveBackboneEnsemble(HALVES, router=one, head="linear", cv=3)
+        for one in (
+            *("uniform", "probability", "confidence", "super-learner", GatedRouter()),
+            *(SuperLearnerRouter("log_loss"), GeneticRouter(population=5, max_iter=3)),
+        )
     ),
     AdaptiveBackboneEnsemble(HALVES, router="vote", head="linear", calibrate=False),
-    AdaptiveBackboneEnsemble(HALVES, router=GatedRouter(), cv=3),
-    AdaptiveBackboneEnsemble(HALVES, router=SuperLearnerRouter("log_loss"), cv=3),
-    AdaptiveBackboneEnsemble(HALVES, router=GeneticRouter(population=5, max_iter=3), cv=3),
     AdaptiveBackboneEnsemble(HALVES, router=MixtureRouter(max_iter=2), head="linear", cv=3),
     AdaptiveBackboneEnsemble(router=NeuralLogitController(max_iter=2), head="linear"),
     AdaptiveBackboneEnsemble(HALVES, router="static", head=["linear", ("nb", GaussianNB())]),

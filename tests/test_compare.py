@@ -39,7 +39,7 @@ from skclipens.backbones._blocks import column_names, find_blocks
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
 
-pytestmark = pytest.mark.usefixtures("embedded_once")
+pytestmark = pytest.mark.usefixtures("embedded_once", "few_strengths")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 LOGISTIC = "logistic regression, all columns"

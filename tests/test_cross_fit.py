@@ -28,7 +28,7 @@ HEADS = [
     KernelHead([(BACKBONE, slice(None))]),
     LinearDiscriminantHead(),
     LinearDiscriminantHead(shrinkage=3.0),
-    LinearProbeHead(),
+    LinearProbeHead(cv=2),
     LogisticDiscriminantHead(),
     ResidualHead(BACKBONE),
     TipAdapterHead(BACKBONE),

@@ -28,7 +28,7 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, scale
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -56,7 +56,7 @@ from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.model_selection import compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
-pytestmark = pytest.mark.usefixtures("short_training")
+pytestmark = pytest.mark.usefixtures("short_training", "few_strengths")
 
 BACKBONE = "zoo/RN20"
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
@@ -74,6 +74,7 @@ def emoji():
 @pytest.fixture(scope="module")
 def iris():
     X, y = load_iris(return_X_y=True)
+    X = scale(X)  # on which logistic regressions need few steps
     rows = np.random.default_rng(0).permutation(150)[:60]
     return X[rows], y[rows]
 
@@ -155,7 +156,7 @@ def test_the_mean_of_the_weights_as_given_is_doubted_once(clf, emoji):
     assert "is 0.02." in doubt and "24 rows count as 0.48" in doubt
     assert doubts(X, y, np.full(24, 100.0))
     assert not doubts(X, y, np.full(24, 1 / 24))  # shares
-    assert not doubts(X.repeat(20, axis=0), y.repeat(20), np.ones(24 * 20))
+    assert not doubts(X.repeat(5, axis=0), y.repeat(5), np.ones(24 * 5))
 
 
 def test_weights_whose_parts_do_not_sum_to_one_are_doubted_in_folds(emoji):

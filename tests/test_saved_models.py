@@ -42,7 +42,7 @@ from skclipens.model_selection import FewShotSplit
 from skclipens.utils import skops_trusted_types
 from tests.data.make_model import pictures
 
-pytestmark = pytest.mark.usefixtures("embedded_once")
+pytestmark = pytest.mark.usefixtures("short_training", "embedded_once")
 
 FILES = sorted((Path(__file__).parent / "data").glob("model-*.joblib"))
 PAIR = ["zoo/RN20", "zoo/ViT-8"]

@@ -125,6 +125,7 @@ def views_by_hand(spec, paths, views, pooled):
 @pytest.mark.parametrize("views", ["mirror", "crops", "both"])
 @pytest.mark.parametrize("spec", ["zoo/RN20", "zoo/ViT-8", "zoo/DLA"])
 def test_views_are_the_mean_of_unit_embeddings(spec, views, pooled, paths):
+    paths = paths[:4]  # a batch, and one that is filled up
     expected = views_by_hand(spec, paths, views, pooled)
     embedder = CLIPEmbedder(
         spec, views=views, features="pooled" if pooled else "projected", batch_size=3, **CPU
