@@ -18,13 +18,12 @@ from tempfile import mkdtemp
 from skclipens.datasets import load_emoji, load_folder
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=30)
-labels = emoji.target_names[emoji.target]
+paths, labels = load_emoji(min_class_size=30, return_X_y=True)
 splitter = FewShotSplit(n_shots=4, random_state=0)
-train, test = next(splitter.split(emoji.filenames, labels))
+train, test = next(splitter.split(paths, labels))
 
 photos = Path(mkdtemp())
-for path, label in zip(emoji.filenames[train], labels[train]):
+for path, label in zip(paths[train], labels[train]):
     folder = photos / label.replace(" ", "_")
     folder.mkdir(exist_ok=True)
     shutil.copy(path, folder)
@@ -40,7 +39,7 @@ X, y = load_folder(photos, return_X_y=True)
 clf = make_backbone_pipeline("zoo", random_state=0)
 clf.fit(X, y)
 
-new, truth = emoji.filenames[test], labels[test]
+new, truth = paths[test], labels[test]
 predicted = clf.predict(new)
 accuracy = (predicted == truth).mean()
 print(f"accuracy on {len(new)} new pictures: {accuracy:.0%}")

@@ -18,9 +18,8 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.metrics import oracle_accuracy_score
 
-emoji = load_emoji()
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 clf = AdaptiveBackboneEnsemble(
     "zoo", head="zero-shot", router="uniform", calibrate=False
 )
@@ -48,7 +47,7 @@ for expert, row in enumerate(axes):
     some = rng.choice(found, min(7, len(found)), replace=False)
     row[0].set_ylabel(f"{names[expert]}\nalone: {len(found)}", fontsize=10)
     for i, ax in zip(some, row):
-        ax.imshow(load_image(emoji.filenames[i]))
+        ax.imshow(load_image(paths[i]))
         ax.set_xlabel(labels[i], fontsize=8)
     for ax in row:
         ax.set(xticks=[], yticks=[])

@@ -24,9 +24,8 @@ from skclipens.model_selection import FewShotSplit
 # scikit-learn doubts that labels with one row per class are classes.
 warnings.filterwarnings("ignore", message="The number of unique classes")
 
-emoji = load_emoji(min_class_size=25)
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(min_class_size=25, return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 models = {
     "default ensemble": AdaptiveBackboneEnsemble("zoo", random_state=0),
     "logistic regression": LogisticRegression(C=10, max_iter=1000),

@@ -15,9 +15,8 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=25)
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(min_class_size=25, return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 heads = {
     "zero-shot": "zero-shot",
     "residual": "residual",

@@ -23,9 +23,8 @@ codes = {
     "person moving": "person-activity",
     "weather or sky": "sky-weather",
 }
-emoji = load_emoji(min_class_size=40)
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(min_class_size=40, return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 
 
 def zero_shot(class_names, templates=None):
@@ -80,7 +79,7 @@ axes = pictures.subplots(4, 3)
 for ax in axes.flat:
     ax.set_axis_off()
 for i, ax in zip(won, axes.flat):
-    ax.imshow(load_image(emoji.filenames[i]))
+    ax.imshow(load_image(paths[i]))
     ax.set_title(labels[i], fontsize=8)
 pictures.suptitle("right by names only", fontsize=10)
 plt.show()

@@ -19,9 +19,8 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=25)
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(min_class_size=25, return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 train, others = next(FewShotSplit(8, random_state=0).split(X, labels))
 others = np.random.default_rng(0).permutation(others)
 held_out, test = np.array_split(others, 2)
@@ -68,7 +67,7 @@ sizes = sets[0.9].sum(axis=1)
 order = np.argsort(sizes, kind="stable")
 some = order[np.linspace(0, len(order) - 1, 8).astype(int)]
 for i, ax in zip(some, right.subplots(2, 4).flat):
-    ax.imshow(load_image(emoji.filenames[test[i]]))
+    ax.imshow(load_image(paths[test[i]]))
     names = clf.classes_[sets[0.9][i]]
     extra = [f"and {len(names) - 4} more"] if len(names) > 4 else []
     ax.set_xlabel("\n".join([*names[:4], *extra]) or "no class", fontsize=9)

@@ -18,9 +18,8 @@ from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=20)
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(min_class_size=20, return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 splitter = FewShotSplit(n_shots=16, random_state=0)
 train, test = next(splitter.split(X, labels))
 clf = AdaptiveBackboneEnsemble(
@@ -47,7 +46,7 @@ figure, axes = plt.subplots(5, 8, figsize=(10, 7.2), layout="constrained")
 for expert, row in enumerate(axes):
     order = np.argsort(weights[:, expert])
     for i, ax in zip([*order[::-1][:4], *order[:4][::-1]], row):
-        ax.imshow(load_image(emoji.filenames[test[i]]))
+        ax.imshow(load_image(paths[test[i]]))
         right = alone[i, expert] == labels[test[i]]
         mark, colour = ("✓", "#0072b2") if right else ("✗", "#d55e00")
         text = f"{weights[i, expert]:.2f} {mark}"

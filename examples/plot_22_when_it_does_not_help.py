@@ -20,9 +20,8 @@ from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=30)
-labels = emoji.target_names[emoji.target]
-pictures = [load_image(path) for path in emoji.filenames]
+paths, labels = load_emoji(min_class_size=30, return_X_y=True)
+pictures = [load_image(path) for path in paths]
 embedder = MultiBackboneEmbedder("zoo")
 splitter = FewShotSplit(n_shots=8, random_state=0)
 train, test = next(splitter.split(pictures, labels))

@@ -22,9 +22,8 @@ from skclipens.cascade import CascadeEnsemble
 from skclipens.datasets import load_emoji
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=25)
-labels = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+paths, labels = load_emoji(min_class_size=25, return_X_y=True)
+X = MultiBackboneEmbedder("zoo").fit_transform(paths)
 splitter = FewShotSplit(n_shots=16, random_state=0)
 train, test = next(splitter.split(X, labels))
 
@@ -72,7 +71,7 @@ for part, stage in ((axes[:2], stages.min()), (axes[2:], stages.max())):
     for ax in part.flat:
         ax.set_axis_off()
     for i, ax in zip(some, part.flat):
-        ax.imshow(load_image(emoji.filenames[test[i]]))
+        ax.imshow(load_image(paths[test[i]]))
 early, late = (stages == stages.min()).sum(), (stages == stages.max()).sum()
 axes[0, 2].set_title(f"decided by the first model: {early}", fontsize=10)
 axes[2, 2].set_title(f"undecided to the last: {late}", fontsize=10)

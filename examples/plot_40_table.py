@@ -17,8 +17,7 @@ import pandas as pd
 
 from skclipens.datasets import load_emoji
 
-emoji = load_emoji(min_class_size=20)
-kinds = emoji.target_names[emoji.target]
+paths, kinds = load_emoji(min_class_size=20, return_X_y=True)
 value = {
     "land vehicle": 90, "clothing": 35, "fruit": 3, "drink": 5,
     "prepared food": 9, "household object": 25, "tool": 20, "building": 150,
@@ -28,7 +27,7 @@ rows = np.flatnonzero(np.isin(kinds, list(value)))
 rng = np.random.default_rng(0)
 things = pd.DataFrame(
     {
-        "photo": emoji.filenames[rows],
+        "photo": paths[rows],
         "state": rng.choice(["new", "used"], len(rows)),
         "weight": rng.uniform(1, 10, len(rows)).round(1),
     }
