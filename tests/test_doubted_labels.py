@@ -95,7 +95,7 @@ def test_one_class_in_two_writings_is_named(classes):
     assert f"{classes[0]!r}, first in row 0, and {classes[1]!r}, first in row 1" in text
 
 
-@pytest.mark.parametrize("name", ["{}_{}", "{} {:03}", "{} ({})", "{}.{}"])
+@pytest.mark.parametrize("name", ["{}_{}", "{} {:03}", "{} ({})", "{}.{}", "{}_2021-05-{}"])
 def test_names_of_pictures_as_labels_are_doubted(name):
     labels = [name.format(kind, i) for kind in ("owl", "red fox") for i in range(15)]
     (text,) = said(warn_of_classes, np.array(labels))

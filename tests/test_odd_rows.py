@@ -301,7 +301,7 @@ def test_a_rank_is_no_index(wine):
     assert not said(
         AdaptiveBackboneEnsemble(random_state=0).fit, table.assign(r=rank).to_numpy(), y
     )
-    for name in ("Unnamed: 0", "rest__index", "PassengerId", "row_id", "no"):
+    for name in ("Unnamed: 0", "rest__index", "PassengerId", "row_id", "no", "id__sku"):
         (text,) = doubts_of(table, y, **{name: rank})
         assert text.startswith(f"Column {name!r} has a different integer in each row")
     numbers = np.arange(len(y))[rows]  # of a table that is sorted by class

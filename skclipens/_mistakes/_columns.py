@@ -22,7 +22,8 @@ _FEWEST = 20  # rows whose steps are not all equal by chance
 _EXPECTED_TIES = 5  # pairs of rows with the same integer, if these were drawn at random
 _FEWEST_OF_CLASSES = 50  # rows that are not sorted by class by chance
 _CALLED_INDEX = re.compile(
-    r"(?:^|[^A-Za-z])(?i:unnamed: ?\d+|index|idx|level_\d+|id|key|row|no|nr|number)$|[a-z]I[dD]$"
+    r"(?:^|[^A-Za-z])(?i:unnamed: ?\d+|index|idx|level_\d+|id|key|sku|row|no|nr|number)$"
+    r"|[a-z]I[dD]$"
 )
 # Log-loss of guessing, summed over the rows. Below it, results may be chance.
 ENOUGH_LOSS = 100
