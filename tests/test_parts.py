@@ -476,6 +476,16 @@ def test_labels_over_files_that_belong_to_another_row_from_some_row_on(tmp_path,
     assert of_fit in said(clf.fit_from, tmp_path, y)
 
 
+def test_labels_over_files_of_two_joined_tables_of_which_one_is_in_another_order(tmp_path, emoji):
+    order = np.random.default_rng(0).permutation(len(emoji[1]))
+    paths, y = emoji[0][order], emoji[1][order]
+    MultiBackboneEmbedder(BACKBONES).embed_to(tmp_path, paths)
+    y[150:] = np.random.default_rng(0).permutation(y[150:])
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    (of_fit,) = (one for one in said(clf.fit, read_embeddings(tmp_path), y) if "chance" in one)
+    assert of_fit.startswith("From about row 1") and of_fit in said(clf.fit_from, tmp_path, y)
+
+
 def test_rows_without_a_label_are_none_of_an_ensemble_over_files(folder, table):
     X, y = table
     some, weights = np.arange(len(y)) % 3 > 0, 1 + np.arange(len(y)) % 2

@@ -1,5 +1,7 @@
 """Rows of one model, or of the table, that are in another order than those of the others, or y."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -168,3 +170,77 @@ def test_labels_that_belong_to_another_row_from_some_row_on(table, moved):
     assert ("whether y lacks a row" if moved > 0 else "whether X lacks a row") in text
     by_class = np.argsort(y, kind="stable")  # where few labels are wrong then
     assert not said(clf.fit, X[by_class][1:], y[by_class][:-1])
+
+
+@pytest.mark.parametrize("part", ["first", "last"])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_labels_of_one_of_two_joined_tables_in_another_order(table, part, share):
+    X, y = table
+    n, mixed = len(y), y.copy()
+    start = int(n * share)
+    wrong = slice(start, None) if part == "last" else slice(0, start)
+    mixed[wrong] = np.random.default_rng(1).permutation(y[wrong])
+    for head in ("auto", "linear"):
+        clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, random_state=0)
+        told = [one for one in said(clf.fit, X, mixed) if "no better than by chance" in one]
+        (doubt,) = told
+        words = doubt.partition(",")[0].split()
+        assert " ".join(words[:-1]) == ("From about row" if part == "last" else "Up to about row")
+        assert abs(int(words[-1]) - start) < 40, doubt
+
+
+def hard_last(X, y, n_hard):
+    """Rows, of which the last are those of which a model is least certain."""
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0).fit(X[::2], y[::2])
+    rest = np.arange(1, len(y), 2)
+    proba = np.sort(clf.predict_proba(X[rest]), axis=1)
+    hard = rest[np.argsort(proba[:, -1] - proba[:, -2])[:n_hard]]
+    return np.r_[np.arange(0, len(y), 2), hard]
+
+
+@pytest.mark.parametrize("n_hard", [50, 100])
+def test_hard_rows_after_others_are_no_joined_table_in_another_order(table, n_hard):
+    X, y = table
+    order = hard_last(X, y, n_hard)
+    binary = np.where(y < "m", "first half", "second half")
+    for labels in (y, binary):
+        for head in ("auto", "linear"):
+            clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, random_state=0)
+            told = said(clf.fit, X[order], labels[order])
+            assert not any("by chance" in one for one in told)
+
+
+def test_prompts_alone_that_do_not_know_some_pictures_are_no_joined_table(table):
+    X, y = table
+    other = X.copy()
+    other[300:] = X[np.random.default_rng(0).permutation(np.arange(300, len(X)))]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", random_state=0)
+    assert not any("by chance" in one for one in said(clf.fit, other, y))
+
+
+@pytest.mark.parametrize("n_of_each", [3, 8])
+def test_groups_that_were_shuffled_beside_a_table_that_was_not(table, n_of_each):
+    X = pd.DataFrame(table[0]).add_prefix("x")
+    # Each row several times, with a little noise: pictures of one object.
+    rows = np.repeat(np.arange(0, 60), n_of_each)
+    rng = np.random.default_rng(0)
+    X = X.iloc[rows].reset_index(drop=True) + rng.normal(0, 1e-3, (len(rows), X.shape[1]))
+    order = rng.permutation(len(rows))
+    X, y = X.iloc[order].reset_index(drop=True), table[1][rows[order]]
+    groups = pd.Series(rows[order])
+    clf = AdaptiveBackboneEnsemble({"all": slice(None)}, head="linear")
+
+    def told(X, groups):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            clf.fit(X, y, groups=groups)
+        return [str(one.message) for one in caught if "was shuffled" in str(one.message)]
+
+    (doubt,) = told(X, groups.sort_values(kind="stable"))
+    assert doubt.startswith("groups was shuffled, as its index says, and X does not seem to be")
+    assert "rows with the same group" in doubt and doubt.endswith("pass groups.sort_index().")
+    by_index = groups.sample(frac=1, random_state=0)
+    assert not told(X, groups)
+    assert not told(X, by_index.to_numpy()) and not told(X, by_index.reset_index(drop=True))
+    assert not told(X.loc[by_index.index].reset_index(drop=True), by_index)
+    assert not told(X, pd.Series(np.arange(len(y)), index=by_index.index))  # one row in each

@@ -11,7 +11,7 @@ _FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
 _MOST_CLASSES = 1000  # whose pairs are counted
 # Standard deviations up to which rows are right by chance, and from which too few are right for the
 # confidence of a classifier; and the least difference of confidence and accuracy.
-_BY_CHANCE, _TOO_FEW, _TOO_SURE = 2, 5, 0.3
+BY_CHANCE, TOO_FEW, TOO_SURE = 2, 5, 0.3
 
 
 def normalized_confusion(targets, predicted, n_classes, n_predicted):
@@ -64,10 +64,10 @@ def warn_of_chance(y, predicted, known, confidence):
     of_y, of_predicted = (dict(zip(*one, strict=True)) for one in shares)
     by_chance = sum(of_y[label] * of_predicted.get(label, 0) for label in of_y) / n
     right = np.count_nonzero(y == predicted)
-    if right > by_chance + _BY_CHANCE * np.sqrt(by_chance):
+    if right > by_chance + BY_CHANCE * np.sqrt(by_chance):
         return
     sure = np.asarray(confidence())[known]
-    too_few = max(_TOO_FEW * np.sqrt(np.sum(sure * (1 - sure))), _TOO_SURE * n)
+    too_few = max(TOO_FEW * np.sqrt(np.sum(sure * (1 - sure))), TOO_SURE * n)
     if sure.sum() - right > too_few:
         warn(
             f"{right / n:.0%} of the rows are classified correctly, as by chance, though the "

@@ -5,11 +5,12 @@ import re
 from itertools import groupby, takewhile
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, mannwhitneyu
 
 from .._utils._folds import codes_of
 from .._utils._linalg import subsample, unit_rows
 from .._utils._warnings import warn
+from ._predictions import BY_CHANCE, TOO_FEW, TOO_SURE
 
 _FEWEST, _N_ROWS, _N_SHUFFLES = 8, 300, 100
 # Standard deviations of the similarity of rows with the same label, over random orders of labels.
@@ -19,15 +20,20 @@ _NUMBER = re.compile(r"(\d+)")
 _MOVES = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}
 # Largest probabilities by chance that labels fit as given before a row, and shifted from it on.
 _MAX_P_GIVEN, _MAX_P_MOVED = 1e-2, 1e-4
+# Least number of rows of a part; and the largest probability that two of its rows are of one class,
+# since all orders of one class are alike. Rows that are harder than others have a lower confidence,
+# by a test whose p-value is smaller than this.
+_FEWEST_OF_PART, _MOST_OF_ONE_CLASS, _MIN_P_AS_SURE = 40, 0.7, 0.01
 
 
-def warn_of_shuffled(index, index_of_labels, X, y):
+def warn_of_shuffled(index, index_of_labels, X, y, name="y"):
     """Warn if labels fit the rows of X in the order of an index, and not as they stand.
 
     That is if rows with the same label are similar in the order of the index, and not as given. The
-    index of the labels counts if there is none of X; it has to be 0 to n - 1 in another order.
+    index of the labels counts if there is none of X; it has to be 0 to n - 1 in another order. In
+    messages, the labels are called `name`: they may also be groups.
     """
-    shuffled, other = ("y", "X") if index is None else ("X", "y")
+    shuffled, other = (name, "X") if index is None else ("X", name)
     order = _shuffled_order(index_of_labels if index is None else index, len(y))
     if order is None:
         return
@@ -36,9 +42,9 @@ def warn_of_shuffled(index, index_of_labels, X, y):
     if fit_in_order > _MIN_DEVIATIONS and fit_as_given < fit_in_order - _MIN_DIFFERENCE:
         warn(
             f"{shuffled} was shuffled, as its index says, and {other} does not seem to be: rows "
-            "with the same label are alike in the order of this index, and not, or far less, as "
-            "they stand. Rows belong together by their position: shuffle both, or pass "
-            f"{shuffled}.sort_index()."
+            f"with the same {'label' if name == 'y' else 'group'} are alike in the order of this "
+            "index, and not, or far less, as they stand. Rows belong together by their position: "
+            f"shuffle both, or pass {shuffled}.sort_index()."
         )
 
 
@@ -70,12 +76,16 @@ def _similarity_within_classes(X, several):
     return (found - others.mean()) / max(others.std(), np.finfo(others.dtype).tiny)
 
 
-def warn_of_moved_labels(y, predicted):
+def warn_of_moved_labels(y, predicted, confidence, *, learns):
     """Warn if labels belong to a row before or after theirs, from some row on.
 
     For example, a line is missing in a file of labels, or an image that could not be read was left
-    out of X only. Labels and held-out predictions are positions of classes, in the user's order of
-    rows; -1 where there is none.
+    out of X only. Also warn if the first or the last labels belong to other rows, as if one of two
+    tables that were joined had X and y in different orders, and if `learns`: prompts alone may not
+    know some kind of pictures.
+
+    Labels and held-out predictions are positions of classes, in the user's order of rows; they and
+    the confidence of the predictions are -1 where there is none.
     """
     for by, owner in _MOVES.items():
         start = _moved_from(y, predicted, by)
@@ -86,6 +96,55 @@ def warn_of_moved_labels(y, predicted):
                 f"whether {short} lacks a row there, or {long} has one too many."
             )
             return
+    if learns:
+        _warn_of_part(y, predicted, confidence)
+
+
+def _warn_of_part(y, predicted, confidence):
+    rows = np.flatnonzero((predicted >= 0) & (y >= 0))
+    if len(rows) < 2 * _FEWEST_OF_PART:
+        return
+    y, predicted, confidence = y[rows], predicted[rows], confidence[rows]
+    right = y == predicted
+    # From the first row on, how many more are right than in all rows: it turns where parts meet.
+    more_right = np.cumsum(right - right.mean())
+    place = int(np.abs(more_right).argmax())
+    is_first = np.arange(len(rows)) <= place
+    where, row, part = "Up to", place, is_first
+    if more_right[place] > 0:
+        where, row, part = "From", place + 1, ~is_first
+    share = _share_of_others(part, y, predicted, confidence)
+    if share is not None:
+        warn(
+            f"{where} about row {rows[row]}, labels fit their rows no better than by chance, "
+            f"while {share:.0%} of the others are right, and the classifier is as sure of both. If "
+            "tables were joined, look whether X and y of each are in the same order."
+        )
+
+
+def _share_of_others(part, y, predicted, confidence):
+    """Return the share of right rows outside of a part if those in it are right by chance, or None.
+
+    None also if the part may be harder. Only rows of classes that are on both sides count.
+    """
+    n_classes = max(y.max(), predicted.max()) + 1
+    of_part, of_others = (np.bincount(y[side], minlength=n_classes) for side in (part, ~part))
+    on_both = (np.minimum(of_part, of_others) > 0)[y]
+    some, others = part & on_both, ~part & on_both
+    n, n_others = np.count_nonzero(some), np.count_nonzero(others)
+    if min(n, n_others) < _FEWEST_OF_PART:
+        return None
+    right = y == predicted
+    recall = np.bincount(y[others], right[others], n_classes) / np.maximum(of_others, 1)
+    expected, found = recall[y[some]], np.count_nonzero(right[some])
+    of_y, of_predicted = (np.bincount(one[some], minlength=n_classes) / n for one in (y, predicted))
+    chance = of_y @ of_predicted
+    most = n * chance + BY_CHANCE * np.sqrt(n * chance * (1 - chance))
+    too_few = max(TOO_FEW * np.sqrt(np.sum(expected * (1 - expected))), TOO_SURE * n)
+    if of_y @ of_y > _MOST_OF_ONE_CLASS or found > most or expected.sum() - found <= too_few:
+        return None
+    lower = mannwhitneyu(confidence[some], confidence[others], alternative="less")
+    return right[others].mean() if lower.pvalue >= _MIN_P_AS_SURE else None
 
 
 def _moved_from(y, predicted, by):

@@ -353,8 +353,10 @@ class AdaptiveBackboneEnsemble(
             unasked,
         ):
             predictions, held_out = self._fit(*learned, rows.cv, hold_out)
-            warn_of_moved_labels(*predictions.for_input_rows(rows, self.classes_))
-            if any(expert.learns for expert in self.experts_):
+            learns = any(expert.learns for expert in self.experts_)
+            told = predictions.for_input_rows(rows, self.classes_)
+            warn_of_moved_labels(*told, learns=learns)
+            if learns:
                 self._seen_rows = see_rows(self._seen, rows.X)
                 warn_of_one_picture(self._seen_rows, rows)
                 if held_out is not None:

@@ -122,9 +122,9 @@ class FitFromMixin:
                 held_out = None
             plan = plan._replace(experts=fitted)
             found = combine_experts(self, plan, held_out, kept.X, y, metadata)
-            predicted = np.full(table.n_rows, -1)
-            predicted[kept.rows[found.rows]] = found.predicted
-            warn_of_moved_labels(rows.labeled_targets, predicted)
+            learns = any(expert.learns for expert in self.experts_)
+            told = found.for_rows(kept.rows, table.n_rows)
+            warn_of_moved_labels(rows.labeled_targets, *told, learns=learns)
         self._table_settings = table.settings
         return self
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.utils.validation import has_fit_parameter
 
 from .._mistakes._rows import beats_guessing, warn_of_guessing
@@ -96,6 +97,8 @@ class HeldOutPredictions(NamedTuple):
         Positions of the rows.
     predicted : ndarray of shape (n,), int
         Positions of the predicted classes.
+    confidence : ndarray of shape (n,)
+        Probabilities of the predicted classes.
     beats_guessing : bool
         See :func:`skclipens._mistakes._rows.beats_guessing`.
     """
@@ -103,20 +106,29 @@ class HeldOutPredictions(NamedTuple):
     relative_loss: float
     rows: np.ndarray
     predicted: np.ndarray
+    confidence: np.ndarray
     beats_guessing: bool
 
     def for_input_rows(self, rows, classes):
-        """Return positions of the true and the predicted classes, for the rows of the user.
+        """Return true and predicted classes, by their positions, and confidence of the user's rows.
 
-        `rows` are the learned rows. Both are -1 where there is none.
+        `rows` are the learned rows. Values are -1 where there is none.
         """
-        found = np.full((len(rows.y), 2), -1)
-        found[:, 0] = np.searchsorted(classes, rows.y)
-        found[self.rows, 1] = self.predicted
-        return rows.for_input_rows(found, fill=-1).T
+        places = np.searchsorted(classes, rows.y)
+        values = places, *self.for_rows(np.arange(len(places)), len(places))
+        return [rows.for_input_rows(one, fill=-1) for one in values]
+
+    def for_rows(self, rows, n_rows):
+        """Return predicted classes and confidence for all of `n_rows` rows; -1 where none is.
+
+        The learned rows have the positions `rows` among them.
+        """
+        predicted, confidence = np.full(n_rows, -1), np.full(n_rows, -1.0)
+        predicted[rows[self.rows]], confidence[rows[self.rows]] = self.predicted, self.confidence
+        return predicted, confidence
 
 
-NOTHING_HELD_OUT = HeldOutPredictions(0.0, np.zeros(0, int), np.zeros(0, int), True)
+NOTHING_HELD_OUT = HeldOutPredictions(0.0, *np.zeros((2, 0), int), np.zeros(0), True)
 
 
 def combine_experts(ensemble, plan, held_out, X, y, metadata):
@@ -173,7 +185,8 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = beats_guessing(relative_loss, combined, targets)
-    predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
+    sure = softmax(combined, axis=1).max(axis=1)
+    predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), sure, knows)
     return Combination(validated, temperatures, router, log_weights), predictions
 
 

@@ -38,6 +38,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
         if groups is None and isinstance(cv, Real):  # else the user's folds may keep them together
             warn_of_objects(index, X, y)
     metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
+    if metadata["groups"] is not None:
+        warn_of_shuffled(index, index_of(groups), X, metadata["groups"], "groups")
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
     if not labeled.all():
         # A splitter gets the labelled rows only; positions in splits count all rows.
