@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._mistakes._file_names import warn_of_named_files
 from .._mistakes._row_order import warn_of_shuffled, warn_of_text_order
 from .._mistakes._rows import (
     warn_of_contradictions,
@@ -32,6 +33,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     """
     index, index_of_labels = index_of(X), index_of(y)
     warn_of_text_order(index, y)
+    if index is not None:
+        warn_of_named_files(index, y, ensemble.class_names)
     X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
         warn_of_shuffled(index, index_of_labels, X, y)

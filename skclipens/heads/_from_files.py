@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._mistakes._file_names import warn_of_named_files
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._mistakes._rows import warn_of_weights
 from .._utils._folds import validation_rows
@@ -192,6 +193,9 @@ class RowsOfFiles:
         if self._names_matter:
             self._refuse_other_order(images)
             warn_of_text_order(images, self.targets)
+            labels = self.classes.astype(object)[self.targets]
+            labels[self.weights == 0] = None
+            warn_of_named_files(images, labels, getattr(estimator, "class_names", None))
         self._names_matter = False
         self.weights[self.unreadable] = 0
         if self._is_first_pass:

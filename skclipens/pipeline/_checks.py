@@ -8,6 +8,7 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
+from .._mistakes._file_names import warn_of_named_files
 from .._mistakes._row_order import warn_of_text_order
 from .._utils._labels import (
     check_classes,
@@ -23,6 +24,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
+from ..images._containers import name_of
 from ._mirrored import warn_of_mirrored_classes
 
 
@@ -53,6 +55,7 @@ def check_before_images(pipeline, X, y, params):
         _refuse_no_labels(y)
     if is_regressor(last) and y is not None:
         _refuse_no_amounts(y)
+    warn_of_other_names(pipeline, images, y)
     if not is_classifier(pipeline):
         return
     if images is not None and pipeline.steps[0][1].views is not None:
@@ -60,6 +63,18 @@ def check_before_images(pipeline, X, y, params):
         warn_of_mirrored_classes(pipeline.steps[0][1], _classes_in(y), names)
     if pipeline._after_embedder() is not None:
         pipeline._check_unreadable_label(_classes_in(y))
+
+
+def warn_of_other_names(pipeline, images, y):
+    """Warn if files among images say other classes than y does."""
+    if isinstance(images, list) and y is not None and is_classifier(pipeline):
+        class_names = getattr(pipeline._final_estimator, "class_names", None)
+        warn_of_named_files([_path_of(image) for image in images], y, class_names)
+
+
+def _path_of(image):
+    """Return the path of an image, also of a PIL image that was opened from it, or None."""
+    return getattr(image, "filename", "") or name_of(image)
 
 
 def _refuse_no_amounts(y):

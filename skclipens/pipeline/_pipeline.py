@@ -16,7 +16,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled
 from .._utils._versions import VersionsMixin
 from ._channels import warn_of_channels
-from ._checks import check_before_images, images_of
+from ._checks import check_before_images, images_of, warn_of_other_names
 from ._fitting import SignatureOfLastStep, all_steps_or_none
 from ._parameters import ParametersMixin
 from ._readable import ReadableMixin
@@ -324,6 +324,7 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
             check_true_labels(self._final_estimator, y)
         if (images := images_of(self, X)) is not None:
             check_consistent_length(images, y, sample_weight)
+            warn_of_other_names(self, images, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
         warn_of_channels(self, X, y)

@@ -1,0 +1,97 @@
+"""Warnings of labels that are not the classes that folders or names of files say."""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from numbers import Integral
+
+import numpy as np
+
+from .._utils._linalg import evenly_spaced
+from .._utils._warnings import warn
+
+# A check needs as many rows, and as large a share of them, whose names say one class.
+_FEWEST, _SHARE, _MOST = 8, 0.5, 10_000
+# Labels that name files are nearly always right. In a random order, they are right by chance; this
+# is half of the way between the two.
+_HALF_WAY = 0.5
+_SHORTEST = 3  # letters of a word: "a" and "7" are in many names
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # between words, as in GoldenRetriever
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_BETWEEN_FOLDERS = re.compile(r"[/\\]")
+
+
+def warn_of_named_files(names, y, class_names=None):
+    """Warn if folders or names of files say other classes than y does.
+
+    That is if most names say one class, and these agree with y hardly more than in a random order.
+    `names` has a path for each row, or None. `class_names` is that of estimators.
+    """
+    labels = np.asarray(y, dtype=object).ravel().tolist()
+    if len(names) != len(labels) or len(names) < _FEWEST:
+        return
+    named = class_names
+    if not hasattr(named, "keys"):
+        named = dict(enumerate(() if class_names is None else class_names))
+    texts = _texts_of(labels, named)
+    paths = {
+        row: _BETWEEN_FOLDERS.split(os.fsdecode(names[row]))
+        for row in evenly_spaced(np.arange(len(names)), _MOST).tolist()
+        if isinstance(names[row], (str, os.PathLike)) and isinstance(labels[row], (str, Integral))
+    }
+    levels = zip(*paths.values())
+    own = next((n for n, folders in enumerate(levels) if len(set(folders)) > 1), 0)
+    said = {row: _classes_in("/".join(path[own:]), texts) for row, path in paths.items()}
+    told = [(row, *classes, labels[row]) for row, classes in said.items() if len(classes) == 1]
+    wrong = [(row, other) for row, other, label in told if other != label]
+    n = len(told)
+    of_names, of_labels = (Counter(one[place] for one in told) for place in (1, 2))
+    if n < max(_FEWEST, _SHARE * len(paths)) or len(of_names) < 2:
+        return
+    by_chance = sum(of_names[label] * of_labels[label] for label in of_names) / n**2
+    if 1 - len(wrong) / n >= by_chance + _HALF_WAY * (1 - by_chance):
+        return
+    row, other = wrong[0]
+    checked = "each label belongs to its file: keep both in one table"
+    if named:
+        checked = f"class_names are in the order of the labels, and {checked}"
+    label, other = (
+        f"{one!r} ({str(named[one])!r})" if one in named else repr(one)
+        for one in (labels[row], other)
+    )
+    warn(
+        f"Folders or names of files say another class than y for {len(wrong)} of {n} rows, such as "
+        f"row {row}: {os.fsdecode(names[row])!r} has the label {label}, and its name says {other}. "
+        f"Check that {checked}.",
+        key="names of files",
+    )
+
+
+def _texts_of(labels, named):
+    """Return the class of each label and name of a class, as words, if it is of one class only."""
+    found = {}
+    for label in {one for one in labels if isinstance(one, (str, Integral))}:
+        for text in (label, named.get(label)):
+            words = _words(text) if isinstance(text, str) else ()
+            if any(word.isalpha() and len(word) >= _SHORTEST for word in words):
+                found.setdefault(words, {label}).add(label)
+    return {words: classes.pop() for words, classes in found.items() if len(classes) == 1}
+
+
+def _classes_in(name, texts):
+    """Return the classes whose texts are in a name; of texts at one place, the longest counts."""
+    words, found, place = _words(name), set(), 0
+    longest = max(map(len, texts), default=0)
+    while place < len(words):
+        sizes = range(longest, 0, -1)
+        size = next((n for n in sizes if words[place : place + n] in texts), None)
+        if size is not None:
+            found.add(texts[words[place : place + size]])
+        place += size or 1
+    return found
+
+
+def _words(text):
+    text = _HUMP.sub(" ", unicodedata.normalize("NFKC", text)).casefold()
+    return tuple(_WORD.findall(text))
