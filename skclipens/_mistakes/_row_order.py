@@ -23,7 +23,7 @@ _MAX_P_GIVEN, _MAX_P_MOVED = 1e-2, 1e-4
 # Least number of rows of a part; and the largest probability that two of its rows are of one class,
 # since all orders of one class are alike. Rows that are harder than others have a lower confidence,
 # by a test whose p-value is smaller than this.
-_FEWEST_OF_PART, _MOST_OF_ONE_CLASS, _MIN_P_AS_SURE = 40, 0.7, 0.01
+_FEWEST_OF_PART, _MOST_OF_ONE_CLASS, _MIN_P_AS_SURE = 40, 0.7, 1e-3
 
 
 def warn_of_shuffled(index, index_of_labels, X, y, name="y"):
