@@ -14,6 +14,7 @@ import pytest
 from _pictures import some_of_each
 from _said import no_warning, said
 from PIL import Image
+from torch.utils.data import Dataset, Subset
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
 from skclipens._mistakes._file_names import warn_of_named_files
@@ -125,6 +126,39 @@ def test_class_names_in_another_order_than_the_labels_of_files(classes):
     (doubt,) = told(clf.fit, files, codes)
     assert f"has the label 0 ({names.tolist()[-1]!r}), and its name says 1 (" in doubt
     assert "Check that class_names are in the order of the labels, and each label belongs" in doubt
+
+
+class ImageFolder(Dataset):
+    """Like that of torchvision, which the tests do without."""
+
+    def __init__(self, root):
+        self.classes = sorted(folder.name for folder in root.iterdir())
+        files = [
+            (i, file) for i, name in enumerate(self.classes) for file in (root / name).iterdir()
+        ]
+        self.samples = [(str(file), i) for i, file in files]
+        self.targets = [i for i, _ in files]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        path, target = self.samples[i]
+        return Image.open(path).convert("RGBA"), target
+
+
+def test_labels_that_are_of_other_files_of_a_torch_dataset(classes):
+    whole = ImageFolder(classes[0][0].parent.parent)
+    part = Subset(whole, [*range(0, 12, 2), *range(11, 0, -2)])
+    of_part = [whole.targets[i] for i in part.indices]
+    names = [name.replace("_", " ") for name in whole.classes]
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", class_names=names)
+    assert not told(clf.fit, whole, whole.targets) and not told(clf.fit, part, of_part)
+    assert told(clf.fit, Subset(part, range(12)), whole.targets)
+    clf.set_params(adaptivebackboneensemble__class_names=names[::-1])
+    assert told(clf.fit, whole, whole.targets)
+    clf.set_params(adaptivebackboneensemble__class_names=None)
+    assert not told(clf.fit, whole, whole.targets)
 
 
 def test_labels_beside_a_table_that_is_indexed_by_other_files(classes, tmp_path):

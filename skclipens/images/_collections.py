@@ -13,6 +13,7 @@ from .._utils._column_names import names_of_columns, refuse_lazy
 from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from ..exceptions import ImageError
+from ._containers import name_of
 from ._errors import error_of_other_code
 from ._limits import refusal
 from ._load import CHANNELS, is_tensor
@@ -107,6 +108,22 @@ def some_images(X, rows):
     from torch.utils.data import Subset
 
     return OnDemand(Subset(images, rows.tolist()))
+
+
+def paths_of(images):
+    """Return the path of each image, or None where it has none; none at all of most datasets.
+
+    Also those of PIL images that were opened from files, and of torchvision's datasets of folders.
+    """
+    if isinstance(images, list):
+        return [getattr(image, "filename", "") or name_of(image) for image in images]
+    dataset, rows = images.dataset, range(len(images))
+    while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):  # torch's Subset
+        rows, dataset = [int(dataset.indices[row]) for row in rows], dataset.dataset
+    samples = getattr(dataset, "samples", None)
+    if not isinstance(samples, list) or not all(isinstance(one, tuple) and one for one in samples):
+        return []
+    return [samples[row][0] for row in rows]
 
 
 class OnDemand(Sequence):

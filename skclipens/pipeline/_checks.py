@@ -24,7 +24,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
-from ..images._containers import name_of
+from ..images._collections import paths_of
 from ._mirrored import warn_of_mirrored_classes
 
 
@@ -67,14 +67,9 @@ def check_before_images(pipeline, X, y, params):
 
 def warn_of_other_names(pipeline, images, y):
     """Warn if files among images say other classes than y does."""
-    if isinstance(images, list) and y is not None and is_classifier(pipeline):
+    if images is not None and y is not None and is_classifier(pipeline):
         class_names = getattr(pipeline._final_estimator, "class_names", None)
-        warn_of_named_files([_path_of(image) for image in images], y, class_names)
-
-
-def _path_of(image):
-    """Return the path of an image, also of a PIL image that was opened from it, or None."""
-    return getattr(image, "filename", "") or name_of(image)
+        warn_of_named_files(paths_of(images), y, class_names)
 
 
 def _refuse_no_amounts(y):
