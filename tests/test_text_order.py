@@ -14,11 +14,19 @@ import pytest
 from _pictures import some_of_each
 from _said import no_warning, said
 from PIL import Image
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
 from torch.utils.data import Dataset, Subset
 
-from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
-from skclipens._mistakes._file_names import warn_of_named_files
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeClassifier,
+    CLIPEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens._mistakes._row_order import warn_of_text_order
+from skclipens._utils._file_names import warn_of_named_files
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
 
@@ -112,6 +120,27 @@ def test_labels_that_are_of_other_files(classes):
         assert f"its name says {first!r}. Check that each label belongs to its file" in doubt
     opened = [Image.open(file) for file in files]
     assert told(clf.fit, opened, np.roll(labels, 4)) and not told(clf.fit, opened, labels)
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        make_pipeline(CLIPEmbedder("zoo/RN20"), LogisticRegression()),
+        make_pipeline(
+            make_column_transformer((CLIPEmbedder("zoo/RN20"), "file")), LogisticRegression()
+        ),
+        CascadeClassifier(["zoo/RN20", "zoo/ViT-8"], thresholds=0.9),
+        make_backbone_pipeline("zoo/RN20", estimator=LogisticRegression()),
+    ],
+    ids=["plain pipeline", "column of a table", "cascade", "other estimator"],
+)
+def test_labels_that_are_of_other_files_in_fit_of_other_classifiers(clf, classes):
+    files, labels = classes
+    table = pd.DataFrame({"file": files})
+    assert not told(clf.fit, table, labels)
+    assert len(told(clf.fit, table, np.roll(labels, 4))) == 1
+    with no_warning():
+        make_pipeline(CLIPEmbedder("zoo/RN20"), Ridge()).fit(files, np.arange(12) % 5)
 
 
 def test_class_names_in_another_order_than_the_labels_of_files(classes):

@@ -8,6 +8,7 @@ from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
+from .._utils._file_names import warn_of_named_files
 from .._utils._labels import check_labels, column_of_labels
 from .._utils._metadata import metadata_for
 from .._utils._one_column import check_column
@@ -22,6 +23,7 @@ from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
 from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..images import as_image_list
+from ..images._collections import paths_of
 from ._base import BaseCascade
 from ._costs import IS_MAPPING, block_costs, check_budget, make_for_blocks
 from ._table import CascadeEnsemble, check_cv_of_thresholds
@@ -187,6 +189,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         images, y = as_image_list(X), column_of_labels(y, warn=True)
         check_consistent_length(images, y)
         check_labels(y)
+        warn_of_named_files(paths_of(images), y)
         backbones = resolve_backbones(self.backbones)
         names = [backbone.name for backbone in backbones]
         views = getattr(self.embedder, "views", None)

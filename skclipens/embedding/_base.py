@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length
 
+from .._utils._file_names import warn_of_named_files
 from .._utils._linalg import normalize_blocks, side_by_side
 from .._utils._one_column import check_column, name_of_column
 from .._utils._progress import progress
@@ -19,6 +20,7 @@ from ..backbones._prompts import check_templates, check_texts
 from ..exceptions import ImageError
 from ..images import as_image_list
 from ..images._batch_checks import refuse_missing, warn_of_images
+from ..images._collections import paths_of
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
@@ -59,14 +61,18 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         X : collection of n images
             See :meth:`transform`.
         y : array-like of shape (n, ...) or None, default=None
-            Only its length is checked, before a later step of a pipeline would.
+            Only checked, before a later step of a pipeline would: its length, and whether names of
+            files say other labels.
 
         Returns
         -------
         self
             The fitted estimator.
         """
-        check_consistent_length(as_image_list(X), y)
+        images = as_image_list(X)
+        check_consistent_length(images, y)
+        if y is not None:
+            warn_of_named_files(paths_of(images), y)
         self._blocks()
         self._devices()
         if as_store(self.cache) is None:  # with a store, no model may be needed

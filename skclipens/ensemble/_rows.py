@@ -4,7 +4,6 @@ from numbers import Real
 
 import numpy as np
 
-from .._mistakes._file_names import warn_of_named_files
 from .._mistakes._row_order import warn_of_shuffled, warn_of_text_order
 from .._mistakes._rows import (
     warn_of_contradictions,
@@ -14,6 +13,7 @@ from .._mistakes._rows import (
 )
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
+from .._utils._file_names import warn_of_named_files
 from .._utils._folds import folds_of_some
 from .._utils._labels import check_at_least_two, column_of_labels, refuse_unlabeled, unlabeled_rows
 from .._utils._linalg import positions_among, some_of

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._mistakes._file_names import warn_of_named_files
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._mistakes._rows import warn_of_weights
+from .._utils._file_names import warn_of_named_files
 from .._utils._folds import validation_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows

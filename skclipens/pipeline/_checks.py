@@ -8,8 +8,8 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
-from .._mistakes._file_names import warn_of_named_files
 from .._mistakes._row_order import warn_of_text_order
+from .._utils._file_names import warn_of_named_files
 from .._utils._labels import (
     check_classes,
     column_of_labels,
