@@ -13,9 +13,9 @@ from ._warnings import warn
 
 # A check needs as many rows, and as large a share of them, whose names say one class.
 _FEWEST, _SHARE, _MOST = 8, 0.5, 10_000
-# Labels that name files are nearly always right. In a random order, they are right by chance; this
-# is half of the way between the two.
-_HALF_WAY = 0.5
+# Labels agree with names of files nearly always, also if some were corrected, or made wrong on
+# purpose; in a random order, by chance. This is the part of the way between the two.
+_MOST_AGREEMENT = 1 / 3
 _SHORTEST = 3  # letters of a word: "a" and "7" are in many names
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # between words, as in GoldenRetriever
 _WORD = re.compile(r"[^\W\d_]+|\d+")
@@ -50,7 +50,7 @@ def warn_of_named_files(names, y, class_names=None):
     if n < max(_FEWEST, _SHARE * len(paths)) or len(of_names) < 2:
         return
     by_chance = sum(of_names[label] * of_labels[label] for label in of_names) / n**2
-    if 1 - len(wrong) / n >= by_chance + _HALF_WAY * (1 - by_chance):
+    if 1 - len(wrong) / n >= by_chance + _MOST_AGREEMENT * (1 - by_chance):
         return
     row, other = wrong[0]
     checked = "each label belongs to its file: keep both in one table"
