@@ -111,8 +111,9 @@ def test_labels_that_are_of_other_files(classes):
     first, of_ninth = labels[[0, 8]].tolist()
     clf = make_backbone_pipeline("zoo/RN20", head="linear")
     assert not told(clf.fit, files, labels) and not told(clf.score, files, labels)
-    for call in (clf.fit, clf.score):
-        (doubt,) = told(call, files, np.roll(labels, 4))
+    wrong = np.roll(labels, 4)
+    for call, given in ((clf.fit, wrong), (clf.fit, list(wrong)), (clf.score, wrong)):
+        (doubt,) = told(call, files, given)
         assert doubt.startswith(
             "Folders or names of files say another class than y for 12 of 12 rows, such as row 0: "
         )
@@ -204,6 +205,7 @@ def test_labels_beside_a_table_that_is_indexed_by_other_files(classes, tmp_path)
 
 
 CATS, DOGS = [f"cats and dogs/cat/{i}.jpg" for i in range(6)], [f"b/dog{i}.jpg" for i in range(6)]
+OWLS = [f"owl_{i}.jpg" for i in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -227,6 +229,8 @@ CATS, DOGS = [f"cats and dogs/cat/{i}.jpg" for i in range(6)], [f"b/dog{i}.jpg" 
         (["a/hot dog/1.jpg", "a/HotDog/2.jpg"] * 4 + DOGS, ["hot dog"] * 8 + ["dog"] * 6, None),
         ([None] * 12, ["cat", "dog"] * 6, None),
         (CATS + DOGS, None, None),
+        (OWLS + CATS + DOGS, ["owl"] * 40 + ["dog"] * 12, None),  # two classes were merged
+        (OWLS + CATS + DOGS, ["owl"] * 40 + ["dog", "cat"] * 6, None),  # few of all
     ],
 )
 def test_names_of_files_that_are_right_or_say_no_class(names, labels, class_names):
@@ -240,6 +244,7 @@ def test_names_of_files_that_are_right_or_say_no_class(names, labels, class_name
         (CATS + DOGS, ["dog"] * 6 + ["cat"] * 6),
         ([*map(Path, CATS), *DOGS], pd.Series(["dog", "cat"] * 6)),
         (CATS + DOGS + [None] * 4, ["dog", "cat"] * 8),
+        (OWLS + CATS + DOGS, ["owl"] * 40 + ["dog"] * 6 + ["cat"] * 6),
         (["a/hot dog/1.jpg", "a/HotDog/2.jpg"] * 4 + DOGS, ["dog"] * 8 + ["hot dog"] * 6),
         ([f"tar://a.tar::{name}" for name in CATS + DOGS], ["dog", "cat"] * 6),
     ],

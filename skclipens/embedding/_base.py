@@ -61,13 +61,17 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         X : collection of n images
             See :meth:`transform`.
         y : array-like of shape (n, ...) or None, default=None
-            Only checked, before a later step of a pipeline would: its length, and whether names of
-            files say other labels.
+            Only checked, before a later step of a pipeline would.
 
         Returns
         -------
         self
             The fitted estimator.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If folders or names of files say other classes than the labels in y.
         """
         images = as_image_list(X)
         check_consistent_length(images, y)
