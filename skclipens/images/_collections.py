@@ -3,6 +3,7 @@
 import os
 import re
 import reprlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 
@@ -118,12 +119,12 @@ def paths_of(images):
     if isinstance(images, list):
         return [getattr(image, "filename", "") or name_of(image) for image in images]
     dataset, rows = images.dataset, range(len(images))
-    while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):  # torch's Subset
-        rows, dataset = [int(dataset.indices[row]) for row in rows], dataset.dataset
+    # Whoever holds a Subset has imported torch; this module must not.
+    while isinstance(dataset, getattr(sys.modules.get("torch.utils.data"), "Subset", ())):
+        rows, dataset = [dataset.indices[row] for row in rows], dataset.dataset
     samples = getattr(dataset, "samples", None)
-    if not isinstance(samples, list) or not all(isinstance(one, tuple) and one for one in samples):
-        return []
-    return [samples[row][0] for row in rows]
+    are_pairs = isinstance(samples, list) and all(isinstance(one, tuple) for one in samples)
+    return [samples[row][0] for row in rows] if are_pairs and len(samples) == len(dataset) else []
 
 
 class OnDemand(Sequence):
