@@ -93,14 +93,14 @@ def test_what_is_kept_is_not_made_twice(tmp_path):
     assert len(made) == 1 and [file.name for file in tmp_path.iterdir()] == ["x.npy"]
 
 
-def test_embeddings_depend_on_the_set_and_the_backbones(pictures, work):
-    X = embed(pictures, BACKBONES, work)
+def test_embeddings_depend_on_the_set_and_the_backbones(pictures, tmp_path):
+    X = embed(pictures, BACKBONES, tmp_path)
     assert X.shape == (len(pictures.y), 256)
-    assert len(list(work.glob("embeddings/pictures-*/X.npy"))) == 1
-    assert np.array_equal(embed(pictures, BACKBONES, work), X)
-    alone = embed(pictures, BACKBONES[1:], work)
+    assert len(list(tmp_path.glob("embeddings/pictures-*/X.npy"))) == 1
+    assert np.array_equal(embed(pictures, BACKBONES, tmp_path), X)
+    alone = embed(pictures, BACKBONES[1:], tmp_path)
     np.testing.assert_allclose(alone, X[:, blocks_of(BACKBONES)["zoo/ViT-16"]], atol=1e-3)
-    assert len(list(work.glob("embeddings/pictures-*/X.npy"))) == 2
+    assert len(list(tmp_path.glob("embeddings/pictures-*/X.npy"))) == 2
 
 
 def test_finished_draws_are_not_run_again(tmp_path):
