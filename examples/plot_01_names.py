@@ -10,7 +10,7 @@ that is nearest to it.
 
 # %%
 # Nothing is learned here: the heads are zero-shot, their logits are averaged,
-# and ``fit`` gets no labels.
+# and ``set_classes`` takes the place of ``fit``.
 
 from skclipens import make_backbone_pipeline
 from skclipens.datasets import load_emoji
@@ -20,17 +20,14 @@ names = [
     "tool", "clothing", "musical instrument", "vehicle", "heart",
 ]  # fmt: skip
 clf = make_backbone_pipeline(
-    "zoo",
-    head="zero-shot",
-    router="uniform",
-    calibrate=False,
-    class_names=names,
+    "zoo", head="zero-shot", router="uniform", calibrate=False
 )
+clf.set_classes(names)
 things = load_emoji(target="name")
 wanted = ["owl", "tangerine", "guitar", "locomotive", "teapot", "sewing needle"]
 known = dict(zip(things.target_names[things.target], things.filenames))
 paths = [known[name] for name in wanted]
-proba = clf.fit(paths).predict_proba(paths)
+proba = clf.predict_proba(paths)
 
 # %%
 # The zoo knows drawings of emoji, and :doc:`little of photographs

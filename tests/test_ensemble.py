@@ -646,6 +646,39 @@ def test_names_take_the_place_of_labels(X, y):
     assert_array_equal(of_column.predict_proba(X), labelled.predict_proba(X))
 
 
+@pytest.mark.parametrize("blocks", [BACKBONES, "zoo/RN20"])
+def test_classes_can_be_set_without_rows(X, y, blocks):
+    X, names = X[:, : 128 * np.size(blocks)], np.unique(y)[::-1]
+    clf = AdaptiveBackboneEnsemble(blocks, **NAMED)
+    assert clf.set_classes(names) is clf
+    fitted = AdaptiveBackboneEnsemble(blocks, **NAMED, class_names=names).fit(X[:2])
+    for method in ("predict_proba", "routing_weights", "expert_proba", "transform"):
+        assert_array_equal(getattr(clf, method)(X), getattr(fitted, method)(X))
+    assert list(clf.expert_names_) == list(fitted.expert_names_)
+    assert clf.set_classes([0, 1], class_names=["cat", "dog"]).predict(X[:9]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"head": "auto"}, "is not fitted. To set classes without rows, set head='zero-shot'; oth"),
+        ({"calibrate": True, "router": "static"}, r"set router='uniform' \(.*, calibrate=False; o"),
+        ({"blocks": None}, "blocks=None does not say what X will be. Name the backbones"),
+        ({"router": "uniformly"}, "'router' parameter"),
+    ],
+)
+def test_classes_cannot_be_set_without_rows_if_something_learns_from_them(parameters, message):
+    clf = AdaptiveBackboneEnsemble(**{"blocks": BACKBONES, **NAMED, **parameters})
+    before = vars(clf).copy()
+    with pytest.raises(ValueError, match=message):
+        clf.set_classes(["cat", "dog"])
+    assert vars(clf) == before
+    clf = AdaptiveBackboneEnsemble(BACKBONES, **NAMED)
+    with pytest.raises(ValueError, match="At least two classes"):
+        clf.set_classes(["cat"])
+    assert not hasattr(clf, "classes_") and not hasattr(clf, "n_features_in_")
+
+
 def test_weights_and_groups_are_of_labelled_rows(X):
     clf = make(**NAMED, class_names=["cat", "dog"])
     for name in ("sample_weight", "groups"):

@@ -491,6 +491,22 @@ def test_other_classes_can_be_set(make, paths, y):
     assert clf.predict_proba(paths[:2]).shape == (2, 3)
 
 
+def test_classes_can_be_set_before_any_image_is_seen(make, paths, tmp_path):
+    named, names = {"head": "zero-shot", "router": "uniform", "calibrate": False}, ["sun", "cat"]
+    clf = make(**named).set_classes(names, templates=["a {}"])
+    fitted = make(**named, class_names=names, templates=["a {}"]).fit(paths[:1])
+    assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(paths))
+    assert list(clf.classes_) == ["cat", "sun"] and list(clf.predict([paths[0]])) == ["sun"]
+    joblib.dump(clf, tmp_path / "model")
+    assert_array_equal(joblib.load(tmp_path / "model").predict(paths), fitted.predict(paths))
+    unfitted = make(head="zero-shot")
+    with pytest.raises(
+        ValueError, match=r"is not fitted\. To set classes without rows, set router="
+    ):
+        unfitted.set_classes(names)
+    assert not hasattr(unfitted, "classes_")
+
+
 def test_images_are_named_without_labels(make, paths):
     named = {"head": "zero-shot", "class_names": ["sun", "cat", "flag"]}
     clf = make(**named, router="uniform", calibrate=False, on_error="nan")

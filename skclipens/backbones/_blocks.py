@@ -182,6 +182,13 @@ def _made_block(name, columns, feature_names):
     return Block(name, columns, kind)
 
 
+def width_of(blocks):
+    """Return how many columns the blocks of backbones that are named have; None for others."""
+    if blocks is None or not all(isinstance(block, str) for block in blocks):
+        return None
+    return sum(kind.width for kind in _named_kinds(blocks))
+
+
 def _named_kinds(names):
     """Return the kinds that names of blocks, backbones or groups of backbones stand for."""
     names = [names] if isinstance(names, str) else list(names)

@@ -13,6 +13,7 @@ from .._mistakes._seen_embeddings import check_rows_as_in_fit
 from .._utils._docstrings import fill_doc
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
+from .._utils._sklearn import unchanged_by_failure
 from .._utils._warnings import each_warning_once
 from ..heads._class_names import sorted_classes
 from ..heads._classifier import LogitClassifierMixin
@@ -21,6 +22,7 @@ from ._experts import stack_logits
 from ._merging import merge_experts
 from ._routing import Combination, calibrated
 from ._support import blend_weights
+from ._without_labels import start_by_names
 from .routers import named_router
 
 # Attributes that describe the rows or the images of a fit.
@@ -296,7 +298,8 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
         Temperatures and router depend only on logits and columns, so they can be used for classes
         without training rows; a correction by unlabelled rows is dropped. All heads must be
-        zero-shot. Parameters are not changed.
+        zero-shot. Parameters are not changed. If nothing learns from rows (``head="zero-shot"``,
+        ``calibrate=False``, and a router such as ``"uniform"``), this can replace ``fit``.
 
         Parameters
         ----------
@@ -311,9 +314,16 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ------
         ValueError
             If a head has learned from rows, `classes` is a string or has no order, there are fewer
-            than two, or one is not a valid label or has no name. The ensemble is then unchanged.
+            than two, or one is not a valid label or has no name; or if the ensemble is not fitted,
+            and something learns from rows, or ``blocks`` does not name the backbones. The ensemble
+            is then unchanged.
         """
-        check_is_fitted(self)
+        with unchanged_by_failure(self):
+            if not hasattr(self, "experts_"):
+                start_by_names(self)
+            return self._switch_to(classes, class_names, templates)
+
+    def _switch_to(self, classes, class_names, templates):
         for expert in self.experts_:
             if not expert.is_zero_shot:
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""Fit ensembles without labels, on the names of the classes."""
+"""Fit ensembles without labels, on the names of the classes, with or without rows."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,20 @@ from sklearn.utils.validation import validate_data
 
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._labels import check_at_least_two
+from .._utils._metadata import METADATA
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import without_warnings
+from ..backbones._blocks import width_of
 from ..heads import ZeroShotHead
 from ..heads._class_names import check_names
 from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
 from ._mismatch import warn_of_mismatch
+from ._plan import make_plan
+from ._routing import Combination
 from .routers import is_fixed, named_router
 
+_STAND_INS = np.array(["drawing", "photo"])
 _KEYS_OF_LABELS = "missing label", "spelling of y", "contradictory labels", "order of names"
 
 
@@ -37,6 +42,35 @@ def fit_by_names(ensemble, X, **metadata):
     seen = see_blocks(distinct_blocks(experts), table)
     ensemble._set_fitted(experts, classes, draft._combination, seen=seen)
     return ensemble
+
+
+def start_by_names(ensemble, feature_names=None):
+    """Fit an ensemble without rows, on classes that stand for those of ``set_classes``.
+
+    `feature_names` are the columns of the table to come. Raise ValueError if something learns from
+    rows, or if they are None and the parameter ``blocks`` does not say how wide the table is.
+    """
+    ensemble._validate_params()
+    needed = [setting for setting in _needed(ensemble) if not setting.startswith("class_names")]
+    if needed:
+        raise ValueError(
+            f"{type(ensemble).__name__} is not fitted. To set classes without rows, set "
+            f"{', '.join(needed)}; otherwise call fit first."
+        )
+    width = width_of(ensemble.blocks) if feature_names is None else len(feature_names)
+    if width is None:
+        raise ValueError(
+            f"{type(ensemble).__name__} is not fitted, and blocks={ensemble.blocks!r} does not say "
+            "what X will be. Name the backbones, such as blocks='zoo', or call fit first."
+        )
+    nothing = dict.fromkeys(METADATA)
+    experts, classes, router, _ = make_plan(ensemble, width, feature_names, _STAND_INS, nothing)
+    experts = [one._replace(head=clone(one.head).set_classes(classes)) for one in experts]
+    ones = np.ones(len(experts))
+    ensemble.n_features_in_ = width
+    if feature_names is not None:
+        ensemble.feature_names_in_ = feature_names
+    ensemble._set_fitted(experts, classes, Combination(ones.astype(bool), ones, router))
 
 
 def labelled_by_names(ensemble, **metadata):

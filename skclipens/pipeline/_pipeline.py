@@ -9,7 +9,6 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
 from .._mistakes._series import rows_of_files
-from .._utils._docstrings import fill_doc
 from .._utils._known_labels import check_true_labels
 from .._utils._metadata import keywords_of_fit
 from .._utils._sample_arguments import warn_of_other_order
@@ -17,6 +16,7 @@ from .._utils._sklearn import routing_enabled
 from .._utils._versions import VersionsMixin
 from ._channels import warn_of_channels
 from ._checks import check_before_images, images_of, warn_of_other_names
+from ._classes import ClassesMixin
 from ._fitting import SignatureOfLastStep, all_steps_or_none
 from ._parameters import ParametersMixin
 from ._readable import ReadableMixin
@@ -72,7 +72,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
+class BackbonePipeline(VersionsMixin, ReadableMixin, ClassesMixin, ParametersMixin, Pipeline):
     """A scikit-learn pipeline from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` that also
@@ -329,28 +329,6 @@ class BackbonePipeline(VersionsMixin, ReadableMixin, ParametersMixin, Pipeline):
         found = self._score(X, y, sample_weight, params)
         warn_of_channels(self, X, y)
         return found
-
-    @_available("set_classes")
-    @fill_doc
-    def set_classes(self, classes, *, class_names=None, templates=None):
-        """Switch a zero-shot ensemble to other classes, and keep its temperatures and router.
-
-        Parameters
-        ----------
-        %(other_classes)s
-
-        Returns
-        -------
-        self
-            With these classes.
-
-        Raises
-        ------
-        ValueError
-            If a head has learned from rows, there are fewer than two classes, or one has no name.
-        """
-        self._final_estimator.set_classes(classes, class_names=class_names, templates=templates)
-        return self
 
     def set_output(self, *, transform=None):
         """Set the output container of :meth:`transform`; steps always get pandas DataFrames.
