@@ -1,6 +1,7 @@
 """Fit ensembles without labels, on the names of the classes, with or without rows."""
 
 from collections.abc import Mapping
+from types import NoneType
 
 import numpy as np
 from sklearn.base import clone
@@ -51,8 +52,7 @@ def start_by_names(ensemble, feature_names=None):
     rows, or if they are None and the parameter ``blocks`` does not say how wide the table is.
     """
     ensemble._validate_params()
-    needed = [setting for setting in _needed(ensemble) if not setting.startswith("class_names")]
-    if needed:
+    if needed := _needed(ensemble):
         raise ValueError(
             f"{type(ensemble).__name__} is not fitted. To set classes without rows, set "
             f"{', '.join(needed)}; otherwise call fit first."
@@ -80,6 +80,8 @@ def labelled_by_names(ensemble, **metadata):
     names: the message lists the settings to change. Also if there are weights or groups.
     """
     needed = _needed(ensemble)
+    if isinstance(ensemble.class_names, (Mapping, NoneType)):
+        needed.append("class_names to a list of names")
     if needed:
         raise ValueError(
             f"{type(ensemble).__name__} requires y to be passed, but the target y is None. To do "
@@ -102,11 +104,10 @@ def labelled_by_names(ensemble, **metadata):
 def _needed(ensemble):
     """Return the settings to change so that nothing learns from labels."""
     heads = [head_of(kind) for _, kind, _ in named_heads(ensemble.head)]
-    names, router = ensemble.class_names, named_router(ensemble.router)
+    router = named_router(ensemble.router)
     fulfilled = {
         "head='zero-shot'": all(isinstance(head, ZeroShotHead) for head in heads),
         "router='uniform' (or another that learns nothing)": is_fixed(router),
         "calibrate=False": not ensemble.calibrate,
-        "class_names to a list of names": not isinstance(names, (Mapping, type(None))),
     }
     return [setting for setting, is_there in fulfilled.items() if not is_there]
