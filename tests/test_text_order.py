@@ -26,9 +26,9 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens._mistakes._row_order import warn_of_text_order
-from skclipens._utils._file_names import warn_of_named_files
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
+from skclipens.images._file_names import warn_of_named_files
 
 pytest.importorskip("pyarrow")
 

@@ -8,7 +8,6 @@ from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._file_names import warn_of_named_files
 from .._utils._labels import check_labels, column_of_labels
 from .._utils._metadata import metadata_for
 from .._utils._one_column import check_column
@@ -24,6 +23,7 @@ from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..images import as_image_list
 from ..images._collections import paths_of
+from ..images._file_names import warn_of_named_files
 from ._base import BaseCascade
 from ._costs import IS_MAPPING, block_costs, check_budget, make_for_blocks
 from ._table import CascadeEnsemble, check_cv_of_thresholds

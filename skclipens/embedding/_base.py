@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length
 
-from .._utils._file_names import warn_of_named_files
 from .._utils._linalg import normalize_blocks, side_by_side
 from .._utils._one_column import check_column, name_of_column
 from .._utils._progress import progress
@@ -21,6 +20,7 @@ from ..exceptions import ImageError
 from ..images import as_image_list
 from ..images._batch_checks import refuse_missing, warn_of_images
 from ..images._collections import paths_of
+from ..images._file_names import warn_of_named_files
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks

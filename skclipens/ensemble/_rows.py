@@ -13,7 +13,6 @@ from .._mistakes._rows import (
 )
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
-from .._utils._file_names import warn_of_named_files
 from .._utils._folds import folds_of_some
 from .._utils._labels import check_at_least_two, column_of_labels, refuse_unlabeled, unlabeled_rows
 from .._utils._linalg import positions_among, some_of
@@ -22,6 +21,7 @@ from .._utils._rows import Rows
 from .._utils._sample_arguments import index_of
 from .._utils._validation import check_partly_labeled, check_table
 from ..backbones._blocks import columns_of_backbones
+from ..images._file_names import warn_of_named_files
 from ._plan import takes_weights
 
 

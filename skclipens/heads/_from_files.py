@@ -12,7 +12,6 @@ import numpy as np
 
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._mistakes._rows import warn_of_weights
-from .._utils._file_names import warn_of_named_files
 from .._utils._folds import validation_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
@@ -24,6 +23,7 @@ from .._utils._warnings import warn
 from .._utils._weights_and_groups import check_weights, scaled_shares
 from ..embedding._unreadable import unreadable_rows
 from ..exceptions import ImageError
+from ..images._file_names import warn_of_named_files
 from ._cross_fit import default_folds
 
 

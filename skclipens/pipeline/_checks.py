@@ -9,7 +9,6 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
-from .._utils._file_names import warn_of_named_files
 from .._utils._labels import (
     check_classes,
     column_of_labels,
@@ -25,6 +24,7 @@ from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
 from ..images._collections import paths_of
+from ..images._file_names import warn_of_named_files
 from ._mirrored import warn_of_mirrored_classes
 
 

@@ -8,8 +8,8 @@ from numbers import Integral
 
 import numpy as np
 
-from ._linalg import evenly_spaced
-from ._warnings import warn
+from .._utils._linalg import evenly_spaced
+from .._utils._warnings import warn
 
 # A check needs as many rows, and as large a share of them, whose names say one class.
 _FEWEST, _SHARE, _MOST = 8, 0.5, 10_000
