@@ -64,9 +64,11 @@ def _told_by_names(names, labels, named):
     }
     levels = zip(*paths.values())
     own = next((n for n, folders in enumerate(levels) if len(set(folders)) > 1), 0)
-    told = []
+    told, sizes = [], {}
+    for words in sorted(texts, key=len, reverse=True):
+        sizes.setdefault(words[0], {})[len(words)] = None
     for row, path in paths.items():
-        found = _classes_in("/".join(path[own:]), texts)
+        found = _classes_in("/".join(path[own:]), texts, sizes)
         if len(found) == 1:
             told.append((row, found.pop(), labels[row]))
     return told if len(told) >= max(_FEWEST, _SHARE * len(paths)) else []
@@ -120,13 +122,15 @@ def _is_label(one):
     return isinstance(one, (str, Integral))
 
 
-def _classes_in(name, texts):
-    """Return the classes whose texts are in a name; of texts at one place, the longest counts."""
+def _classes_in(name, texts, sizes):
+    """Return the classes whose texts are in a name; of texts at one place, the longest counts.
+
+    `sizes` are the numbers of words of the texts that begin with a word, the largest first.
+    """
     words, found, place = _words(name), set(), 0
-    longest = max(map(len, texts), default=0)
     while place < len(words):
-        sizes = range(longest, 0, -1)
-        size = next((n for n in sizes if words[place : place + n] in texts), None)
+        of_word = sizes.get(words[place], ())
+        size = next((n for n in of_word if words[place : place + n] in texts), None)
         if size is not None:
             found.add(texts[words[place : place + size]])
         place += size or 1
