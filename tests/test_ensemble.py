@@ -661,7 +661,7 @@ def test_classes_can_be_set_without_rows(X, y, blocks):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"head": "auto"}, "is not fitted. To set classes without rows, set head='zero-shot'; oth"),
+        ({"head": "auto"}, r"is not fitted\. To set classes without rows, set head='zero-shot'; o"),
         ({"calibrate": True, "router": "static"}, r"set router='uniform' \(.*, calibrate=False; o"),
         ({"blocks": None}, "blocks=None does not say what X will be. Name the backbones"),
         ({"router": "uniformly"}, "'router' parameter"),

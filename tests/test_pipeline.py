@@ -21,7 +21,7 @@ from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import BaggingClassifier, IsolationForest, StackingClassifier
-from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
 from sklearn.manifold import TSNE
@@ -501,7 +501,7 @@ def test_classes_can_be_set_before_any_image_is_seen(make, paths, tmp_path):
     assert_array_equal(joblib.load(tmp_path / "model").predict(paths), fitted.predict(paths))
     unfitted = make(head="zero-shot")
     with pytest.raises(
-        ValueError, match=r"is not fitted\. To set classes without rows, set router="
+        NotFittedError, match=r"is not fitted\. To set classes without rows, set router="
     ):
         unfitted.set_classes(names)
     assert not hasattr(unfitted, "classes_")

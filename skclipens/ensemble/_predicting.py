@@ -314,9 +314,10 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ------
         ValueError
             If a head has learned from rows, `classes` is a string or has no order, there are fewer
-            than two, or one is not a valid label or has no name; or if the ensemble is not fitted,
-            and something learns from rows, or ``blocks`` does not name the backbones. The ensemble
-            is then unchanged.
+            than two, or one is not a valid label or has no name. The ensemble is then unchanged.
+        NotFittedError
+            If it is not fitted, and something learns from rows, or ``blocks`` does not name the
+            backbones.
         """
         with unchanged_by_failure(self):
             if not hasattr(self, "experts_"):

@@ -5,6 +5,7 @@ from types import NoneType
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
 from .._mistakes._seen_embeddings import see_blocks
@@ -48,18 +49,18 @@ def fit_by_names(ensemble, X, **metadata):
 def start_by_names(ensemble, feature_names=None):
     """Fit an ensemble without rows, on classes that stand for those of ``set_classes``.
 
-    `feature_names` are the columns of the table to come. Raise ValueError if something learns from
-    rows, or if they are None and the parameter ``blocks`` does not say how wide the table is.
+    `feature_names` are the columns of the table to come. Raise NotFittedError if something learns
+    from rows, or they are None and the parameter ``blocks`` does not say how wide the table is.
     """
     ensemble._validate_params()
     if needed := _needed(ensemble):
-        raise ValueError(
+        raise NotFittedError(
             f"{type(ensemble).__name__} is not fitted. To set classes without rows, set "
             f"{', '.join(needed)}; otherwise call fit first."
         )
     width = width_of(ensemble.blocks) if feature_names is None else len(feature_names)
     if width is None:
-        raise ValueError(
+        raise NotFittedError(
             f"{type(ensemble).__name__} is not fitted, and blocks={ensemble.blocks!r} does not say "
             "what X will be. Name the backbones, such as blocks='zoo', or call fit first."
         )

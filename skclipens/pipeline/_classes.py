@@ -31,8 +31,9 @@ class ClassesMixin:
         Raises
         ------
         ValueError
-            If a head has learned from rows, or the pipeline is not fitted and something learns from
-            rows; or there are fewer than two classes, or one has no name.
+            If a head has learned from rows, there are fewer than two classes, or one has no name.
+        NotFittedError
+            If the pipeline is not fitted, and something learns from rows.
         """
         last = self._final_estimator
         with unchanged_by_failure(last):
