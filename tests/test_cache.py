@@ -1,9 +1,12 @@
 """The parameter cache= of embedders: no image is embedded twice."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from _said import said
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
@@ -15,6 +18,7 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens.datasets import load_emoji
+from skclipens.embedding._row_cache import row_cache
 from skclipens.images import load_image
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
@@ -54,6 +58,31 @@ def test_doubts_about_pixels_are_said_each_time(emoji, tmp_path):
     for call in (embedder.transform, embedder.transform, cascade.predict):
         (text,) = said(call, images)
         assert text.startswith("1 image looks wrong; it is used as it is.") and "In row 1: " in text
+
+
+def test_doubts_about_files_are_said_each_time(emoji, tmp_path):
+    dark = Image.fromarray(np.asarray(load_image(emoji.filenames[1])) // 32)
+    for name in ("dark.png", "copy of it.png"):
+        dark.save(tmp_path / name)
+    paths = [emoji.filenames[0], str(tmp_path / "dark.png"), emoji.filenames[2]]
+    copied = [str(tmp_path / "copy of it.png"), *paths[::2]]
+    encoded = [Path(path).read_bytes() for path in paths]
+    embedder, one = make(tmp_path / "cache"), CLIPEmbedder("zoo/RN20", cache=tmp_path / "cache")
+    cascade = CascadeClassifier(
+        BACKBONES, embedder=one, estimator=LogisticRegression(max_iter=50), cv=2
+    ).fit(emoji.filenames[::20], emoji.target[::20])
+    calls = [
+        *[(cascade.predict, paths, 1)] * 2,
+        *[(embedder.transform, images, row) for images, row in ((paths, 1), (copied, 0)) * 2],
+        (embedder.transform, encoded, 1),
+    ]
+    for call, images, row in calls:
+        (text,) = said(call, images)
+        name = "" if images is encoded else f" ({images[row]!r})"
+        assert text.startswith(f"1 image looks wrong; it is used as it is. In row {row}{name}: ne")
+        row_cache.forget(EmbeddingStore(tmp_path / "cache").file)  # as in another process
+    assert "warnings about images" not in EmbeddingStore(tmp_path / "cache").info()["models"]
+    assert not said(embedder.transform, paths[::2])
 
 
 def test_another_backbone_or_length_finds_what_is_there(emoji, forwards, tmp_path):

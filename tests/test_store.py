@@ -683,7 +683,7 @@ def test_memory_for_rows_is_bounded(cache, monkeypatch):
 
 
 def test_beyond_the_limit_the_rows_that_came_last_stay_in_memory():
-    memory = _row_cache.RowCache(4 * 8)
+    memory = _row_cache.RowCache(4 * (8 + _row_cache._OVERHEAD))
     for number in range(4):
         memory.put_many("file", "model", {number: bytes([number] * 8)})
     memory.put_many("file", "model", {4: bytes([4] * 8), 1: bytes([1] * 8)})
@@ -700,7 +700,7 @@ def test_beyond_the_limit_the_rows_that_came_last_stay_in_memory():
 
 def test_threads_read_right_rows_from_a_memory_that_overflows(cache, monkeypatch):
     n, widths = 60, [2, 3]
-    memory = _row_cache.RowCache(20 * 5 * 4)
+    memory = _row_cache.RowCache(20 * (5 * 4 + 2 * _row_cache._OVERHEAD))
     monkeypatch.setattr(_reading, "row_cache", memory)
     images = squares(range(n))
     expected = embed_with_store(cache, images, MODELS, Model(images, widths))
@@ -715,7 +715,8 @@ def test_threads_read_right_rows_from_a_memory_that_overflows(cache, monkeypatch
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(8)))
     held = [memory.get_many(cache.file, model, image_keys(images)) for model, _ in MODELS]
-    assert 0 < sum(len(row) for rows in held for row in rows.values()) <= 400
+    sizes = [len(row) + _row_cache._OVERHEAD for rows in held for row in rows.values()]
+    assert 0 < sum(sizes) <= memory.max_bytes
 
 
 def test_only_the_models_that_lack_an_image_compute_it(cache):

@@ -18,7 +18,10 @@ from ..images._reduced import DECODE_MARGIN
 PREPROCESS_VERSION = 4
 
 
-FILE_DIGESTS = "file digests"  # takes the place of a model's key in a store
+# These take the place of a model's key in a store.
+FILE_DIGESTS = "file digests"
+IMAGE_WARNINGS = "warnings about images"
+_FILE, _PIXELS = b"f", b"p"  # first bytes of keys
 _SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times
 _MAX_REMEMBERED = 2**18
 
@@ -102,14 +105,19 @@ def _key_of_content(image):
     if isinstance(image, (str, os.PathLike)):
         return None
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return b"f" + _short(hashlib.sha256(bytes(image)))
+        return _FILE + _short(hashlib.sha256(bytes(image)))
     try:
         picture = load_image(image)
     except ImageError:
         return None
     digest = hashlib.sha256(repr(picture.size).encode())
     digest.update(picture.tobytes())
-    return b"p" + _short(digest)
+    return _PIXELS + _short(digest)
+
+
+def is_of_file(key):
+    """Return whether a key is that of the content of a file, which is decoded later, if at all."""
+    return key is not None and key.startswith(_FILE)
 
 
 def _short(digest):
@@ -178,7 +186,7 @@ def _read_key(stamp):
     path = stamp[0]
     with open(path, "rb") as file:
         now = time.time_ns()
-        key = b"f" + _short(hashlib.file_digest(file, "sha256"))
+        key = _FILE + _short(hashlib.file_digest(file, "sha256"))
         status = os.fstat(file.fileno())
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
     return key, _stamp(path, status) == stamp and changed < now - _SETTLED

@@ -1,5 +1,6 @@
 """Read embeddings from a store, and compute those that it lacks."""
 
+import json
 import os
 from collections import defaultdict, deque
 from contextlib import closing
@@ -12,7 +13,7 @@ from .._utils._threads import ThreadPool
 from ..exceptions import EmbeddingStoreError, ImageError
 from ..images._pillow_warnings import recorded
 from ._fallback_store import FallbackStore, warn_of_failure
-from ._keys import block_key, file_stamp, keys_and_stamps
+from ._keys import IMAGE_WARNINGS, block_key, file_stamp, is_of_file, keys_and_stamps
 from ._row_cache import row_cache
 from ._store import EmbeddingStore
 
@@ -66,7 +67,8 @@ def embed_with_store(store, images, models, compute, known=None, notes=None):
     known : tuple of lists, default=None
         Result of :func:`keys_and_stamps`. None: a thread makes keys while images are embedded.
     notes : dict, default=None
-        Filled with warnings about images whose keys depend on their pixels, by row.
+        Warnings about images, by row. Those of images that are computed are stored with their
+        embeddings, if `compute` has added them before it yields; those of stored images are added.
 
     Returns
     -------
@@ -156,13 +158,23 @@ class _Table:
         keys = [self.keys[row] for row in rows]  # None: an image that has no key
         asked = [key for key in keys if key]
         for m, (model, width) in enumerate(self.models):
-            stored = _read_model(self.store, asked, model, width)
+            size = width * np.dtype(np.float32).itemsize
+            stored = _read_values(self.store, asked, model)
+            stored = {key: row for key, row in stored.items() if len(row) == size}
             at = [i for i, key in enumerate(keys) if key in stored]
             if at:
                 found[at, m] = True
                 read = np.frombuffer(b"".join([stored[keys[i]] for i in at]), np.float32)
                 self.values[rows[at], self.blocks[m]] = read.reshape(-1, width)
+        self._recall(rows[found.any(axis=1)].tolist())
         return found
+
+    def _recall(self, rows):
+        """Add what was said of files when they were decoded to the notes."""
+        files = {self.keys[row]: row for row in rows if is_of_file(self.keys[row])}
+        for key, text in _read_values(self.store, list(files), IMAGE_WARNINGS, b"").items():
+            if text:
+                self.notes[files[key]] = json.loads(text)
 
     def fill(self, compute, positions, which):
         """Compute rows by some of the models, and store them."""
@@ -177,7 +189,12 @@ class _Table:
                 for i in kept
             ]
             whole = [entry for entry in entries if not np.isnan(entry[2]).any()]
-            self.store._put([(model, key, row.tobytes()) for model, key, row in whole])
+            texts = [
+                (IMAGE_WARNINGS, self.keys[i], json.dumps(self.notes[i]).encode())
+                for i in kept
+                if i in self.notes and is_of_file(self.keys[i])
+            ]
+            self.store._put([*texts, *((model, key, row.tobytes()) for model, key, row in whole)])
 
     def _unchanged(self, i):
         """Return whether a file is unchanged; True for other images, which may be costly to get."""
@@ -233,13 +250,17 @@ def _noting(images, rows, texts, notes):
             notes[row] = texts[n:]
 
 
-def _read_model(store, keys, model, width):
-    """Return rows of one model by key, as bytes, from memory or else from the store."""
+def _read_values(store, keys, model, missing=None):
+    """Return stored values by key, as bytes, from memory or else from the disk.
+
+    If `missing` is given, it is the value of keys that have none.
+    """
     known = row_cache.get_many(store.file, model, keys)
     rest = [key for key in keys if key not in known]
     if not rest:
         return known
-    size = width * np.dtype(np.float32).itemsize
-    read = {key: row for key, row in store._get(rest, model).items() if len(row) == size}
+    read = store._get(rest, model)
+    if missing is not None:
+        read = dict.fromkeys(rest, missing) | read
     row_cache.put_many(store.file, model, read)
     return known | read

@@ -2,6 +2,8 @@
 
 from .._utils._locks import ForkLock
 
+_OVERHEAD = 256  # bytes of an entry beside its row, of which there may be none
+
 
 class RowCache:
     """Thread-safe cache of rows, as bytes, which drops those first that it got first.
@@ -9,7 +11,7 @@ class RowCache:
     Parameters
     ----------
     max_bytes : int
-        Limit of the size of all rows together.
+        Limit of the size of all rows together, with what keeps them.
     """
 
     def __init__(self, max_bytes):
@@ -33,7 +35,7 @@ class RowCache:
                 place = file, model, key
                 self._drop(place)
                 self._rows[place] = row
-                self._bytes += len(row)
+                self._bytes += len(row) + _OVERHEAD
                 while self._bytes > self.max_bytes:
                     self._drop(next(iter(self._rows)))
 
@@ -44,7 +46,9 @@ class RowCache:
                 self._drop(place)
 
     def _drop(self, place):
-        self._bytes -= len(self._rows.pop(place, b""))
+        row = self._rows.pop(place, None)
+        if row is not None:
+            self._bytes -= len(row) + _OVERHEAD
 
 
 row_cache = RowCache(2**28)

@@ -87,15 +87,19 @@ class _Part:
         self.pixels = {row: self.pixels[row] for row in rows.tolist() if row in self.pixels}
         with recorded():
             known = [[one[row - self.rows.start] for row in rows] for one in self.known]
-            models, some = [stages.models[stage]], Subset(stages.images, rows)
-            compute = partial(self._compute, stage, rows)
-            values = embed_with_store(stages.store, some, models, compute, known)
+            models, some, notes = [stages.models[stage]], Subset(stages.images, rows), {}
+            compute = partial(self._compute, stage, rows, notes)
+            values = embed_with_store(stages.store, some, models, compute, known, notes)
+        stages.notes |= {rows[at]: texts for at, texts in notes.items()}
         if stages.embedder.normalize:
             normalize_blocks(values, [slice(None)])
         return values
 
-    def _compute(self, stage, rows, positions, which=None):
-        """Yield positions in the rows, a batch at a time, with their embeddings."""
+    def _compute(self, stage, rows, notes, positions, which=None):
+        """Yield positions in the rows, a batch at a time, with their embeddings.
+
+        Warnings about images are added to `notes`, by position.
+        """
         from ..images._decoding import Kept
 
         stages, encoder = self.stages, self.stages.encoders[stage]
@@ -104,6 +108,8 @@ class _Part:
             later |= one.resizes
         kept = Kept(later, self.pixels)
         embed = stages.embedder._encode
-        wanted = (rows[at] for at in positions)
-        for done, values in embed(encoder, stages.images, wanted, stages.notes, kept):
-            yield np.searchsorted(rows, done), values
+        wanted, said = (rows[at] for at in positions), {}
+        for done, values in embed(encoder, stages.images, wanted, said, kept):
+            places = np.searchsorted(rows, done).tolist()
+            notes |= {at: said[row] for at, row in zip(places, done) if row in said}
+            yield places, values

@@ -18,7 +18,7 @@ import numpy as np
 from .._utils._linalg import parts_of
 from ..exceptions import EmbeddingStoreError
 from ..images._protocols import is_url
-from ._keys import FILE_DIGESTS
+from ._keys import FILE_DIGESTS, IMAGE_WARNINGS
 from ._row_cache import row_cache
 
 _VERSION = 2  # of the schema; each version has its own file
@@ -384,9 +384,9 @@ def _prepare(db):
 def _rows_of_models(db):
     query = (
         "SELECT key, count(*) FROM rows JOIN models ON models.id = model "
-        "WHERE key != ? GROUP BY model ORDER BY key"
+        "WHERE key NOT IN (?, ?) GROUP BY model ORDER BY key"
     )
-    return dict(db.execute(query, [FILE_DIGESTS]).fetchall())
+    return dict(db.execute(query, [FILE_DIGESTS, IMAGE_WARNINGS]).fetchall())
 
 
 def _bytes_in_use(db):

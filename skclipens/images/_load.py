@@ -289,7 +289,7 @@ def _picture_to_rgb(picture, name):
     rgb.info.clear()
     if min(rgb.size) < _FEWEST_PIXELS:
         warn_or_record(
-            f"{name}: of {rgb.width} x {rgb.height} pixels, on which no model sees anything."
+            name, f"of {rgb.width} x {rgb.height} pixels, on which no model sees anything."
         )
     return rgb
 
@@ -304,14 +304,16 @@ def _warn_of_blank(rgb, rgba, name):
     least_opaque, most_opaque = rgba.getextrema()[3]
     if 0 < most_opaque < 255 * DARK:
         warn_or_record(
-            f"{name}: nearly white, as its alpha is at most {most_opaque} of 255. If alpha is "
-            "meant in a smaller range, scale it."
+            name,
+            f"nearly white, as its alpha is at most {most_opaque} of 255. If alpha is meant in a "
+            "smaller range, scale it.",
         )
     elif least_opaque < 255 and all(low == high for low, high in rgb.getextrema()):
         color = "white" if rgb.getpixel((0, 0)) == (255, 255, 255) else "one colour"
         warn_or_record(
-            f"{name}: all {color}, as its transparent parts are laid on white. If it is a white "
-            "drawing, lay it on a darker colour."
+            name,
+            f"all {color}, as its transparent parts are laid on white. If it is a white drawing, "
+            "lay it on a darker colour.",
         )
 
 

@@ -54,10 +54,10 @@ def recorded():
         _recorder.texts = before
 
 
-def warn_or_record(text):
-    """Warn of an image, or add the warning to the list of :func:`recorded`."""
+def warn_or_record(name, text):
+    """Warn of an image by its name, or add the text alone to the list of :func:`recorded`."""
     if _recorder.texts is None:
-        warn(text)
+        warn(f"{name}: {text}")
     else:
         _recorder.texts.append(text)
 
@@ -77,16 +77,18 @@ def warn_of_frames(opened, first, size, name):
         if opened.format in _ANIMATIONS:
             if all(low == high for low, high in first.getextrema()):
                 warn_or_record(
-                    f"{name}: the first of its frames is of one colour, and the others are not "
-                    "read. Save the frame that matters as a file."
+                    name,
+                    "the first of its frames is of one colour, and the others are not read. Save "
+                    "the frame that matters as a file.",
                 )
             return
         opened.seek(1)
         # Pages of a pyramid have a quarter of the pixels. Scans of both sides differ by a few.
         if 2 * math.prod(opened.size) > math.prod(size):
             warn_or_record(
-                f"{name}: it has several pages, of which the first is read. Save the page that "
-                "matters as a file, or merge three of them as red, green and blue."
+                name,
+                "it has several pages, of which the first is read. Save the page that matters as a "
+                "file, or merge three of them as red, green and blue.",
             )
 
 
@@ -98,15 +100,11 @@ def warn_of(notes, images):
     if not notes:
         return
     rows = sorted(notes)
-    named = [_said(row, notes[row], images) for row in rows[:_LISTED]]
+    named = [
+        f"In {called(row, name_of_row(row, images))}: {' '.join(notes[row])}"
+        for row in rows[:_LISTED]
+    ]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
     found = f"{len(rows)} images look wrong; they are used as they are."
     found = "1 image looks wrong; it is used as it is." if len(rows) == 1 else found
     warn(f"{found} {' '.join(named)}{more}")
-
-
-def _said(row, texts, images):
-    """Return the warnings of an image, with its path once."""
-    name = name_of_row(row, images)
-    texts = [text.removeprefix(f"{name!r}: ") for text in texts]
-    return f"In {called(row, name)}: {' '.join(texts)}"

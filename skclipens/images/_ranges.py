@@ -91,9 +91,10 @@ def warn_of_values(pixels, top, name):
         _warn_of_nearly_black(name, f"largest value is {largest:g} in a range of [0, {top}]")
     elif top == 65535 and _lost_their_sign(pixels):
         warn_or_record(
-            f"{name}: half of its range is empty, and values are near 0 and near 65535, as numbers "
-            "below 0, such as of CT, that were stored without their sign. These are shown as "
-            "white. Scale the numbers to 0 to 255 first, as np.interp(numbers, window, [0, 255])."
+            name,
+            "half of its range is empty, and values are near 0 and near 65535, as numbers below 0, "
+            "such as of CT, that were stored without their sign. These are shown as white. Scale "
+            "the numbers to 0 to 255 first, as np.interp(numbers, window, [0, 255]).",
         )
 
 
@@ -126,8 +127,8 @@ def warn_of_dark_rgb(rgb, reduction, name):
 
 def _warn_of_nearly_black(name, why):
     warn_or_record(
-        f"{name}: nearly black, as its {why}. If its values are meant in a smaller range, scale "
-        "them."
+        name,
+        f"nearly black, as its {why}. If its values are meant in a smaller range, scale them.",
     )
 
 
@@ -141,8 +142,9 @@ def warn_of_band(alpha, name):
     """Warn if the alpha of a TIFF file is no alpha: programs declare any fourth band as such."""
     if is_no_alpha(np.asarray(alpha)):
         warn_or_record(
-            f"{name}: its fourth band seems to be no alpha, as hardly any pixel is opaque or fully "
-            "transparent, and colours are laid on white by it. Pass red, green and blue alone."
+            name,
+            "its fourth band seems to be no alpha, as hardly any pixel is opaque or fully "
+            "transparent, and colours are laid on white by it. Pass red, green and blue alone.",
         )
 
 
