@@ -9,7 +9,7 @@ are decided early.
 """
 
 # %%
-# :class:`~skclipens.cascade.CascadeEnsemble`, a cascade on a table of
+# :class:`~skclipens.CascadeEnsemble`, a cascade on a table of
 # embeddings, shows what would be saved on images. The last line is the ensemble
 # of all five models.
 

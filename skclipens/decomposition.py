@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
+from ._utils._estimator import EstimatorMixin
 from ._utils._linalg import take_columns
 from ._utils._pca import fit_centred, leave_out_flat_components
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
-from ._utils._versions import VersionsMixin
 from .backbones._blocks import find_blocks
 
 __all__ = ["BlockPCA"]
@@ -24,7 +24,7 @@ _OTHER = "other"  # the block of columns of no backbone, as find_blocks names it
 
 
 @fill_doc
-class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
+class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
     """Reduce each block of columns by a separate principal component analysis.
 
     Each backbone has hundreds of columns. Use it before models whose fitting time grows with the

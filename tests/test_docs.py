@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from _public import MODULES
+from sklearn.base import BaseEstimator
 
 from tools.docs.pages import run, same
 
@@ -79,6 +80,25 @@ def test_the_reference_names_what_is_public(name):
     pages = [page.read_text("utf-8") for page in (ROOT / "docs/api").glob("*.md")]
     listed = set(re.findall(r"\w+", " ".join(pages)))
     assert set(importlib.import_module(name).__all__) - {"__version__"} <= listed
+
+
+def test_diagrams_of_estimators_link_to_pages_of_the_reference():
+    pages = set()
+    for page in (ROOT / "docs/api").glob("*.md"):
+        module = None
+        for line in page.read_text("utf-8").splitlines():
+            if line.startswith(".. currentmodule:: "):
+                module = line.split()[-1]
+            elif re.fullmatch(r"   \w+", line):
+                pages.add(f"{module}.{line.strip()}")
+    modules = [importlib.import_module(name) for name in MODULES]
+    public = {getattr(module, name) for module in modules for name in module.__all__}
+    kinds = [one for one in public if isinstance(one, type) and issubclass(one, BaseEstimator)]
+    assert len(kinds) > 30
+    for kind in kinds:
+        site, _, page = kind.__new__(kind)._get_doc_link().rpartition("/generated/")
+        assert site == "https://skclipens.github.io/skclipens"
+        assert page.removesuffix(".html") in pages, kind
 
 
 # Pages of text, with those in folders of `docs` that a build does not make.

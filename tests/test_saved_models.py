@@ -30,7 +30,7 @@ from skclipens import (
     ZeroShotHead,
     make_backbone_pipeline,
 )
-from skclipens._utils import _versions
+from skclipens._utils import _estimator, _versions
 from skclipens._utils._warnings import each_warning_once
 from skclipens.decomposition import BlockPCA
 from skclipens.ensemble import GatedRouter, ShrunkRouter
@@ -74,7 +74,7 @@ def other(monkeypatch):
 
     def pretend(others):
         now = {**_versions.versions(), **others}
-        monkeypatch.setattr(_versions, "versions", lambda: now)
+        monkeypatch.setattr(_estimator, "versions", lambda: now)
 
     return pretend
 

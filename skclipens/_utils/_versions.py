@@ -1,4 +1,4 @@
-"""The versions that an estimator was saved with, and a warning if it is loaded with others."""
+"""Versions of packages, and a warning if an estimator was saved with others."""
 
 import sys
 from functools import cache
@@ -9,7 +9,6 @@ from sklearn.exceptions import InconsistentVersionWarning
 from ._warnings import warn
 
 _LIBRARIES = {"scikit-learn": "scikit-learn", "torch": "torch", "open_clip": "open_clip_torch"}
-_KEY = "_versions"
 
 
 class SavedUnderOthersWarning(InconsistentVersionWarning):
@@ -41,18 +40,6 @@ class SavedUnderOthersWarning(InconsistentVersionWarning):
             f"{self.estimator_name} was saved with {then} and is loaded with {now}. It may fail or "
             "give other results: fit it again, or load it with what it was saved with."
         )
-
-
-class VersionsMixin:
-    """Mixin that saves versions with an estimator, and compares them when it is loaded."""
-
-    def __getstate__(self):
-        return {**super().__getstate__(), _KEY: versions()}
-
-    def __setstate__(self, state):
-        saved = state.get(_KEY, {})
-        super().__setstate__({key: value for key, value in state.items() if key != _KEY})
-        warn_of_others(self, saved, {key: versions().get(key) for key in saved})
 
 
 def warn_of_others(estimator, then, now):

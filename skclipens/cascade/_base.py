@@ -4,11 +4,11 @@ from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
+from .._utils._estimator import EstimatorMixin
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._known_labels import label_of_rejected
 from .._utils._probabilities import log_of
 from .._utils._sklearn import InOrder, Interval, MethodsOfFitted, StrOptions
-from .._utils._versions import VersionsMixin
 from ..heads._classifier import LabeledScoreMixin
 
 _DEFAULTS = {"estimator": "AdaptiveBackboneEnsemble()", "embedder": "CLIPEmbedder()"}
@@ -47,7 +47,7 @@ class DefaultEstimatorMixin:
 
 
 class BaseCascade(
-    DefaultEstimatorMixin, VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator
+    DefaultEstimatorMixin, EstimatorMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """A classifier that is defined by ``predict_with_cost``."""
 

@@ -57,7 +57,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         Whether to use the backbones in the order of their cost, or in that of `backbones`, for
         example the order in which :class:`~skclipens.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
-        Confidence thresholds of the stages; see :class:`~skclipens.cascade.CascadeEnsemble`.
+        Confidence thresholds of the stages; see :class:`~skclipens.CascadeEnsemble`.
         ``"auto"`` chooses them on held-out images by `max_accuracy_drop` and `max_cost`.
     max_accuracy_drop : float or None, default=0
         Largest loss of accuracy compared with all backbones together. Stages have no pooled
@@ -65,7 +65,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
     max_cost : float, default=None
         Limit of the mean cost of an image. None: no limit.
     cv : int, float, splitter or list of (train, test), default=5
-        How to hold out images; see :class:`~skclipens.cascade.CascadeEnsemble`. No image is
+        How to hold out images; see :class:`~skclipens.CascadeEnsemble`. No image is
         embedded twice for it.
     embedder : CLIPEmbedder, default=None
         The embedder that is cloned at each stage, with its ``backbone`` set; it must give one
@@ -89,7 +89,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     See Also
     --------
-    skclipens.cascade.CascadeEnsemble : The same cascade on a table of embeddings.
+    skclipens.CascadeEnsemble : The same cascade on a table of embeddings.
     skclipens.BackboneSelector : The same backbones for all images.
 
     Notes

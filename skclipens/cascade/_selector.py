@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._rows import warn_of_weights
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
+from .._utils._estimator import EstimatorMixin
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
 from .._utils._labels import allow_few_rows_per_class
 from .._utils._messages import listed
@@ -29,7 +30,6 @@ from .._utils._sklearn import (
     will_have,
 )
 from .._utils._validation import check_table
-from .._utils._versions import VersionsMixin
 from .._utils._warnings import silent, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import DefaultEstimatorMixin
@@ -42,7 +42,7 @@ _OF_PROBA = ("log_loss", "brier")
 
 @fill_doc
 class BackboneSelector(
-    DefaultEstimatorMixin, VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator
+    DefaultEstimatorMixin, EstimatorMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Select the backbones that are worth their cost, by forward selection of blocks of columns.
 

@@ -2,13 +2,14 @@
 
 import hashlib
 
-from .._utils._versions import VersionsMixin, warn_of_others
+from .._utils._estimator import EstimatorMixin
+from .._utils._versions import warn_of_others
 from .._utils._warnings import warn
 from ..backbones import Backbone
 from ._keys import image_keys
 
 
-class WeightsMixin(VersionsMixin):
+class WeightsMixin(EstimatorMixin):
     """Mixin of estimators that are saved with digests of the weights they were fitted with."""
 
     _reads_texts = False  # after fit, so that a model consists of its vocabulary, too

@@ -9,12 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._mistakes._seen_rows import warn_of_seen_rows
 from .._utils._docstrings import fill_doc
+from .._utils._estimator import EstimatorMixin
 from .._utils._known_labels import check_true_labels, positions_of_labels, warn_of_unknown_labels
 from .._utils._labels import column_of_labels
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_rows
-from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import check_weights
 
@@ -146,7 +146,7 @@ def warn_of_suspect_labels(classifier, X, y, predicted):
     warn_of_seen_rows(getattr(classifier, "_seen_rows", None), X, y == predicted)
 
 
-class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
+class LogitClassifierMixin(EstimatorMixin, LabeledScoreMixin):
     """Mixin for classifiers that define ``_logits_of(X)``, of shape (n, C) also for two classes.
 
     ``_logits_of`` gets a checked X, so that an ensemble checks its table only once. The attributes

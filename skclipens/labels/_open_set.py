@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
+from .._utils._estimator import EstimatorMixin
 from .._utils._folds import (
     CV_CONSTRAINTS,
     can_be_held_out,
@@ -22,7 +23,6 @@ from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import some_of
 from .._utils._metadata import metadata_for
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
-from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import check_weights, scaled_shares
 from ..embedding._once import embedded_once
@@ -52,7 +52,7 @@ def _estimator_has(name):
 
 
 @fill_doc
-class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, BaseEstimator):
+class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, BaseEstimator):
     """Classify rows, and reject those that belong to none of the classes.
 
     The familiarity of a row is the sum of its largest logit [1]_ and half of its cosine with the

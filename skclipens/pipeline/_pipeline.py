@@ -9,11 +9,11 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
 from .._mistakes._series import rows_of_files
+from .._utils._estimator import EstimatorMixin
 from .._utils._known_labels import check_true_labels
 from .._utils._metadata import keywords_of_fit
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled
-from .._utils._versions import VersionsMixin
 from ._channels import warn_of_channels
 from ._checks import check_before_images, images_of, warn_of_other_names
 from ._classes import ClassesMixin
@@ -72,7 +72,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(VersionsMixin, ReadableMixin, ClassesMixin, ParametersMixin, Pipeline):
+class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMixin, Pipeline):
     """A scikit-learn pipeline from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` that also

@@ -3,7 +3,7 @@
 from .._mistakes._seen_columns import SeenColumns
 from .._mistakes._seen_embeddings import SeenBlock
 from .._mistakes._seen_rows import SeenRows
-from .._utils._versions import VersionsMixin
+from .._utils._estimator import EstimatorMixin
 from ..backbones._blocks import Block
 from ..backbones._kinds import BlockKind
 from ..cascade import BackboneSelector, CascadeClassifier
@@ -67,7 +67,7 @@ def skops_trusted_types():
     array([0, 0])
     """
     found = [
-        f"{one.__module__}.{one.__qualname__}" for one in (*_kinds_of(VersionsMixin), *_RECORDS)
+        f"{one.__module__}.{one.__qualname__}" for one in (*_kinds_of(EstimatorMixin), *_RECORDS)
     ]
     return sorted({*found, *_OTHERS})
 

@@ -10,11 +10,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..._utils._docstrings import fill_doc
+from ..._utils._estimator import EstimatorMixin
 from ..._utils._folds import codes_of
 from ..._utils._linalg import row_batches
 from ..._utils._tables import FLOATS
 from ..._utils._threads import one_blas_thread
-from ..._utils._versions import VersionsMixin
 from ..._utils._weights_and_groups import check_weights
 from ._checks import check_routed, check_targets
 
@@ -26,7 +26,7 @@ def _learns(router):
     return hasattr(router, "_fit")
 
 
-class BaseRouter(VersionsMixin, BaseEstimator):
+class BaseRouter(EstimatorMixin, BaseEstimator):
     """Base class of the routers of this package.
 
     A subclass has ``_weights(X, logits)``, if it computes a weighted sum of logits, or else
