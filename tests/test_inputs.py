@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from PIL import Image
+from sklearn.model_selection import cross_val_predict
 
 from skclipens import CLIPEmbedder, ImageError, make_backbone_pipeline
 from skclipens.datasets import load_emoji
@@ -105,6 +108,54 @@ def test_datasets_of_torch():
         as_image_list({"photos/1.jpg": "cat", "photos/2.jpg": "dog"})
     with pytest.raises(ValueError, match=r"pass what has the images in it, such as X\['image'\]"):
         as_image_list({"image": PICTURES, "label": labels})
+
+
+class Column(Sequence):
+    """One entry of the items of a dataset, as skorch's SliceDataset; an array only of numbers."""
+
+    def __init__(self, dataset, rows=None):
+        self.dataset = dataset
+        self.rows = np.arange(len(dataset)) if rows is None else rows
+        self.shape = self.rows.shape
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        rows = self.rows[i]
+        return self.dataset[rows][0] if np.ndim(rows) == 0 else Column(self.dataset, rows)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([np.asarray(image, float) for image in self])
+
+
+class Channels(Pairs):
+    """A dataset of tensors with channels first, as of torchvision's ToTensor."""
+
+    def __getitem__(self, i):
+        return torch.tensor(np.asarray(PICTURES[i])).permute(2, 0, 1), i % 2
+
+
+def test_a_sequence_is_read_by_item_although_it_can_become_an_array():
+    assert same(Column(Channels()))
+    sizes = [(load_image(FILES[0]).resize((9, 9)),), *Pairs()]
+    assert as_image_list(Column(sizes))[0].size == (9, 9)
+    labels = ["odd" if i % 2 else "even" for i in range(len(PICTURES))]
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", router="uniform", calibrate=False)
+    assert_array_equal(
+        cross_val_predict(clf, Column(Pairs()), labels, cv=2),
+        cross_val_predict(clf, PICTURES, labels, cv=2),
+    )
+
+
+def test_pairs_of_images_and_labels_are_told_how_to_take_the_images():
+    labels = ["odd" if i % 2 else "even" for i in range(len(PICTURES))]
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", router="uniform", calibrate=False)
+    cross_val_predict(clf, as_image_list(Pairs()), labels, cv=2)
+    for X in (Pairs(), list(zip(FILES, range(len(FILES)), strict=True))):
+        with pytest.raises(ImageError, match=r"image and its label, .*: \[x\[0\] for x in X\]"):
+            cross_val_predict(clf, X, labels, cv=2)
+        assert len(cross_val_predict(clf, [x[0] for x in X], labels, cv=2)) == len(labels)
 
 
 def test_a_dataset_is_asked_for_each_image_once():

@@ -77,6 +77,7 @@ def test_tables_that_numpy_cannot_read_are_told_what_to_call(table):
         "float": torch.tensor(X).bfloat16(),
         "collect": polars.DataFrame(X).lazy(),
         "compute": frames.from_pandas(frame, npartitions=2),
+        "read_all": pa.table(frame.add_prefix("x")).to_reader(),  # as DuckDB gives it
     }
     for method, rows in cases.items():
         for estimator in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble()):
@@ -95,7 +96,12 @@ def test_labels_and_images_that_are_yet_to_be_computed_are_told_what_to_call(tab
     frames = pytest.importorskip("dask.dataframe")
     labels, name = pd.Series(y, name="label"), r"pass {}\.{}\(\)"
     lazy = frames.from_pandas(labels, npartitions=2)
-    for method, column in {"compute": lazy, "collect": polars.LazyFrame({"y": y.tolist()})}.items():
+    columns = {
+        "compute": lazy,
+        "collect": polars.LazyFrame({"y": y.tolist()}),
+        "read_all": pa.table({"y": y}).to_reader(),
+    }
+    for method, column in columns.items():
         with pytest.raises(ValueError, match=name.format("y", method)):
             LinearDiscriminantHead().fit(X, column)
         with pytest.raises(ValueError, match=name.format("X", method)):

@@ -1,5 +1,8 @@
 """Names of the columns of a table, and whether it is in memory. Imports nothing."""
 
+# By the name of the type: a method that reads what is yet to be read.
+_READS = {"LazyFrame": "collect", "RecordBatchReader": "read_all"}
+
 
 def names_of_columns(X):
     """Return the names of the columns of a table as a list, or None if it has no columns.
@@ -16,11 +19,10 @@ def names_of_columns(X):
 
 
 def refuse_lazy(X, name="X"):
-    """Raise ValueError if values of Dask or polars are yet to be computed."""
+    """Raise ValueError if values of Dask, polars or pyarrow are yet to be computed or read."""
+    method = _READS.get(type(X).__name__)
     if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
         method = "compute"
-    elif type(X).__name__ == "LazyFrame":
-        method = "collect"
-    else:
+    if method is None:
         return
     raise ValueError(f"{name} is not in memory yet: pass {name}.{method}().")

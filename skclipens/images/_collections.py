@@ -79,14 +79,14 @@ def as_image_list(X):
         items = X.to_list()
     elif hasattr(X, "to_pylist"):  # a column of pyarrow
         items = X.to_pylist()
-    elif hasattr(X, "__array__"):
-        items = _split_array(X if np.ma.isMaskedArray(X) else np.asarray(X))
     elif isinstance(X, (list, tuple)):
         items = list(X)
-    elif isinstance(X, OnDemand):
-        items = X
-    elif _is_dataset(X):  # all items at once may not fit in memory
-        items = OnDemand(X) if isinstance(X, Sequence) else ImagesOfDataset(X)
+    elif isinstance(X, Sequence):  # all items at once may not fit in memory, or in one array
+        items = X if isinstance(X, OnDemand) else OnDemand(X)
+    elif hasattr(X, "__array__"):
+        items = _split_array(X if np.ma.isMaskedArray(X) else np.asarray(X))
+    elif _is_dataset(X):
+        items = ImagesOfDataset(X)
     else:
         raise ValueError(
             "Expected a list, array, tensor, frame column or dataset of images, got "

@@ -40,6 +40,8 @@ def error_of_type(image):
         advice = f"Pass one image at a time: {_KINDS}."
         if len(image) > 1 and all(isinstance(x, (str, os.PathLike)) for x in image):
             advice = SEVERAL
+        elif len(image) == 2 and isinstance(image[1], (str, Real)):
+            advice = "If it is an image and its label, pass images alone: [x[0] for x in X]."
         if image and all(isinstance(x, Real) for x in image):
             advice = "Rows of a table are passed as an array or a DataFrame, such as np.array(X)."
     elif isinstance(image, Integral):
