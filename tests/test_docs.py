@@ -26,6 +26,7 @@ PAGES = {
     "docs/guide/install.md": (2, 4),
     "docs/guide/labels.md": (6, 0),
     "docs/guide/mistakes.md": (1, 0),
+    "docs/guide/other_packages.md": (1, 4),
     "docs/guide/own_pictures.md": (9, 2),
     "docs/guide/reproducibility.md": (3, 0),
     "docs/guide/search.md": (5, 0),
