@@ -31,6 +31,7 @@ _HOMES = {
     "ZeroShotHead": "heads",
     "list_backbones": "backbones",
     "make_backbone_pipeline": "pipeline",
+    "make_table_pipeline": "pipeline",
     "show_versions": "utils",
 }
 

@@ -45,6 +45,7 @@ from skclipens.heads import TipAdapterHead as TipAdapterHead
 from skclipens.heads import ZeroShotHead as ZeroShotHead
 from skclipens.backbones import list_backbones as list_backbones
 from skclipens.pipeline import make_backbone_pipeline as make_backbone_pipeline
+from skclipens.pipeline import make_table_pipeline as make_table_pipeline
 from skclipens.utils import show_versions as show_versions
 
 __version__: str

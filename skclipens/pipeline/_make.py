@@ -49,6 +49,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
 
     See Also
     --------
+    make_table_pipeline : A classifier of tables with pictures and other columns.
     skclipens.pipeline.BackbonePipeline : The class of the returned pipeline.
     CascadeClassifier : Cheap backbones first.
 
@@ -67,6 +68,13 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     >>> clf.routing_weights(X[test[:3]]).shape[0]
     3
     """
+    embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
+    steps = named_steps(embedder, estimator)
+    return BackbonePipeline(steps, unreadable_label=unreadable_label)
+
+
+def embedder_and_estimator(backbones, estimator, parameters):
+    """Return an embedder, and an estimator for its columns, from the parameters of both."""
     of_embedder = _parameters(MultiBackboneEmbedder) - {"backbones"}
     of_ensemble = _parameters(AdaptiveBackboneEnsemble)
     for name in parameters:
@@ -77,13 +85,17 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         parameters = {"features": features, **parameters}
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
     embedder.set_output(transform="pandas")  # the pipeline sets it too, but steps may be used alone
-    steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]
-    return BackbonePipeline(steps, unreadable_label=unreadable_label)
+    return embedder, estimator
 
 
-def _signature():
+def named_steps(*steps):
+    """Return steps with names, as :func:`sklearn.pipeline.make_pipeline` gives them."""
+    return [(type(step).__name__.lower(), step) for step in steps]
+
+
+def signature_with_parts(function):
     """Return a signature with all parameters instead of ``**parameters``, for completion."""
-    own = inspect.signature(make_backbone_pipeline)
+    own = inspect.signature(function)
     found = {name: one for name, one in own.parameters.items() if one.kind is not one.VAR_KEYWORD}
     for kind in (MultiBackboneEmbedder, AdaptiveBackboneEnsemble):
         for name, one in inspect.signature(kind).parameters.items():
@@ -132,7 +144,7 @@ def _check_parameter(name, of_embedder, of_ensemble, estimator):
         )
     similar = nearest({name}, sorted(known))
     hint = f"did you mean {similar!r}?" if similar else f"it takes {', '.join(sorted(known))}."
-    raise TypeError(f"make_backbone_pipeline() got an unexpected keyword argument {name!r}; {hint}")
+    raise TypeError(f"There is no parameter {name!r}; {hint}")
 
 
-make_backbone_pipeline.__signature__ = _signature()
+make_backbone_pipeline.__signature__ = signature_with_parts(make_backbone_pipeline)

@@ -35,15 +35,17 @@ _SYSTEMS = ("Posix", "Windows")
 _OTHERS = (
     *(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in _SYSTEMS),
     "scipy.sparse._csr.csr_array",
+    "numpy.dtype",  # of the columns that an imputer was fitted on
 )
 
 
 def skops_trusted_types():
     """Return the types that ``skops.io.load`` has to trust to load estimators of this package.
 
-    They are the package's estimators and their parts, its splitter, a sparse array and paths. None
-    of them runs code of the file when it is loaded. Custom heads and routers are not among them,
-    nor are estimators of other packages that skops does not trust by default:
+    They are the package's estimators and their parts, its splitter, a sparse array, types of
+    numbers and paths. None of them runs code of the file when it is loaded. Custom heads and
+    routers are not among them, nor are estimators of other packages that skops does not trust by
+    default:
     ``skops.io.get_untrusted_types`` lists the types that a file needs.
 
     Returns

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from skclipens.datasets import load_emoji
@@ -67,11 +69,15 @@ def _a_readers_own():
     """Return the variables of pages that begin with a reader's pictures."""
     emoji = load_emoji(min_class_size=40)
     labels = emoji.target_names[emoji.target]
-    new = [1, 150, 301]
+    new, rng = [1, 150, 301], np.random.default_rng(0)
+    table = pd.DataFrame({"photo": emoji.filenames[::4]})
+    table[["price", "weight"]] = rng.uniform(1, 10, (len(table), 2))
+    table["shop"] = rng.choice(["north", "south"], len(table))
     return {
         "paths": emoji.filenames[::4],
         "labels": labels[::4],
         "new_paths": emoji.filenames[new],
+        "table": table,
     }
 
 

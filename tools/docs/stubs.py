@@ -38,6 +38,7 @@ from numpy.typing import ArrayLike, NDArray
 # whose docstrings describe them.
 _PASSED_ON = {
     "make_backbone_pipeline": ("MultiBackboneEmbedder", "AdaptiveBackboneEnsemble"),
+    "make_table_pipeline": ("MultiBackboneEmbedder", "AdaptiveBackboneEnsemble"),
     "BackbonePipeline": ("AdaptiveBackboneEnsemble",),
 }
 _WORDS = (  # the first pattern that a part of a type matches

@@ -1,0 +1,124 @@
+"""Make pipelines for tables with columns of pictures."""
+
+from collections import Counter
+
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from ._make import embedder_and_estimator, named_steps, signature_with_parts
+from ._pipeline import BackbonePipeline
+
+
+def make_table_pipeline(
+    backbones, images, *, numbers=(), categories=(), transformers=(), estimator=None, **parameters
+):
+    """Make a classifier of the rows of a table that has columns of pictures.
+
+    Columns that are not named are not used, such as labels and numbers of rows.
+
+    Parameters
+    ----------
+    backbones : str or list of str
+        As in :func:`make_backbone_pipeline`.
+    images : str or list of str
+        Columns of pictures, such as paths. Each is embedded by all backbones, and has its own
+        experts.
+    numbers : str or list of str, default=()
+        Columns of numbers. Missing ones are replaced by the median of the training rows, with a
+        column that says so, and all are scaled to unit variance.
+    categories : str or list of str, default=()
+        Columns of words such as names of shops, of which each becomes a column of zeros and ones.
+        A missing value counts as a word. A word that is not in the training rows gives zeros, with
+        a warning.
+    transformers : list of (str, transformer, columns), default=()
+        What to do with other columns, such as texts and dates; as in
+        :class:`~sklearn.compose.ColumnTransformer`. Each transformer must have ``set_output``.
+    estimator : estimator, default=None
+        The last step, fitted on all columns: any classifier or regressor. None means an
+        :class:`AdaptiveBackboneEnsemble`.
+    **parameters : dict
+        Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
+        :class:`AdaptiveBackboneEnsemble`, as in :func:`make_backbone_pipeline`.
+
+    Returns
+    -------
+    BackbonePipeline
+        With the steps ``columntransformer`` and ``adaptivebackboneensemble``, or the name of the
+        estimator's class in lower case. The transformers of the first step have the names of the
+        columns of pictures, ``numbers``, ``categories``, and those that are given.
+
+    Raises
+    ------
+    ValueError
+        If no column of pictures is named, or one column is named twice.
+    TypeError
+        If names of columns are no strings, a parameter is unknown, or it belongs to the ensemble
+        although `estimator` replaces it.
+
+    See Also
+    --------
+    make_backbone_pipeline : The same for pictures alone.
+    sklearn.compose.ColumnTransformer : The first step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens import make_table_pipeline
+    >>> from skclipens.datasets import load_emoji
+    >>> table = load_emoji(min_class_size=60).frame[["path", "label"]][::8]
+    >>> table["price"] = np.where(table["label"] == "clothing", 30.0, 3.0)
+    >>> table["shop"] = np.resize(["north", "south"], len(table))
+    >>> backbones = ["zoo/RN20", "zoo/ViT-8"]
+    >>> clf = make_table_pipeline(backbones, "path", numbers="price", categories="shop")
+    >>> clf.fit(table, table["label"]).predict(table[:2]).shape
+    (2,)
+    >>> clf.expert_names_.tolist()[::3]
+    ['path__zoo/RN20:zero-shot', 'path__zoo/ViT-8:kernel']
+    """
+    images, numbers, categories = (
+        _names(columns, what)
+        for columns, what in (
+            (images, "images"),
+            (numbers, "numbers"),
+            (categories, "categories"),
+        )
+    )
+    _check_once(images, numbers, categories)
+    embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
+    steps = []  # pictures are last, so that errors in other columns come before they are embedded
+    if numbers:
+        filled = make_pipeline(
+            SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+        )
+        steps.append(("numbers", filled, numbers))
+    if categories:
+        encoder = OneHotEncoder(handle_unknown="warn", sparse_output=False)
+        steps.append(("categories", encoder, categories))
+    pictures = [(column, clone(embedder), column) for column in images]
+    columns = ColumnTransformer([*steps, *transformers, *pictures])
+    return BackbonePipeline(named_steps(columns.set_output(transform="pandas"), estimator))
+
+
+def _names(columns, what):
+    """Return names of columns as a list."""
+    names = [columns] if isinstance(columns, str) else list(columns)
+    if other := [name for name in names if not isinstance(name, str)]:
+        raise TypeError(f"{what} has {other[0]!r}, where the name of a column is needed, a str.")
+    return names
+
+
+def _check_once(images, numbers, categories):
+    if not images:
+        raise ValueError("images is empty; name the columns of pictures.")
+    named = Counter([*images, *numbers, *categories])
+    if twice := [name for name, count in named.items() if count > 1]:
+        raise ValueError(
+            f"The column {twice[0]!r} is named twice in images, numbers and categories. Name it "
+            "where it belongs."
+        )
+
+
+make_table_pipeline.__signature__ = signature_with_parts(make_table_pipeline)

@@ -1,0 +1,165 @@
+"""Tests of make_table_pipeline: a classifier of rows with pictures, numbers and words."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from _said import no_warning
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    ImageError,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+    make_table_pipeline,
+)
+from skclipens.datasets import load_emoji
+from skclipens.utils import skops_trusted_types
+
+pytestmark = pytest.mark.usefixtures("embedded_once")
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Drawings with prices that depend on the class, and shops that do not."""
+    emoji = load_emoji(min_class_size=40)
+    rng = np.random.default_rng(0)
+    rows = emoji.frame[["path", "label"]].copy()
+    rows["price"] = rng.normal(10 + 3 * emoji.target, 1)
+    rows["shop"] = rng.choice(["north", "south"], len(rows))
+    rows = rows.iloc[rng.permutation(len(rows))[:80]].reset_index(drop=True)
+    rows.loc[3, "price"] = np.nan
+    rows.loc[[5, 60], "shop"] = np.nan
+    return rows
+
+
+def make(**options):
+    given = {"images": "path", "numbers": "price", "categories": ["shop"], **options}
+    if "estimator" not in options:
+        given["random_state"] = 0
+    return make_table_pipeline(BACKBONES, **given)
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return make().fit(table[:40], table["label"][:40])
+
+
+def test_it_is_the_pipeline_that_one_writes_by_hand(table, fitted):
+    columns = ColumnTransformer(
+        [
+            (
+                "numbers",
+                make_pipeline(
+                    SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+                ),
+                ["price"],
+            ),
+            ("categories", OneHotEncoder(handle_unknown="warn", sparse_output=False), ["shop"]),
+            ("path", MultiBackboneEmbedder(BACKBONES, features="both"), "path"),
+        ]
+    ).set_output(transform="pandas")
+    by_hand = make_pipeline(columns, AdaptiveBackboneEnsemble(random_state=0))
+    by_hand.fit(table[:40], table["label"][:40])
+    with no_warning():
+        found = fitted.predict_proba(table[40:])
+    np.testing.assert_allclose(found, by_hand.predict_proba(table[40:]), atol=1e-6)
+    assert list(fitted[-1].feature_names_in_[:5]) == [
+        *("numbers__price", "numbers__missingindicator_price"),
+        *("categories__shop_north", "categories__shop_south", "categories__shop_nan"),
+    ]
+
+
+def test_numbers_that_depend_on_the_class_help(table, fitted):
+    alone = make_backbone_pipeline(BACKBONES, random_state=0)
+    alone.fit(table["path"][:40], table["label"][:40])
+    test = table[40:]
+    assert fitted.score(test, test["label"]) > 0.05 + alone.score(test["path"], test["label"])
+
+
+def test_it_has_the_methods_of_the_ensemble(table, fitted):
+    assert fitted.routing_weights(table[:3]).shape == (3, len(fitted.expert_names_))
+    assert "path__zoo/RN20:zero-shot" in fitted.expert_names_
+    assert "other:linear" in fitted.expert_names_
+    assert fitted.classes_.tolist() == sorted(set(table["label"][:40]))
+
+
+def test_a_word_that_is_new_is_told(table, fitted):
+    new = table[40:43].assign(shop="west")
+    with pytest.warns(UserWarning, match="unknown categories"):
+        fitted.predict(new)
+
+
+def test_each_column_of_pictures_has_its_experts(table):
+    pairs = table[:40].assign(back=table["path"].to_numpy()[-40:])
+    clf = make(images=["path", "back"], categories=()).fit(pairs, pairs["label"])
+    names = [f"{column}__zoo/RN20:zero-shot" for column in ("path", "back")]
+    assert set(names) <= set(clf.expert_names_)
+    clf.set_params(columntransformer__back__views="mirror")
+    assert clf.get_params()["columntransformer__path__views"] is None
+
+
+def test_errors_in_other_columns_come_before_pictures_are_embedded(table):
+    words = table[:40].assign(price="12 EUR", path="no_such_file.png")
+    with pytest.raises(ValueError, match="12 EUR"):
+        make().fit(words, words["label"])
+    with pytest.raises(ImageError, match="no_such_file"):
+        make(numbers=()).fit(words, words["label"])
+
+
+def test_polars(table, fitted):
+    polars = pytest.importorskip("polars")
+    frame = polars.from_pandas(table)
+    clf = make().fit(frame[:40], table["label"][:40])
+    np.testing.assert_allclose(
+        clf.predict_proba(frame[40:]), fitted.predict_proba(table[40:]), atol=1e-5
+    )
+
+
+def test_it_is_cloned_searched_and_saved(table, fitted):
+    skops = pytest.importorskip("skops.io")
+    rows, labels = table[:40], table["label"][:40]
+    search = GridSearchCV(clone(fitted), {"adaptivebackboneensemble__head": ["linear", "auto"]})
+    search.fit(rows, labels)
+    kept = skops.loads(skops.dumps(fitted), trusted=skops_trusted_types())
+    for again in (pickle.loads(pickle.dumps(fitted)), kept):
+        np.testing.assert_array_equal(again.predict(table[40:]), fitted.predict(table[40:]))
+
+
+def test_further_columns_and_another_last_step(table):
+    rows = table[:40].assign(day=pd.date_range("2026-01-01", periods=40))
+    month = FunctionTransformer(
+        lambda days: days.apply(lambda day: day.dt.month), feature_names_out="one-to-one"
+    )
+    clf = make(estimator=Ridge(), transformers=[("day", month, ["day"])])
+    clf.fit(rows, rows["price"].fillna(10))
+    assert clf[:-1].transform(rows).filter(like="day__").shape == (40, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"images": []}, ValueError, "images is empty; name the columns of pictures"),
+        ({"numbers": ["price", 3]}, TypeError, "numbers has 3, where the name of a column"),
+        ({"categories": ["price"]}, ValueError, "The column 'price' is named twice"),
+        ({"images": ["path", "path"]}, ValueError, "The column 'path' is named twice"),
+        ({"view": "mirror"}, TypeError, "There is no parameter 'view'; did you mean 'views'"),
+    ],
+)
+def test_mistakes_are_named(options, error, message):
+    with pytest.raises(error, match=message):
+        make(**options)
+
+
+def test_a_column_that_the_table_lacks_is_named(table):
+    with pytest.raises(ValueError, match="snapshot"):
+        make(images="snapshot").fit(table, table["label"])
