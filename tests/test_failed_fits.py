@@ -44,7 +44,7 @@ def test_an_ensemble_after_a_fit_that_failed(wine, error, monkeypatch):
     assert_array_equal(clf.predict_proba(X), before)
     assert_array_equal(clf.classes_, np.unique(y))
     new = AdaptiveBackboneEnsemble(head=Broken())
-    with pytest.raises(error):
+    with pytest.raises(error, match="Ctrl-C"):
         new.fit(X, other)
     with pytest.raises(NotFittedError):
         new.predict(X)
@@ -111,7 +111,7 @@ def test_a_head_after_a_part_that_is_interrupted(wine, monkeypatch):
 def test_a_retriever_after_a_fit_that_failed(wine):
     X, _, _ = wine
     retriever = ImageRetriever("zoo/RN20")
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="X has 13 features, but embedder names zoo/RN20"):
         retriever.fit(X)
     with pytest.raises(NotFittedError):
         retriever.search(X[:1])

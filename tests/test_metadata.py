@@ -473,6 +473,7 @@ def test_a_group_is_never_on_both_sides(cv, iris):
     assert all(not fitted & asked for fitted, asked in Recorder.seen)
     Recorder.seen = []
     clf.set_params(cv=3).fit(X, y)
+    assert len(Recorder.seen) == 6
     assert all(fitted & asked for fitted, asked in Recorder.seen)
 
 

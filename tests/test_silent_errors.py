@@ -392,22 +392,22 @@ def test_a_rule_that_learns_nothing_fits_each_head_once_on_all_rows(router, cv, 
 
 
 @pytest.mark.parametrize(
-    "classes, options",
+    "classes, options, message",
     [
-        (["cat"], {}),
-        ([3, 4], {"templates": ["an icon of a {}"]}),
-        (["cat", "dog"], {"templates": ["an icon"]}),
-        ([3, 4], {"class_names": ["cat", "dog"]}),
-        ([["dog", "puppy"], ["cat", "kitten"]], {}),
-        (["cat", ["dog", "puppy"]], {}),
-        ([None, "dog"], {}),
-        ([3, "dog"], {"class_names": {3: "cat", "dog": "dog"}}),
+        (["cat"], {}, "At least two classes are needed"),
+        ([3, 4], {"templates": ["an icon of a {}"]}, "Label 3 is not a string"),
+        (["cat", "dog"], {"templates": ["an icon"]}, "templates is a string with one '{}'"),
+        ([3, 4], {"class_names": ["cat", "dog"]}, "no name for label 3"),
+        ([["dog", "puppy"], ["cat", "kitten"]], {}, r"Class 0 of classes is \['dog'"),
+        (["cat", ["dog", "puppy"]], {}, r"Class 1 of classes is \['dog'"),
+        ([None, "dog"], {}, "Class 0 of classes is None"),
+        ([3, "dog"], {"class_names": {3: "cat", "dog": "dog"}}, "classes mixes types"),
     ],
 )
-def test_set_classes_that_fails_changes_nothing(classes, options, X, y):
+def test_set_classes_that_fails_changes_nothing(classes, options, message, X, y):
     clf = make(class_names={name: name for name in np.unique(y)}).fit(X, y)
     before, params = clf.decision_function(X), clf.get_params()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=message):
         clf.set_classes(classes, **options)
     assert clf.get_params() == params
     assert_array_equal(clf.classes_, np.unique(y))
@@ -415,7 +415,7 @@ def test_set_classes_that_fails_changes_nothing(classes, options, X, y):
     head = ZeroShotHead("zoo/RN20").fit(X[:, :WIDTH], y)
     before, params = head.decision_function(X[:, :WIDTH]), head.get_params()
     if len(classes) > 1:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=message):
             head.set_classes(classes, **options)
         assert head.get_params() == params
         assert_array_equal(head.decision_function(X[:, :WIDTH]), before)
