@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -348,6 +348,9 @@ def test_blocks_that_say_nothing_are_named(table):
     ]
     assert clf.score(X, y) > 0.9
     assert not said(lambda: clf.set_params(blocks=blocks[:1]).fit(X[:, :128], y))
+    X[:, 128] = np.arange(len(X)) // 2 % 2  # the first two rows are the same
+    some = [*blocks[:1], ("flag", [128])]
+    assert not said(lambda: clf.set_params(blocks=some).fit(X[:, :129], y))
 
 
 def test_columns_that_drown_all_others_are_named(table):
@@ -485,6 +488,10 @@ def test_a_picture_with_two_labels_is_named_whatever_its_other_columns(table):
     assert text.startswith("Rows 6 and 7 of X are of the same picture, but have the labels")
     by_offer = np.where(frame["offer"] > 0, "sold", "not sold")
     assert not said(lambda: clf.fit(frame, by_offer))
+    twice = [*range(len(frame)), 6]  # also of the same offer
+    by_offer = np.append(by_offer, "sold" if by_offer[6] == "not sold" else "not sold")
+    (text,) = said(lambda: clf.fit(frame.iloc[twice], by_offer))
+    assert text.startswith(f"Rows 6 and {len(frame)} of X are the same, but have the labels")
 
 
 def test_labels_as_groups_are_named(table):
@@ -579,6 +586,8 @@ def test_a_column_of_which_the_labels_are_ranges_is_named():
         of_two = np.where(ranges == "b", "a", ranges)  # one number may tell two classes apart
         for labels in (y, of_two):
             assert not [text for text in said(clf.fit, X, labels) if mentions in text]
+    iris, species = load_iris(return_X_y=True, as_frame=True)  # one class lies apart, two overlap
+    assert not [text for text in said(clf.fit, iris, species) if mentions in text]
 
 
 @pytest.mark.parametrize(

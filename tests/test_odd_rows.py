@@ -192,6 +192,7 @@ def test_columns_of_models_to_search(emoji, X, with_other, tmp_path):
     assert OF_OTHER in " ".join(said(retriever.fit(with_other).search, "a bicycle"))
     assert not said(retriever.fit(X).search, "a bicycle")
     assert not said(retriever.fit(emoji[0]).search, "a bicycle")
+    assert not said(retriever.fit(with_other[:9]).search, "a bicycle")  # too few to know
 
 
 def test_a_model_that_cannot_be_had_is_not_asked(monkeypatch, y, with_other):
@@ -321,9 +322,8 @@ def test_years_may_go_on(wine):
     table, y = wine
     order = np.random.default_rng(0).permutation(len(y))
     table, y, years = table.iloc[order], y[order], 2010 + np.arange(len(y)) * 10 // len(y)
-    fitted = years < 2017
-    for column in (years, (years - 2013) / 1.9):
-        dated = table.assign(year=column)
+    for since, column in ((2017, years), (2017, (years - 2013) / 1.9), (2015, years)):
+        fitted, dated = years < since, table.assign(year=column)
         clf = AdaptiveBackboneEnsemble(random_state=0)
         later = dated[~fitted]
         assert not any("mostly far" in one for one in said(clf.fit, dated[fitted], y[fitted]))

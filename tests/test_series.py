@@ -74,6 +74,8 @@ def test_frames_in_a_random_order_are_found_by_an_index(named, films):
     (text,) = doubts(AdaptiveBackboneEnsemble(), table.iloc[rows], y[rows])
     assert "by the index of X" in text
     assert not doubts(AdaptiveBackboneEnsemble(BACKBONES), table.to_numpy()[rows], y[rows])
+    mixed = table.set_axis([0, *X[1:]])  # which has no order
+    assert not doubts(AdaptiveBackboneEnsemble(), mixed.iloc[rows], y[rows])
 
 
 def test_variants_of_emoji_may_stand_beside_each_other():
