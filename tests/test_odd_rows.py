@@ -169,6 +169,11 @@ def test_columns_of_models_where_labels_alone_decide(y, with_other):
     assert not said(clf.fit, with_other, y)
 
 
+def test_columns_that_are_not_known_to_be_embeddings_may_be_unlike_those_of_fit(X, y, of_others):
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear").fit(X, y)
+    assert not said(clf.predict, of_others)
+
+
 @pytest.mark.parametrize("n_places", [1, 7, -64])
 def test_columns_that_are_places_off(n_places, X, y):
     clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0)
@@ -265,6 +270,13 @@ def test_a_scaler_that_was_fitted_on_rows_to_predict_is_named(scaler, priced, y)
         (text,) = said(clf.predict, scaler.fit_transform(others[:n_rows]))
         assert text.startswith("Values of column 0, 1, 2 and ")
         assert "Call transform of what scales them, and not fit_transform" in text
+
+
+def test_rows_to_predict_that_were_scaled_by_pandas_are_named(priced, y):
+    some, others = ((part - part.mean()) / part.std() for part in (priced[::2], priced[1::2]))
+    clf = AdaptiveBackboneEnsemble([("all", ["price"])], head="linear").fit(some, y[::2])
+    (text,) = said(clf.predict, others)
+    assert text.startswith("Values of column 'price' were centred on the rows of fit, and now on")
 
 
 def test_rows_that_were_centred_rightly_are_not_doubted(priced, y):

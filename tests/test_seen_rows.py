@@ -50,7 +50,9 @@ def test_rows_of_fit_are_told_from_others(fitted, table, emoji):
     assert f"{right[60:].mean():.0%} of the others" in text
 
 
-@pytest.mark.parametrize("rows", [slice(60), slice(3), slice(60, None), slice(58, None)])
+@pytest.mark.parametrize(
+    "rows", [slice(60), slice(3), slice(60, None), slice(58, None), slice(57, None), slice(58, 66)]
+)
 def test_a_score_of_fit_and_one_of_other_rows_are_no_mistakes(rows, fitted, table, emoji):
     assert not doubts(fitted.score, table[rows], emoji[1][rows])
 
@@ -92,6 +94,12 @@ def test_rows_of_fit_are_told_where_all_pictures_are_alike(table, emoji):
     clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear").fit(alike[:60], y[:60])
     (text,) = doubts(clf.score, alike[50:], y[50:])
     assert text.startswith("10 of the 70 rows are")
+
+
+def test_rows_of_fit_that_are_all_the_same_tell_nothing(table, emoji):
+    y = emoji[1]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear").fit(table[[0] * 60], y[:60])
+    assert not doubts(clf.score, table, y)
 
 
 def test_rows_of_few_numbers_may_be_the_same_by_chance():
