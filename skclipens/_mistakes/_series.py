@@ -71,7 +71,7 @@ def warn_of_series(pairs, y, input_rows, n_input, index):
 def _orders(n_rows, index):
     """Yield orders of the input rows: what they are called, and the place of each row."""
     yield "as they are given", np.arange(n_rows)
-    if index is not None and len(index) == n_rows and index.is_unique:
+    if index is not None and index.is_unique:
         names = index.tolist()
         if all(isinstance(name, str) for name in names):
             yield "by the index of X", _places(map(by_numbers, names))
