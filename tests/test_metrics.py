@@ -518,6 +518,7 @@ def test_labels_that_are_numbered_otherwise_are_doubted():
             measure(y, predictions)
     with no_warning():
         oracle_accuracy_score(y, np.column_stack([predictions, y]))  # one expert is confused
+        oracle_accuracy_score(y[::2], predictions[::2, :1])  # too few rows to know
 
 
 def test_columns_in_another_order_than_labels_are_doubted():
@@ -529,6 +530,16 @@ def test_columns_in_another_order_than_labels_are_doubted():
         expected_calibration_error(y, proba, labels=["owl", "cat", "dog"])
     with pytest.warns(UserWarning, match="as by chance, though the classifier is 80% sure"):
         expected_calibration_error(np.tile(["cat", "dog", "owl"], 10), proba)
+
+
+def test_that_a_classifier_is_too_sure_is_no_doubt_of_the_labels():
+    y = np.repeat([0, 1], 200)
+    mostly_right = np.where(np.arange(400) % 5 < 3, y, 1 - y)
+    of_one = np.zeros(400, int)
+    for predicted, is_doubted in ((mostly_right, False), (of_one, True)):
+        proba = np.where(np.arange(2) == predicted[:, None], 0.99, 0.01)
+        with pytest.warns(UserWarning, match="as by chance") if is_doubted else no_warning():
+            expected_calibration_error(y, proba)
 
 
 def test_two_classes_need_one_column():
