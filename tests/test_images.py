@@ -241,6 +241,9 @@ def test_a_picture_that_was_turned_in_memory_is_not_turned_again(orientation):
     small = stored.resize((24, 16), Image.Resampling.NEAREST)
     np.testing.assert_array_equal(pixels(small), UPRIGHT[::2, ::2])
     assert load_image(stored.resize((40, 40))).getpixel((5, 5)) == RED
+    exif.get_ifd(0x8769).update({0xA002: height, 0xA003: width})  # of a file, they tell nothing
+    content = encode(Image.fromarray(STORED[orientation]), exif=exif)
+    np.testing.assert_array_equal(pixels(content), UPRIGHT)
 
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])

@@ -91,6 +91,15 @@ def test_pictures_that_windows_saves_as_jfif(folder):
     assert load_image(files[-2]).size == (8, 8)
 
 
+def test_files_with_these_endings_are_pictures(tmp_path):
+    endings = "avif bmp gif heic heif hif jfif jp2 jpe jpeg jpg pgm png pnm ppm tif tiff webp"
+    names = [f"cat/1.{ending}" for ending in endings.split()]
+    (tmp_path / "cat").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    assert load_folder(tmp_path).filenames.tolist() == [str(tmp_path / name) for name in names]
+
+
 def test_a_folder_that_cannot_be_read_is_an_error(folder, monkeypatch):
     scan, closed = os.scandir, str(folder / "zoo" / "deep")
 

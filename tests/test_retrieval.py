@@ -24,6 +24,7 @@ from skclipens import CLIPEmbedder, ImageRetriever, MultiBackboneEmbedder
 from skclipens.backbones import load_backbone
 from skclipens.datasets import load_emoji
 from skclipens.embedding._probes import _embedded
+from skclipens.exceptions import ImageError
 from skclipens.heads import DEFAULT_TEMPLATES, ZeroShotHead
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
@@ -379,6 +380,17 @@ def test_words_are_no_pictures(emoji, table, words):
     for retriever in (ImageRetriever().fit(table), ImageRetriever(PAIR).fit(emoji.filenames[:3])):
         with pytest.raises(ValueError, match=r"'a cat' is not a picture.* pass them to search"):
             retriever.kneighbors(words)
+
+
+def test_names_of_files_are_no_words(emoji, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    retriever = ImageRetriever(PAIR).fit(emoji.filenames[:3])
+    for name in ("cat.png", "cat", f"{tmp_path}/cat"):
+        Path(name).write_bytes(Path(emoji.filenames[1]).read_bytes())
+        assert retriever.kneighbors([name], 1)[1].tolist() == [[1]]
+    for name in ("lost.png", "pictures/lost"):
+        with pytest.raises(ImageError, match=f"row 0: '{name}' .*no such file"):
+            retriever.kneighbors([name])
 
 
 def test_queries_with_blocks_in_another_order_are_doubted(table):
