@@ -258,6 +258,7 @@ def test_filters_are_handed_on_to_workers(doubtful):
 
 
 GREY = np.asarray(Image.open(PICTURES[0]).convert("L"))
+PLACES = np.arange(4096).reshape(64, 64)
 DARK = {
     "8 bits in 16": lambda: GREY.astype(np.uint16),
     "12 bits in 16": lambda: GREY.astype(np.uint16) * 16,
@@ -323,16 +324,18 @@ def test_numbers_that_lost_their_sign_are_doubted(kind):
         np.zeros((8, 8), np.uint16),
         np.uint16(GREY > 128) * 65535,
         GREY.astype(np.uint16) * 257,
+        # As of the sky at night, with a few stars.
+        np.where(PLACES % 128, GREY * 10.0, 61440.0 + PLACES).astype(np.uint16),
         np.where(GREY > 128, 65535 - GREY // 16.0, GREY // 16).astype(np.uint16),
         np.full((8, 8), 7, np.uint8),
         np.eye(8, dtype=bool),
         GREY.astype(np.uint16) * 17,
-        np.where(np.arange(4096).reshape(64, 64) == 99, 255, GREY // 16),
+        np.where(PLACES == 99, 255, GREY // 16),
         GREY // 14,
         GREY / 255 / 15,
         Image.fromarray(GREY // 14),
         Image.fromarray(np.full((8, 8), 7, np.uint8)),
-        Image.fromarray(np.where(np.arange(4096).reshape(64, 64) == 99, 255, GREY // 16)),
+        Image.fromarray(np.where(PLACES == 99, 255, GREY // 16)),
         Image.fromarray(GREY).convert("I"),
         Image.fromarray(GREY.astype(np.float32)),
     ],
