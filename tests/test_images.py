@@ -541,6 +541,8 @@ def test_bad_files_are_named(tmp_path):
         npy.getvalue(): "Pass the array that numpy.load returns.",
     }.items():
         assert_fails(content, advice)
+    path.write_bytes(b"PK\3\4" + bytes(99))
+    assert_fails(path, f"pass {f'zip://::{path}'!r} to embed_to")
     assert_fails(damaged.read_bytes(), "content of 2000 bytes", "truncated")
     assert_fails("nul\0byte.png", "null byte")
     assert len(str(assert_fails("iVBORw0KGgo" * 10_000))) < 1000
@@ -622,6 +624,8 @@ def test_bad_pil_values_and_types():
     assert_fails(3.0, "3.0", "of type float", "a path")
     assert_fails({"a": b""}, "dict with the keys ['a']")
     assert_fails(["a.jpg"], "of type list", "one image at a time")
+    assert_fails([UPRIGHT, UPRIGHT], "of type list", "one image at a time")
+    assert_fails(["a.jpg", "b.jpg"], "of type list", "make a column of each")
     assert_fails([0.5, 1], "of type list", "Rows of a table are passed as an array")
     assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
     for label in (1, 0.5, "cat"):
