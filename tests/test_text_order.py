@@ -244,6 +244,7 @@ def test_names_of_files_that_are_right_or_say_no_class(names, labels, class_name
         (CATS + DOGS, ["dog"] * 6 + ["cat"] * 6),
         ([*map(Path, CATS), *DOGS], pd.Series(["dog", "cat"] * 6)),
         (CATS + DOGS + [None] * 4, ["dog", "cat"] * 8),
+        ([f"of my dog/{name}" for name in CATS + DOGS], ["dog"] * 6 + ["cat"] * 6),
         (OWLS + CATS + DOGS, ["owl"] * 40 + ["dog"] * 6 + ["cat"] * 6),
         (["a/hot dog/1.jpg", "a/HotDog/2.jpg"] * 4 + DOGS, ["dog"] * 8 + ["hot dog"] * 6),
         ([f"tar://a.tar::{name}" for name in CATS + DOGS], ["dog", "cat"] * 6),

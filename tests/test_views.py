@@ -714,6 +714,7 @@ def test_a_crop_has_a_pixel(size):
     [
         (((0, 0, 1),), r"box is four numbers \(left, top, right, bottom\)"),
         (("half",), "box is four numbers"),
+        (((0, 0, 1, "1"),), "box is four numbers"),
         (((0, 0, 100, 80),), "0 <= left < right <= 1"),
         (((0.5, 0, 0.5, 1),), "0 <= left < right <= 1"),
         (((0, 0, 1, np.nan),), "0 <= top < bottom <= 1"),
