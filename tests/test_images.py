@@ -711,6 +711,14 @@ def test_frames_keep_nulls_bytes_and_objects():
     assert as_image_list(pandas.Series([PHOTO]))[0] is PHOTO
 
 
+def test_what_numpy_can_read_is_split_as_an_array():
+    class Batch:
+        def __array__(self, dtype=None, copy=None):
+            return np.zeros((2, 4, 5, 3), np.uint8)
+
+    assert [item.shape for item in as_image_list(Batch())] == [(4, 5, 3)] * 2
+
+
 def test_pil_images_are_not_turned_into_arrays():
     pictures = [PHOTO, PHOTO.resize((3, 4)), "x.jpg", UPRIGHT]
     for mine, given_one in zip(as_image_list(pictures), pictures, strict=True):
