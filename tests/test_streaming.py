@@ -988,6 +988,19 @@ def test_threads_find_all_members_of_an_archive(slow_zip):
     assert found == [b"%d" % i for i in range(20)]
 
 
+@pytest.mark.parametrize("place", ["memory://{folder.name}", "{folder}"])
+def test_archives_of_one_size_and_time_are_told_apart(tmp_path, place):
+    place = place.format(folder=tmp_path)
+    names = [f"zip://a.png::{place}/{i}.zip" for i in range(2)]
+    for i in range(2):
+        with fsspec.open(f"{place}/{i}.zip", "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a.png"), f"picture {i}")
+        if place == str(tmp_path):
+            os.utime(tmp_path / f"{i}.zip", (0, 0))
+    images = image_files.find_images(names, ("file", "memory"))
+    assert list(images) == [b"picture 0", b"picture 1"]
+
+
 @pytest.mark.parametrize("pattern", ["zip://in/*.png", "zip://in"])
 def test_threads_list_all_members_of_an_archive(slow_zip, pattern):
     locate(f"zip://in::{slow_zip}")
