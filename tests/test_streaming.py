@@ -427,6 +427,10 @@ def test_files_of_others_are_not_touched(tmp_path, files, embedder, resume):
         read_embeddings(tmp_path)
     with pytest.raises(TypeError, match=r"path of one folder; got list.*pass the folder that they"):
         read_embeddings([tmp_path / "part-000000.parquet"])
+    os.replace(tmp_path / "part-000000.parquet", tmp_path / ".DS_Store")  # hidden files may stay
+    embedder.embed_to(tmp_path, files, resume=resume)
+    assert len(read_embeddings(tmp_path)) == len(files)
+    assert (tmp_path / ".DS_Store").read_text() == "mine"
 
 
 @pytest.mark.parametrize("resume", [True, False])
