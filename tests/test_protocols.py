@@ -181,7 +181,7 @@ def test_archives_look_only_into_files_that_are_allowed(tmp_path):
         find_images([name], ["https"])
 
 
-@pytest.mark.parametrize("protocols", ["https", ["https://"], [None], [""]])
+@pytest.mark.parametrize("protocols", ["https", ["https://"], ["https:"], ["file/"], [None], [""]])
 def test_protocols_that_are_none(protocols):
     with pytest.raises(ValueError, match="protocols="):
         check_protocols(protocols)
