@@ -1,6 +1,7 @@
 """Tests of make_table_pipeline: a classifier of rows with pictures, numbers and words."""
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -55,15 +56,10 @@ def fitted(table):
 
 
 def test_it_is_the_pipeline_that_one_writes_by_hand(table, fitted):
+    imputer = SimpleImputer(strategy="median", add_indicator=True)
     columns = ColumnTransformer(
         [
-            (
-                "numbers",
-                make_pipeline(
-                    SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
-                ),
-                ["price"],
-            ),
+            ("numbers", make_pipeline(imputer, StandardScaler()), ["price"]),
             ("categories", OneHotEncoder(handle_unknown="warn", sparse_output=False), ["shop"]),
             ("path", MultiBackboneEmbedder(BACKBONES, features="both"), "path"),
         ]
@@ -75,7 +71,7 @@ def test_it_is_the_pipeline_that_one_writes_by_hand(table, fitted):
     np.testing.assert_allclose(found, by_hand.predict_proba(table[40:]), atol=1e-6)
     assert list(fitted[-1].feature_names_in_[:5]) == [
         *("numbers__price", "numbers__missingindicator_price"),
-        *("categories__shop_north", "categories__shop_south", "categories__shop_nan"),
+        *("categories__shop_north", "categories__shop_south", "categories__shop_None"),
     ]
 
 
@@ -110,7 +106,7 @@ def test_each_column_of_pictures_has_its_experts(table):
 
 def test_errors_in_other_columns_come_before_pictures_are_embedded(table):
     words = table[:40].assign(price="12 EUR", path="no_such_file.png")
-    with pytest.raises(ValueError, match="12 EUR"):
+    with pytest.raises(ValueError, match="Column 'price' has '12 EUR' in row 0, where a number"):
         make().fit(words, words["label"])
     with pytest.raises(ImageError, match="no_such_file"):
         make(numbers=()).fit(words, words["label"])
@@ -123,6 +119,38 @@ def test_polars(table, fitted):
     np.testing.assert_allclose(
         clf.predict_proba(frame[40:]), fitted.predict_proba(table[40:]), atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("price", "shop"),
+    [
+        ("Float64", "string"),
+        ("double[pyarrow]", "string[pyarrow]"),
+        ("object", "object"),
+        ("float32", "category"),
+    ],
+)
+def test_types_of_columns_change_nothing(table, fitted, price, shop):
+    pytest.importorskip("pyarrow")
+    typed = table.astype({"price": price, "shop": shop})
+    clf = make().fit(typed[:40], table["label"][:40])
+    for rows in (typed[40:], table[40:]):
+        np.testing.assert_allclose(
+            clf.predict_proba(rows), fitted.predict_proba(table[40:]), atol=1e-5
+        )
+
+
+def test_whole_numbers_and_flags_with_missing_values(table):
+    rows = table[:40].assign(rooms=pd.array(np.arange(40) % 4, "Int64"))
+    rows["new"] = pd.array(np.arange(40) % 3 == 0, "boolean")
+    rows.loc[7, ["rooms", "new"]] = pd.NA
+    clf = make(numbers=["rooms", "new", "price"])
+    clf.fit(rows.assign(price=[Decimal("9.90")] * 40), rows["label"])
+    assert np.isfinite(clf.predict_proba(rows.assign(rooms=np.nan))).all()
+    words = make(numbers=(), categories=["rooms", "new"]).fit(rows, rows["label"])
+    as_floats = rows.assign(rooms=rows["rooms"].astype(float))
+    with no_warning():
+        np.testing.assert_array_equal(words.predict(as_floats), words.predict(rows))
 
 
 def test_it_is_cloned_searched_and_saved(table, fitted):

@@ -6,10 +6,11 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from ._make import embedder_and_estimator, named_steps, signature_with_parts
 from ._pipeline import BackbonePipeline
+from ._table_columns import as_numbers, as_words
 
 
 def make_table_pipeline(
@@ -90,16 +91,20 @@ def make_table_pipeline(
     embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
     steps = []  # pictures are last, so that errors in other columns come before they are embedded
     if numbers:
-        filled = make_pipeline(
-            SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
-        )
-        steps.append(("numbers", filled, numbers))
+        filled = SimpleImputer(strategy="median", add_indicator=True)
+        scaled = make_pipeline(_each(as_numbers), filled, StandardScaler())
+        steps.append(("numbers", scaled, numbers))
     if categories:
         encoder = OneHotEncoder(handle_unknown="warn", sparse_output=False)
-        steps.append(("categories", encoder, categories))
+        steps.append(("categories", make_pipeline(_each(as_words), encoder), categories))
     pictures = [(column, clone(embedder), column) for column in images]
     columns = ColumnTransformer([*steps, *transformers, *pictures])
     return BackbonePipeline(named_steps(columns.set_output(transform="pandas"), estimator))
+
+
+def _each(convert):
+    """Return a transformer that applies a function, which keeps the columns."""
+    return FunctionTransformer(convert, feature_names_out="one-to-one")
 
 
 def _names(columns, what):

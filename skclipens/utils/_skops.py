@@ -35,7 +35,9 @@ _SYSTEMS = ("Posix", "Windows")
 _OTHERS = (
     *(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in _SYSTEMS),
     "scipy.sparse._csr.csr_array",
-    "numpy.dtype",  # of the columns that an imputer was fitted on
+    # Of a pipeline for tables: types of columns, and functions that convert them.
+    "numpy.dtype",
+    *(f"skclipens.pipeline._table_columns.as_{kind}" for kind in ("numbers", "words")),
 )
 
 
