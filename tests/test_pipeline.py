@@ -289,6 +289,7 @@ def test_parameters_are_checked_before_an_image_is_read(make, parameters, messag
         (lambda y: None, "the target y is None"),
         (lambda y: y[:-1], "inconsistent numbers of samples"),
         (lambda y: "label", "y is a str. Give a list, an array or a column"),
+        (lambda y: 10, "y is a int. Give a list, an array or a column"),
         (
             lambda y: np.where(y == y[3], "", y),
             "y has no label for 8 of 32 rows; the first is row 3",

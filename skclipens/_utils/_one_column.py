@@ -1,6 +1,7 @@
 """Checks of input that is one column, with a value for each row: its type, first value and name."""
 
 from collections.abc import Iterator, Mapping, Set
+from numbers import Number
 
 import numpy as np
 from sklearn.utils.validation import validate_data
@@ -10,11 +11,11 @@ from ._warnings import silent
 
 
 def refuse_no_column(values, name, of="row"):
-    """Raise ValueError if input with a value for each row has no order, or is a single text.
+    """Raise ValueError if input with a value for each row has no order, or is a single value.
 
     In the message, `of` is what each value belongs to.
     """
-    if isinstance(values, (str, bytes, Mapping, Set, Iterator)):
+    if isinstance(values, (str, bytes, Number, Mapping, Set, Iterator)):
         raise ValueError(
             f"{name} is a {type(values).__name__}. Give a list, an array or a column, with a value "
             f"for each {of}, in their order."

@@ -23,7 +23,8 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     if sample_weight is None:
         return None
     sample_weight = without_mask(sample_weight)
-    refuse_no_column(sample_weight, "sample_weight")
+    if not isinstance(sample_weight, Real):  # one for all rows, as elsewhere in scikit-learn
+        refuse_no_column(sample_weight, "sample_weight")
     given = np.asarray(sample_weight)
     first = next(iter(given.ravel()[:1].tolist()), None)
     if isinstance(first, (str, bytes)):
