@@ -173,6 +173,13 @@ def test_further_columns_and_another_last_step(table):
     assert clf[:-1].transform(rows).filter(like="day__").shape == (40, 1)
 
 
+@pytest.mark.parametrize("name", ["front___photo", "photo_", "verbose", "numbers"])
+def test_a_column_of_pictures_may_have_any_name(table, name):
+    rows = table[:40].rename(columns={"path": name})
+    clf = make(images=name).fit(rows, rows["label"])
+    assert clf.expert_names_[0].endswith("__zoo/RN20:zero-shot")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

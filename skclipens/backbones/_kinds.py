@@ -64,9 +64,9 @@ def parse_kind(name):
 
 def kind_behind_prefix(name):
     """Return the kind of a name, also after prefixes of ColumnTransformers, or None."""
-    parts = name.split("__")  # a directory may have it in its name, too
-    behind = ("__".join(parts[start:]) for start in range(len(parts)))
-    return next((kind for part in behind if (kind := parse_kind(part))), None)
+    # A directory may have "__" in its name, too, and a prefix may end with "_".
+    behind = (name[place.start() + 2 :] for place in re.finditer("(?=__)", name))
+    return next((kind for part in (name, *behind) if (kind := parse_kind(part))), None)
 
 
 def numbered_columns(names):

@@ -1,5 +1,6 @@
 """Make pipelines for tables with columns of pictures."""
 
+import re
 from collections import Counter
 
 from sklearn.base import clone
@@ -48,8 +49,8 @@ def make_table_pipeline(
     -------
     BackbonePipeline
         With the steps ``columntransformer`` and ``adaptivebackboneensemble``, or the name of the
-        estimator's class in lower case. The transformers of the first step have the names of the
-        columns of pictures, ``numbers``, ``categories``, and those that are given.
+        estimator's class in lower case. The transformers of the first step are ``numbers``,
+        ``categories``, those that are given, and one for each column of pictures, by its name.
 
     Raises
     ------
@@ -97,14 +98,24 @@ def make_table_pipeline(
     if categories:
         encoder = OneHotEncoder(handle_unknown="warn", sparse_output=False)
         steps.append(("categories", make_pipeline(_each(as_words), encoder), categories))
-    pictures = [(column, clone(embedder), column) for column in images]
-    columns = ColumnTransformer([*steps, *transformers, *pictures])
+    steps += transformers
+    for column in images:
+        steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
+    columns = ColumnTransformer(steps)
     return BackbonePipeline(named_steps(columns.set_output(transform="pandas"), estimator))
 
 
 def _each(convert):
     """Return a transformer that applies a function, which keeps the columns."""
     return FunctionTransformer(convert, feature_names_out="one-to-one")
+
+
+def _free_name(column, taken):
+    """Return the name of a column, with changes where no step may have this name."""
+    name = re.sub("__+", "_", column)
+    while name in {*taken, *ColumnTransformer([]).get_params(deep=False)}:
+        name += "_image"
+    return name
 
 
 def _names(columns, what):
