@@ -26,6 +26,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     cli,
     make_backbone_pipeline,
+    make_table_pipeline,
 )
 from skclipens.cli import _commands
 from skclipens.cli._options import split_at_commas
@@ -709,6 +710,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     joblib.dump({"a": 1}, tmp_path / "other")
     told = message("predict", tmp_path / "other", unseen[0])
     assert "holds an object of type dict, not a BackbonePipeline. Save one that make_b" in told
+    joblib.dump(make_table_pipeline(BACKBONES, "path"), tmp_path / "of_tables")
+    told = message("predict", tmp_path / "of_tables", unseen[0])
+    assert "of_tables' classifies rows of a table, as make_table_pipeline makes it" in told
     assert "zoo has no model" in message("embed", photos, "-o", out, "--backbones", "zoo/RN21")
     assert "names nothing" in message("embed", photos, "-o", out, "--backbones", " , ")
     assert "two classes" in message("name", photos, "--classes", "cat")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+from sklearn.compose import ColumnTransformer
 
 from ..embedding._keys import image_keys
 from ..pipeline import BackbonePipeline
@@ -24,7 +25,7 @@ def load_model(path, **parameters):
     """Read a fitted pipeline, and set parameters of its steps.
 
     Raise FileNotFoundError if there is no such file, and ValueError if it has neither a
-    :class:`~skclipens.pipeline.BackbonePipeline` nor a search over one.
+    :class:`~skclipens.pipeline.BackbonePipeline` of images nor a search over one.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There is no model {path!r}. Check the path.")
@@ -37,6 +38,11 @@ def load_model(path, **parameters):
         raise ValueError(
             f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
             "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
+        )
+    if isinstance(model[0], ColumnTransformer):
+        raise ValueError(
+            f"{path!r} classifies rows of a table, as make_table_pipeline makes it, and commands "
+            "read pictures alone. Use it in Python: joblib.load(path).predict(table)."
         )
     return with_parameters(model, **parameters)
 
