@@ -28,7 +28,8 @@ def test_versions_and_devices_are_printed_without_paths(capsys):
     skclipens.show_versions()
     shown = capsys.readouterr().out
     lines = dict(line.strip().split(": ", 1) for line in shown.splitlines() if ": " in line)
-    assert lines["skclipens"] == skclipens.__version__ and lines["torch"] == torch.__version__
+    assert lines["skclipens"] == skclipens.__version__
+    assert torch.__version__.startswith(lines["torch"])  # which may lack "+cu132"
     assert lines["auto"].split(", ")[0] in ("cpu", "cuda", "mps")
     assert [line for line in shown.splitlines() if line[0] != " "] == [
         *("System", "Packages", "Devices", "Threads")
