@@ -196,5 +196,7 @@ def test_mistakes_are_named(options, error, message):
 
 
 def test_a_column_that_the_table_lacks_is_named(table):
-    with pytest.raises(ValueError, match="snapshot"):
-        make(images="snapshot").fit(table, table["label"])
+    with pytest.raises(ValueError, match="X has no column 'paths'; did you mean 'path'"):
+        make(images="paths").fit(table, table["label"])
+    with pytest.raises(ValueError, match="X has no column 'size'; it has 'path', 'label'"):
+        make(numbers=["price", "size"]).fit(table, table["label"])

@@ -5,10 +5,12 @@ from inspect import signature
 
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
+from .._utils._column_names import names_of_columns
 from .._utils._labels import (
     check_classes,
     column_of_labels,
@@ -16,6 +18,7 @@ from .._utils._labels import (
     refuse_unlabeled,
     unlabeled_rows,
 )
+from .._utils._messages import listed, nearest
 from .._utils._metadata import METADATA
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
@@ -38,6 +41,7 @@ def check_before_images(pipeline, X, y, params):
     for _, step in pipeline.steps:
         check_parameters(step)
     transformers = pipeline._transformers()
+    _refuse_missing_columns(pipeline.steps[0][1], X)
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     if (images := images_of(pipeline, X)) is not None:
@@ -63,6 +67,20 @@ def check_before_images(pipeline, X, y, params):
         warn_of_mirrored_classes(pipeline.steps[0][1], _classes_in(y), names)
     if pipeline._after_embedder() is not None:
         pipeline._check_unreadable_label(_classes_in(y))
+
+
+def _refuse_missing_columns(step, X):
+    """Raise ValueError if a ColumnTransformer names a column that a table does not have."""
+    known = names_of_columns(X)
+    if known is None or not isinstance(step, ColumnTransformer):
+        return
+    of_steps = [of for _, _, of in step.transformers if isinstance(of, (str, list))]
+    asked = [name for of in of_steps for name in ([of] if isinstance(of, str) else of)]
+    for name in asked:
+        if isinstance(name, str) and name not in known:
+            similar = nearest({name}, [one for one in known if isinstance(one, str)])
+            hint = f"did you mean {similar!r}?" if similar else f"it has {listed(known)}."
+            raise ValueError(f"X has no column {name!r}; {hint}")
 
 
 def warn_of_other_names(pipeline, images, y):
