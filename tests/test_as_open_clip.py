@@ -12,6 +12,7 @@ import re
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import open_clip
@@ -20,6 +21,9 @@ import torch
 from _said import said
 from PIL import Image
 from safetensors.torch import save_file
+from timm.layers import HybridEmbed
+from timm.models import build_model_with_cfg, register_model
+from timm.models.vision_transformer import VisionTransformer
 
 from skclipens import CLIPEmbedder, ImageRetriever, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone
@@ -39,6 +43,21 @@ LAST = {"pool_type": "last", "no_causal_mask": True, "proj_bias": True}
 TIMM = {"timm_model_name": "test_convnext", "timm_pool": "", "image_size": 64}
 RAW = {"device": "cpu", "precision": "fp32", "normalize": False, "n_jobs": 1}
 NAMES = ["aeroplane", "cat", "dog"]
+
+
+@register_model
+def tiny_hybrid(pretrained=False, **options):
+    """A tower for images of 96 pixels by its name, and of any by its layers, as ViTamin-XL-384."""
+    patches = partial(HybridEmbed, backbone=torch.nn.Conv2d(3, 8, 16, 16))
+    known = {
+        "embed_layer": patches,
+        "global_pool": "avg",
+        "class_token": False,
+        "pos_embed": "none",
+        "depth": 1,
+    }
+    options |= known | {"img_size": 96, "patch_size": 1, "embed_dim": 32, "num_heads": 2}
+    return build_model_with_cfg(VisionTransformer, "tiny_hybrid", pretrained, **options)
 
 
 def having(vision=(), text=(), **rest):
@@ -69,6 +88,10 @@ KINDS = {
     "ResNet": having({"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}),
     "timm, linear": {**PLAIN, "vision_cfg": TIMM},
     "timm, classifier": {**PLAIN, "vision_cfg": TIMM | {"timm_pool": "avg", "timm_proj": ""}},
+    "timm, patches of a network": {
+        **PLAIN,
+        "vision_cfg": TIMM | {"timm_model_name": "tiny_hybrid", "timm_pool": "avg"},
+    },
     "SigLIP": having(text=LAST, custom_text=True, init_logit_bias=-10, init_logit_scale=2.3),
     "last token": having(text={"pool_type": "last"}),
     "end of text": having(text={"pool_type": "eos", "eos_id": 49407}, custom_text=True),

@@ -104,10 +104,17 @@ def _no_weights_message(folder):
 
 
 def _check_size(tower, vision):
-    """Raise ValueError if a tower of timm takes images of another size only, which timm asserts."""
-    patches = getattr(getattr(tower, "trunk", None), "patch_embed", None)
+    """Raise ValueError if a tower of timm takes images of another size only, which timm asserts.
+
+    It does not where a convolutional network makes patches without positions, as in ViTamin-XL.
+    """
+    from timm.layers import HybridEmbed
+
+    trunk = getattr(tower, "trunk", None)
+    patches = getattr(trunk, "patch_embed", None)
     takes = getattr(patches, "img_size", None)
-    if takes is None or not getattr(patches, "strict_img_size", True):
+    is_free = isinstance(patches, HybridEmbed) and trunk.pos_embed is None
+    if takes is None or is_free or not getattr(patches, "strict_img_size", True):
         return
     if not np.array_equal(takes, np.broadcast_to(tower.image_size, 2)):
         raise ValueError(
