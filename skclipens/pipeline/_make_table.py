@@ -33,8 +33,8 @@ def make_table_pipeline(
         column that says so, and all are scaled to unit variance.
     categories : str or list of str, default=()
         Columns of words such as names of shops, of which each becomes a column of zeros and ones.
-        A missing value counts as a word. A word that is not in the training rows gives zeros, with
-        a warning.
+        A missing value counts as a word of its own. A word that is not in the training rows gives
+        zeros, with a warning.
     transformers : list of (str, transformer, columns), default=()
         What to do with other columns, such as texts and dates; as in
         :class:`~sklearn.compose.ColumnTransformer`. Each transformer must have ``set_output``.
@@ -80,14 +80,8 @@ def make_table_pipeline(
     >>> clf.expert_names_.tolist()[::3]
     ['path__zoo/RN20:zero-shot', 'path__zoo/ViT-8:kernel']
     """
-    images, numbers, categories = (
-        _names(columns, what)
-        for columns, what in (
-            (images, "images"),
-            (numbers, "numbers"),
-            (categories, "categories"),
-        )
-    )
+    images, numbers = _names(images, "images"), _names(numbers, "numbers")
+    categories = _names(categories, "categories")
     _check_once(images, numbers, categories)
     embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
     steps = []  # pictures are last, so that errors in other columns come before they are embedded
