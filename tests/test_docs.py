@@ -31,7 +31,7 @@ PAGES = {
     "docs/guide/reproducibility.md": (3, 0),
     "docs/guide/search.md": (5, 0),
     "docs/guide/security.md": (2, 1),
-    "docs/guide/tables.md": (9, 1),
+    "docs/guide/tables.md": (10, 1),
     "docs/guide/trust.md": (9, 0),
     "docs/guide/tuning.md": (5, 0),
     "docs/guide/when_to_use.md": (2, 0),

@@ -53,6 +53,7 @@ IN_CALLS = {
         "Embeddings",
         "HeldOut",
         "HeldOutPredictions",
+        "ImageColumn",
         "KeptRows",
         "Loaded",
         "Picture",

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from _said import no_warning
+from _said import no_warning, said
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -23,6 +23,10 @@ from skclipens import (
     make_table_pipeline,
 )
 from skclipens.datasets import load_emoji
+from skclipens.exceptions import SuspectedMistakeWarning
+from skclipens.images import load_image
+from skclipens.labels import find_label_issues
+from skclipens.model_selection import compare_with_baselines
 from skclipens.utils import skops_trusted_types
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
@@ -200,3 +204,98 @@ def test_a_column_that_the_table_lacks_is_named(table):
         make(images="paths").fit(table, table["label"])
     with pytest.raises(ValueError, match="X has no column 'size'; it has 'path', 'label'"):
         make(numbers=["price", "size"]).fit(table, table["label"])
+
+
+@pytest.fixture(scope="module")
+def gaps(table):
+    """Rows of two pictures, some of which are missing or no pictures."""
+    rows = table.assign(back=table["path"].to_numpy()[::-1])
+    rows.loc[[4, 70], "path"] = None
+    rows.loc[[8, 72], "back"] = [__file__, "no_such_file.png"]
+    return rows
+
+
+def test_rows_with_unreadable_pictures_are_left_out(gaps):
+    clf = make(images=["path", "back"], on_error="nan", unreadable_label=None)
+    said = r"2 of 40 images cannot be read and are left out: row 4, row 8 \('.*test_table_pipel"
+    with pytest.warns(UserWarning, match=said):
+        clf.fit(gaps[:40], gaps["label"][:40])
+    rest, bad = gaps[40:], np.isin(np.arange(40, 80), [70, 72])
+    with pytest.warns(UserWarning, match=r"get None.*: row 30, row 32 \('no_such_file.png'\)"):
+        predicted = clf.predict(rest)
+    assert [label is None for label in predicted] == bad.tolist()
+    with pytest.warns(UserWarning, match="get NaN"):
+        proba = clf.predict_proba(rest)
+    np.testing.assert_array_equal(np.isnan(proba).all(axis=1), bad)
+    labels = clf.set_params(unreadable_label="none").predict(rest)
+    assert (labels == "none").tolist() == bad.tolist()
+    with no_warning():
+        np.testing.assert_allclose(clf.predict_proba(rest[~bad]), proba[~bad], atol=1e-6)
+        score = clf.score(rest[~bad], rest["label"][~bad])
+    with pytest.warns(UserWarning, match="do not count"):
+        assert clf.score(rest, rest["label"]) == score
+
+
+def test_unreadable_pictures_of_a_column_that_may_have_none_are_an_error(gaps):
+    clf = make(images=["path", "back"])
+    clf.set_params(columntransformer__back__on_error="nan")
+    with pytest.raises(ImageError, match="row 4"):
+        clf.fit(gaps[:40], gaps["label"][:40])
+
+
+def test_rows_with_unreadable_pictures_are_not_judged(gaps):
+    rows = gaps[:40][gaps["label"][:40].duplicated(keep=False)]
+    clf = make(categories=(), on_error="nan", head="linear", calibrate=False, router="uniform")
+    with pytest.warns(UserWarning, match="1 of 39 images cannot be read and are left out: row 4"):
+        found = compare_with_baselines(clf, rows, rows["label"], cv=2)
+    with no_warning():
+        again = compare_with_baselines(clf, rows.drop(4), rows["label"].drop(4), cv=2)
+    pd.testing.assert_frame_equal(found, again)
+    with pytest.warns(UserWarning, match="1 of 39 images cannot be read and are left out: row 4"):
+        issues = find_label_issues(clf, rows, rows["label"], cv=2).set_index("row")
+    assert issues["predicted_label"].isna().to_numpy().nonzero()[0].tolist() == [4]
+
+
+def in_both(images, y, **options):
+    """What a pipeline of pictures warns of in fit, and one of a table with these pictures."""
+    options = {"head": "zero-shot", "estimator": None, **options}
+    table = pd.DataFrame({"x": 0.0, "photo": pd.Series(list(images), dtype=object)})
+    if isinstance(images, pd.Series):
+        table.index = images.index
+    alone = make_backbone_pipeline("zoo/ViT-16", **options)
+    beside = make_table_pipeline("zoo/ViT-16", "photo", **options)
+    return said(alone.fit, images, y), said(beside.fit, table, y)
+
+
+def test_mistakes_with_pictures_are_told_as_without_a_table(table, tmp_path):
+    rows = table.loc[10:29].sort_values("label")
+    labels = rows["label"].to_numpy()
+    files = []
+    for row, path in enumerate(rows["path"]):
+        files.append(str(tmp_path / f"img{row}.png"))
+        load_image(path).save(files[-1])
+    alone, beside = in_both(sorted(files), labels)
+    assert "'img10.png' before 'img2.png'" in " ".join(alone)
+    assert alone == beside
+    sides = np.array(["left arrow", "right arrow"])[np.arange(20) % 2]
+    alone, beside = in_both(files, sides, views="mirror")
+    assert "differ in left and right alone" in " ".join(alone)
+    assert alone == beside
+    named = pd.Series(files, index=[f"r{row}" for row in range(20)])
+    alone, beside = in_both(named, pd.Series(labels, index=named.index[::-1]))
+    assert "X and y have the same index in another order" in " ".join(alone)
+    assert alone == beside
+
+
+def test_exchanged_channels_are_told_of_the_column_that_has_them(table):
+    rows = np.random.default_rng(0).permutation(len(table))[:60]
+    pixels = [np.asarray(load_image(path))[..., ::-1] for path in table["path"][rows]]
+    pair = pd.DataFrame({"good": table["path"][rows].to_numpy(), "bad": pd.Series(pixels)})
+    clf = make_table_pipeline("zoo/ViT-16", ["good", "bad"], head="zero-shot")
+    with pytest.warns(SuspectedMistakeWarning, match="with red and blue exchanged"):
+        clf.fit(pair, table["label"][rows].to_numpy())
+
+
+def test_paths_are_no_labels(table):
+    with pytest.raises(ValueError, match="y holds"):
+        make().fit(table, table["path"])

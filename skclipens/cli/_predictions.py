@@ -5,7 +5,8 @@ import pandas as pd
 from .._utils._known_labels import label_of_rejected, with_label
 from .._utils._probabilities import require_classes
 from .._utils._warnings import silent
-from ..embedding._unreadable import labels_and_proba_among, table_and_unreadable, warn_of_unreadable
+from ..embedding._image_columns import table_and_unreadable
+from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable
 from ._files import names_of
 from ._outputs import PROBABILITY, REJECTED
 

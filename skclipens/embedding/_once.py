@@ -12,13 +12,16 @@ from .._utils._sklearn import safe_indexing
 from ..images import as_image_list
 from ..images._collections import some_images
 from ._base import BaseEmbedder
+from ._image_columns import may_leave_out, unreadable_in_columns
 from ._unreadable import refuse_splits, unreadable_rows, warn_of_unreadable
 
 
 def embedded_once(estimator, X, y, rows=None):
     """Apply the first steps of a pipeline that need no fit, such as embedders.
 
-    Other estimators and pipelines are returned unchanged, and so are their rows of X.
+    Other estimators and pipelines are returned unchanged, and so are their rows of X. If a
+    ColumnTransformer in one leaves NaN for images that cannot be read, images are embedded to find
+    these.
 
     Parameters
     ----------
@@ -54,27 +57,36 @@ def embedded_once(estimator, X, y, rows=None):
     n_ready = len([*takewhile(_needs_no_fit, steps)])
     rows = np.arange(len(y)) if rows is None else rows
     needed = X if len(rows) == len(y) else _rows_of(X, rows, steps)
-    unreadable = np.zeros(len(rows), bool)
-    if not n_ready:
-        return None, estimator, needed, unreadable
-    labeled = ~unlabeled_rows(y, signs_are_classes=True)
-    if hasattr(estimator, "_before_fit") and len(set(y[labeled].tolist())) > 1:
-        known = X if labeled.all() else _rows_of(X, np.flatnonzero(labeled), steps)
-        clone(estimator)._before_fit(known, labels_of(y, labeled), {})
-    first, rest = clone(estimator[:n_ready]), estimator[n_ready:]
-    if len(rest) == 1:
-        rest = rest[0]
-        if isinstance(first[-1], BaseEmbedder):
-            first[-1].set_output(transform="pandas")
-    table = first.fit_transform(needed)
-    if any(isinstance(step, BaseEmbedder) for step in steps[:n_ready]):
-        unreadable = unreadable_rows(table)
+    first, rest, table = None, estimator, needed
+    unreadable, images = np.zeros(len(rows), bool), None
+    if n_ready:
+        labeled = ~unlabeled_rows(y, signs_are_classes=True)
+        if hasattr(estimator, "_before_fit") and len(set(y[labeled].tolist())) > 1:
+            known = X if labeled.all() else _rows_of(X, np.flatnonzero(labeled), steps)
+            clone(estimator)._before_fit(known, labels_of(y, labeled), {})
+        first, rest = _split_at(estimator, n_ready)
+        table = first.fit_transform(needed)
+        if any(isinstance(step, BaseEmbedder) for step in steps[:n_ready]):
+            unreadable, images = unreadable_rows(table), as_image_list(needed)
+    elif steps and may_leave_out(steps[0]):
+        unreadable, images = unreadable_in_columns(steps[0], needed)
     if unreadable.any():
         among_all = np.zeros(len(y), bool)
         among_all[rows] = unreadable  # messages number all rows
-        warn_of_unreadable(among_all, "are left out", as_image_list(X), labels=y)
+        images = {row: images[place] for place, row in enumerate(rows.tolist())}
+        warn_of_unreadable(among_all, "are left out", images, labels=y)
         refuse_splits(estimator, unreadable)
     return first, rest, table, unreadable
+
+
+def _split_at(pipeline, n_steps):
+    """Return a copy of the first steps, and the others: a pipeline, or one step."""
+    first, rest = clone(pipeline[:n_steps]), pipeline[n_steps:]
+    if len(rest) > 1:
+        return first, rest
+    if isinstance(first[-1], BaseEmbedder):
+        first[-1].set_output(transform="pandas")
+    return first, rest[0]
 
 
 def _rows_of(X, rows, steps):

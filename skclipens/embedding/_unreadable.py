@@ -8,7 +8,7 @@ from .._utils._probabilities import labels_and_proba
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import warn, without_warnings
 from ..exceptions import ImageError
-from ..images import as_image_list, load_image
+from ..images import load_image
 from ..images._containers import row_named
 from ..images._pillow_warnings import recorded
 
@@ -27,28 +27,6 @@ def unreadable_rows(table):
     if table.ndim != 2 or table.dtype.kind != "f":
         return np.zeros(table.shape[:1], bool)
     return np.isnan(table).all(axis=1)
-
-
-def table_and_unreadable(transformers, X):
-    """Return the input of the last step of a pipeline, and which of its rows are unreadable."""
-    table = X if transformers is None else transformers.transform(X)
-    return table, unreadable_rows(table)
-
-
-def table_of(transformers, X):
-    """Return the input of the last step of a pipeline.
-
-    Raise ValueError if an image cannot be read and was embedded as a row of NaN.
-    """
-    table, unreadable = table_and_unreadable(transformers, X)
-    rows = np.flatnonzero(unreadable).tolist()
-    if rows:
-        images = as_image_list(X) if hasattr(transformers[0], "embed_text") else None
-        raise ValueError(
-            f"{len(rows)} of {len(unreadable)} images cannot be read; the first is "
-            f"{row_named(rows[0], images)}. Leave them out of X and y."
-        )
-    return table
 
 
 def readable(values, unreadable):

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._known_labels import warn_of_unknown_labels
 from .._utils._labels import refuse_unlabeled
 from .._utils._sample_arguments import warn_of_other_order
-from ..embedding._unreadable import table_of
+from ..embedding._image_columns import table_of
 from ..heads._classifier import warn_of_suspect_labels
 from ._style import PrintFigure, cycle
 

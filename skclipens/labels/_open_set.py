@@ -25,12 +25,12 @@ from .._utils._metadata import metadata_for
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import check_weights, scaled_shares
+from ..embedding._image_columns import table_and_unreadable
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import (
     answers_for_all,
     filled,
     readable,
-    table_and_unreadable,
     warn_of_unreadable,
     what_unreadable_get,
 )

@@ -9,9 +9,9 @@ from .._utils._linalg import evenly_spaced
 from .._utils._warnings import warn
 from ..backbones import list_backbones
 from ..embedding import CLIPEmbedder
-from ..embedding._base import BaseEmbedder
+from ..embedding._image_columns import image_columns
 from ..exceptions import ImageError
-from ..images import as_image_list, load_image
+from ..images import load_image
 from ..images._load import is_tensor
 from ..images._pillow_warnings import recorded
 
@@ -29,10 +29,13 @@ def warn_of_channels(pipeline, X, y):
     Files are not tested, since this package decodes them in the right order. The cheapest backbone
     with prompts in the fitted ensemble embeds some of the pictures a second time.
     """
-    embedder, expert = pipeline.steps[0][1], _cheapest_prompts(pipeline._final_estimator)
-    if y is None or expert is None or not isinstance(embedder, BaseEmbedder):
-        return
-    images, labels = as_image_list(X), np.ravel(y).tolist()
+    for column in () if y is None else image_columns(pipeline.steps[0][1], X):
+        expert = _cheapest_prompts(pipeline._final_estimator, column.name)
+        if expert is not None:
+            _warn_of_column(column.embedder, column.images, expert, np.ravel(y).tolist())
+
+
+def _warn_of_column(embedder, images, expert, labels):
     places = {label: place for place, label in enumerate(expert.head.classes_.tolist())}
     targets = np.array([places.get(label, -1) for label in labels])
     known = np.flatnonzero(targets >= 0)
@@ -49,13 +52,16 @@ def warn_of_channels(pipeline, X, y):
     _conclude(picked_targets, given.argmax(axis=1), exchanged.argmax(axis=1))
 
 
-def _cheapest_prompts(estimator):
+def _cheapest_prompts(estimator, column):
     """Return the expert of prompts alone with the cheapest backbone; the first if no cost is known.
 
-    None if there is no such expert.
+    Its block is of this column of images; of the only one if it has no name. None if there is no
+    such expert.
     """
     experts = getattr(estimator, "experts_", ())
     experts = [one for one in experts if one.is_zero_shot and one.block.backbone is not None]
+    if column:
+        experts = [one for one in experts if one.block.name.startswith(f"{column}__")]
     costs = list_backbones()["gflops"]
     return min(experts, key=lambda one: costs.get(one.block.backbone, np.inf), default=None)
 

@@ -25,7 +25,7 @@ from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
-from ..images import as_image_list
+from ..embedding._image_columns import image_columns
 from ..images._collections import paths_of
 from ..images._file_names import warn_of_named_files
 from ._mirrored import warn_of_mirrored_classes
@@ -44,29 +44,38 @@ def check_before_images(pipeline, X, y, params):
     _refuse_missing_columns(pipeline.steps[0][1], X)
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
-    if (images := images_of(pipeline, X)) is not None:
-        clone(pipeline.steps[0][1]).fit(X)  # which only checks parameters and the form of X
-        refuse_paths_as_labels(y)
-        metadata = {name: for_last.get(name) for name in METADATA}
-        for name, values in {"y": y, **metadata}.items():
-            refuse_no_column(values, name)
-        check_consistent_length(images, y, *metadata.values())
-        warn_of_other_order(X, y=y, **metadata)
-        warn_of_text_order(images if isinstance(images, list) else (), y)
+    columns = image_columns(pipeline.steps[0][1], X)
+    if columns:
+        _check_images(columns, X, y, {name: for_last.get(name) for name in METADATA})
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
     elif is_classifier(last) and _is_plain(last):
         _refuse_no_labels(y)
     if is_regressor(last) and y is not None:
         _refuse_no_amounts(y)
-    warn_of_other_names(pipeline, images, y)
+    for column in columns:
+        warn_of_other_names(pipeline, column.images, y)
     if not is_classifier(pipeline):
         return
-    if images is not None and pipeline.steps[0][1].views is not None:
-        names = getattr(last, "class_names", None)
-        warn_of_mirrored_classes(pipeline.steps[0][1], _classes_in(y), names)
+    for column in columns:
+        if column.embedder.views is not None:
+            names = getattr(last, "class_names", None)
+            warn_of_mirrored_classes(column.embedder, _classes_in(y), names)
     if pipeline._after_embedder() is not None:
         pipeline._check_unreadable_label(_classes_in(y))
+
+
+def _check_images(columns, X, y, metadata):
+    """Check columns of images, and labels, weights and groups of their rows."""
+    for column in columns:
+        clone(column.embedder).fit(column.given)  # only checks parameters and the form
+    refuse_paths_as_labels(y)
+    for name, values in {"y": y, **metadata}.items():
+        refuse_no_column(values, name)
+    check_consistent_length(columns[0].images, y, *metadata.values())
+    warn_of_other_order(X, y=y, **metadata)
+    for column in columns:
+        warn_of_text_order(column.images if isinstance(column.images, list) else (), y)
 
 
 def _refuse_missing_columns(step, X):
@@ -85,7 +94,7 @@ def _refuse_missing_columns(step, X):
 
 def warn_of_other_names(pipeline, images, y):
     """Warn if files among images say other classes than y does."""
-    if images is not None and y is not None and is_classifier(pipeline):
+    if y is not None and is_classifier(pipeline):
         class_names = getattr(pipeline._final_estimator, "class_names", None)
         warn_of_named_files(paths_of(images), y, class_names)
 
@@ -136,11 +145,6 @@ def _classes_in(y):
     y = column_of_labels(y)
     labels = y[~unlabeled_rows(y)].tolist()
     return np.unique(labels) if labels else None
-
-
-def images_of(pipeline, X):
-    """Return X as images if the first step embeds it, otherwise None."""
-    return as_image_list(X) if isinstance(pipeline.steps[0][1], BaseEmbedder) else None
 
 
 def _name_columns(transformers):

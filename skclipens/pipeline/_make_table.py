@@ -15,7 +15,15 @@ from ._table_columns import as_numbers, as_words
 
 
 def make_table_pipeline(
-    backbones, images, *, numbers=(), categories=(), transformers=(), estimator=None, **parameters
+    backbones,
+    images,
+    *,
+    numbers=(),
+    categories=(),
+    transformers=(),
+    estimator=None,
+    unreadable_label=None,
+    **parameters,
 ):
     """Make a classifier of the rows of a table that has columns of pictures.
 
@@ -41,6 +49,9 @@ def make_table_pipeline(
     estimator : estimator, default=None
         The last step, fitted on all columns: any classifier or regressor. None means an
         :class:`AdaptiveBackboneEnsemble`.
+    unreadable_label : str, number or None, default=None
+        With ``on_error="nan"``, what ``predict`` returns for a row with an image that cannot be
+        read; see :class:`skclipens.pipeline.BackbonePipeline`.
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`, as in :func:`make_backbone_pipeline`.
@@ -96,7 +107,8 @@ def make_table_pipeline(
     for column in images:
         steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
     columns = ColumnTransformer(steps)
-    return BackbonePipeline(named_steps(columns.set_output(transform="pandas"), estimator))
+    steps = named_steps(columns.set_output(transform="pandas"), estimator)
+    return BackbonePipeline(steps, unreadable_label=unreadable_label)
 
 
 def _each(convert):

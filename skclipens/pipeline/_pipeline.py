@@ -14,8 +14,9 @@ from .._utils._known_labels import check_true_labels
 from .._utils._metadata import keywords_of_fit
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled
+from ..embedding._image_columns import image_columns
 from ._channels import warn_of_channels
-from ._checks import check_before_images, images_of, warn_of_other_names
+from ._checks import check_before_images, warn_of_other_names
 from ._classes import ClassesMixin
 from ._fitting import SignatureOfLastStep, all_steps_or_none
 from ._parameters import ParametersMixin
@@ -84,6 +85,9 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
     - has the ensemble's methods, which take images, and its fitted attributes, such as
       ``expert_names_``; but not ``cross_fit`` and ``fit_from``, which take embeddings;
     - leaves out images that cannot be read, if an embedder has ``on_error="nan"``.
+
+    The embedder is a step, or in a :class:`~sklearn.compose.ColumnTransformer` that is the first
+    step.
 
     Parameters
     ----------
@@ -196,7 +200,8 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
-            with rows_of_files(images_of(self, X)):
+            columns = image_columns(self.steps[0][1], X)
+            with rows_of_files(columns[0].images if columns else None):
                 super().fit(X, y, **params)
         else:
             self._fit_readable(after, X, y, params)
@@ -322,9 +327,9 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
         """
         if is_classifier(self):
             check_true_labels(self._final_estimator, y)
-        if (images := images_of(self, X)) is not None:
-            check_consistent_length(images, y, sample_weight)
-            warn_of_other_names(self, images, y)
+        for column in image_columns(self.steps[0][1], X):
+            check_consistent_length(column.images, y, sample_weight)
+            warn_of_other_names(self, column.images, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
         warn_of_channels(self, X, y)

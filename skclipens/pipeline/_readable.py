@@ -8,18 +8,20 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._series import rows_of_files
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._weights_and_groups import shares_again
-from ..embedding._base import BaseEmbedder
+from ..embedding._image_columns import (
+    image_of_each_row,
+    may_leave_out,
+    table_and_unreadable,
+    unreadable_after,
+)
 from ..embedding._unreadable import (
     answers_for_all,
     filled,
     readable,
     refuse_splits,
-    table_and_unreadable,
-    unreadable_rows,
     warn_of_unreadable,
     what_unreadable_get,
 )
-from ._checks import images_of
 
 
 class ReadableMixin:
@@ -28,7 +30,7 @@ class ReadableMixin:
     def _after_embedder(self):
         """Return the position of the step after an embedder with on_error="nan", or None."""
         for position, (_, step) in enumerate(self.steps[:-1], start=1):
-            if isinstance(step, BaseEmbedder) and step.on_error == "nan":
+            if may_leave_out(step):
                 return position
         return None
 
@@ -41,9 +43,10 @@ class ReadableMixin:
         names = [name for name, _ in before.steps]  # with metadata routing, no name is a prefix
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
-        unreadable = unreadable_rows(embedded)
+        unreadable = unreadable_after(before.steps[-1][1], embedded)
+        images = image_of_each_row(before, X, embedded)
         labels = None if is_regressor(self) else y
-        warn_of_unreadable(unreadable, "are left out", images_of(self, X), labels=labels)
+        warn_of_unreadable(unreadable, "are left out", images, labels=labels)
         refuse_splits(rest, unreadable)
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], unreadable)
@@ -51,7 +54,7 @@ class ReadableMixin:
             shares_again(some, all_) if name.endswith("sample_weight") else some
             for some, (name, all_) in zip(values, params.items(), strict=True)
         ]
-        (images,) = readable([images_of(self, X)], unreadable)
+        (images,) = readable([images], unreadable)
         with rows_of_files(images):
             answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
@@ -87,7 +90,8 @@ class ReadableMixin:
         embedded, unreadable = table_and_unreadable(self[:after], X)
         label = self.unreadable_label
         what = "get NaN" if is_regressor(self) else what_unreadable_get(method, label)
-        warn_of_unreadable(unreadable, what, images_of(self, X), all_may_be=True)
+        images = image_of_each_row(self[:after], X, embedded)
+        warn_of_unreadable(unreadable, what, images, all_may_be=True)
         return self[after:]._answer_with_unreadable(method, embedded, unreadable, params)
 
     def _score(self, X, y, sample_weight, params):
@@ -97,7 +101,8 @@ class ReadableMixin:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
         embedded, unreadable = table_and_unreadable(self[:after], X)
-        warn_of_unreadable(unreadable, "do not count", images_of(self, X))
+        images = image_of_each_row(self[:after], X, embedded)
+        warn_of_unreadable(unreadable, "do not count", images)
         embedded, y, sample_weight = readable([embedded, y, sample_weight], unreadable)
         return self[after:].score(embedded, y, sample_weight, **params)
 

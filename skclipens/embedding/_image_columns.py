@@ -1,0 +1,132 @@
+"""Columns of images in the input of a pipeline, and their rows that cannot be read."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+
+from .._utils._sklearn import safe_indexing
+from ..images import as_image_list
+from ..images._containers import row_named
+from ._base import BaseEmbedder
+from ._unreadable import unreadable_rows
+
+
+class ImageColumn(NamedTuple):
+    """A column of images, and the embedder that reads it.
+
+    Attributes
+    ----------
+    name : str
+        Of the transformer in a ColumnTransformer; empty if the embedder is a step itself.
+    embedder : BaseEmbedder
+    given : collection of n images
+        The column as it was passed.
+    images : sequence of length n
+    """
+
+    name: str
+    embedder: BaseEmbedder
+    given: Any
+    images: Any
+
+
+def embedders_in(step):
+    """Return the embedders of a step by name: itself, or those of a ColumnTransformer.
+
+    Those of a fitted ColumnTransformer are the fitted ones.
+    """
+    if not isinstance(step, ColumnTransformer):
+        return {"": step} if isinstance(step, BaseEmbedder) else {}
+    parts = getattr(step, "transformers_", step.transformers)
+    return {name: one for name, one, _ in parts if isinstance(one, BaseEmbedder)}
+
+
+def image_columns(step, X):
+    """Return the columns of images in the input of the first step of a pipeline."""
+    if isinstance(step, BaseEmbedder):
+        return [ImageColumn("", step, X, as_image_list(X))]
+    embedders = embedders_in(step)
+    places = {name: of for name, _, of in getattr(step, "transformers", ()) if name in embedders}
+    columns = {name: of(X) if callable(of) else of for name, of in places.items()}
+    given = {name: safe_indexing(X, of, axis=1) for name, of in columns.items()}
+    return [
+        ImageColumn(name, embedders[name], one, as_image_list(one)) for name, one in given.items()
+    ]
+
+
+def may_leave_out(step):
+    """Return whether a step embeds images and leaves NaN for those that cannot be read."""
+    return any(one.on_error == "nan" for one in embedders_in(step).values())
+
+
+def unreadable_after(step, table):
+    """Return which rows of the output of a step have an image that could not be read."""
+    return np.any([*_by_column(step, table).values()], axis=0)
+
+
+def image_of_each_row(transformers, X, table):
+    """Return an image for each row, to name it in a message: one that cannot be read, if any.
+
+    `table` is the output of these steps. None if it is not known which image a row has.
+    """
+    columns = image_columns(transformers[0], X)
+    if len(columns) == 1:
+        return columns[0].images
+    if not columns or len(transformers) > 1:
+        return None
+    unreadable = _by_column(transformers[0], table)
+    return _unreadable_first(columns, [unreadable[column.name] for column in columns])
+
+
+def _unreadable_first(columns, unreadable):
+    """Return an image of each row, of the first column where it is unreadable, if there is one."""
+    which = np.argmax(unreadable, axis=0)
+    return [columns[place].images[row] for row, place in enumerate(which)]
+
+
+def unreadable_in_columns(step, X):
+    """Embed the columns of images of a step that may leave NaN for those that cannot be read.
+
+    Return which rows have one, and an image of each row, as :func:`image_of_each_row`.
+    """
+    columns = [one for one in image_columns(step, X) if one.embedder.on_error == "nan"]
+    unreadable = [unreadable_rows(clone(one.embedder).fit_transform(one.given)) for one in columns]
+    return np.any(unreadable, axis=0), _unreadable_first(columns, unreadable)
+
+
+def table_and_unreadable(transformers, X):
+    """Return the input of the last step of a pipeline, and which of its rows are unreadable."""
+    if transformers is None:
+        return X, unreadable_rows(X)
+    table = transformers.transform(X)
+    return table, unreadable_after(transformers[-1], table)
+
+
+def table_of(transformers, X):
+    """Return the input of the last step of a pipeline.
+
+    Raise ValueError if an image cannot be read and was embedded as a row of NaN.
+    """
+    table, unreadable = table_and_unreadable(transformers, X)
+    rows = np.flatnonzero(unreadable).tolist()
+    if rows:
+        images = image_of_each_row(transformers, X, table)
+        raise ValueError(
+            f"{len(rows)} of {len(unreadable)} images cannot be read; the first is "
+            f"{row_named(rows[0], images)}. Leave them out of X and y."
+        )
+    return table
+
+
+def _by_column(step, table):
+    """Return the unreadable rows of each column of images; or of a table that follows them."""
+    if not isinstance(step, ColumnTransformer):
+        return {"": unreadable_rows(table)}
+    parts = {
+        name: safe_indexing(table, step.output_indices_[name], axis=1)
+        for name in embedders_in(step)
+    }
+    none = {"": np.zeros(table.shape[0], bool)}
+    return {name: unreadable_rows(part) for name, part in parts.items()} or none
