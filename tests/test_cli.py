@@ -1,5 +1,6 @@
 """Tests of the command skclipens, on folders of real pictures."""
 
+import io
 import os
 import re
 import shutil
@@ -681,11 +682,11 @@ def test_classes_that_are_written_in_another_way(unseen, tmp_path):
     assert "probability__(big) dog (old)" in told.stdout
 
 
-def test_rows_of_several_parts_are_doubted(unseen, tmp_path):
+def test_rows_of_several_parts_are_doubted(model, unseen, tmp_path):
     table = pd.DataFrame({"path": unseen[:2], "label": ["cat", "dog"], "split": ["train", "test"]})
     table.to_csv(tmp_path / "t.csv", index=False)
     page = tmp_path / "r.html"
-    told = run("evaluate", tmp_path / "none", tmp_path / "t.csv", "-o", page, fails=True)
+    told = run("evaluate", model, tmp_path / "t.csv", "-o", page, fails=True)
     assert "'train', 'test', and all of them are taken. To take one part, write" in told.stderr
 
 
@@ -710,9 +711,6 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     joblib.dump({"a": 1}, tmp_path / "other")
     told = message("predict", tmp_path / "other", unseen[0])
     assert "holds an object of type dict, not a BackbonePipeline. Save one that make_b" in told
-    joblib.dump(make_table_pipeline(BACKBONES, "path"), tmp_path / "of_tables")
-    told = message("predict", tmp_path / "of_tables", unseen[0])
-    assert "of_tables' classifies rows of a table, as make_table_pipeline makes it" in told
     assert "zoo has no model" in message("embed", photos, "-o", out, "--backbones", "zoo/RN21")
     assert "names nothing" in message("embed", photos, "-o", out, "--backbones", " , ")
     assert "two classes" in message("name", photos, "--classes", "cat")
@@ -844,3 +842,117 @@ def test_the_entry_point_is_the_command(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "click", None)
     with pytest.raises(SystemExit, match="pip install click"):
         main()
+
+
+@pytest.fixture(scope="module")
+def stock(photos):
+    """Tables of pictures with prices, which depend on the class, and shops."""
+    folder, rng = photos.parent, np.random.default_rng(0)
+    for part in ("train", "test"):
+        pictures = load_folder(photos / part)
+        rows = pd.DataFrame({"file": pictures.filenames, "back": pictures.filenames[::-1]})
+        rows["label"] = pictures.target_names[pictures.target]
+        rows["price"] = 10.0 + pictures.target + rng.normal(0, 0.1, len(rows))
+        rows["shop"] = np.resize(["007", "011"], len(rows))
+        rows.loc[2, "price"] = np.nan
+        rows.to_csv(folder / f"{part}.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_of_tables(stock):
+    path, columns = stock / "tables.joblib", ["--numbers", "price", "--categories", "shop"]
+    run("fit", stock / "train.csv", "-o", path, *columns, "--cache", stock / "cache", *SMALL)
+    return path
+
+
+def rows_of(path):
+    table = load_table(path, path_column="file").frame.rename(columns={"path": "file"})
+    return table.assign(shop=table["shop"].map("{:03d}".format))
+
+
+def test_a_table_may_have_other_columns(stock, model_of_tables):
+    train, test = rows_of(stock / "train.csv"), rows_of(stock / "test.csv")
+    same = make_table_pipeline(
+        BACKBONES, "file", numbers="price", categories="shop", device="cpu", random_state=0
+    )
+    same.fit(train, train["label"])
+    model = joblib.load(model_of_tables)
+    np.testing.assert_allclose(model.predict_proba(test), same.predict_proba(test), atol=1e-5)
+    for embedder in (model[0].transformers[-1][1], model[0].named_transformers_["file"]):
+        assert (embedder.cache, embedder.device, embedder.verbose) == (False, "auto", False)
+        assert embedder.on_error == "nan"
+    told = run("predict", model_of_tables, stock / "test.csv", "--device", "cpu")
+    found = pd.read_csv(io.StringIO(told.stdout))
+    assert found["path"].tolist() == test["file"].tolist()
+    assert found["label"].tolist() == same.predict(test).tolist()
+    assert "unknown categories" not in told.stderr
+    told = run("evaluate", model_of_tables, stock / "train.csv", "-o", stock / "r.html")
+    assert "The model was fitted on 12 of the 12 images" in told.stderr
+    assert "zoo/RN20, zoo/ViT-8<" in (stock / "r.html").read_text("utf-8")
+
+
+def test_other_columns_are_compared(stock):
+    splits = ["--splits", 2, "-o", stock / "compared.csv", *SMALL]
+    run("compare", stock / "train.csv", "--numbers", "price", *splits)
+    train = rows_of(stock / "train.csv")
+    model = make_table_pipeline(BACKBONES, "file", numbers="price", device="cpu", random_state=0)
+    found = compare_with_baselines(model, train, train["label"], cv=2)
+    shown = pd.read_csv(stock / "compared.csv").set_index("way")
+    np.testing.assert_allclose(shown["accuracy"], found["accuracy"])
+
+
+def test_models_of_tables_from_python(stock, unseen):
+    table = rows_of(stock / "train.csv").rename(columns={"file": "front"})
+    table["shop"] = table["shop"].astype(int)
+    model = make_table_pipeline(
+        BACKBONES, ["front", "back"], numbers="price", categories="shop", device="cpu"
+    )
+    joblib.dump(model.fit(table, table["label"]), stock / "pairs.joblib")
+    test = rows_of(stock / "test.csv").rename(columns={"file": "front"})
+    test["shop"] = test["shop"].astype(int)
+    shown = test.assign(front=[os.path.relpath(one, stock) for one in test["front"]])
+    shown.to_csv(stock / "new.csv", index=False)
+    shown[:2].to_parquet(stock / "new.parquet")
+    Path(stock / "bad.png").write_bytes(b"no picture")
+    shown[:2].assign(back="bad.png").to_csv(stock / "bad.csv", index=False)
+    several = [stock / name for name in ("new.csv", "new.parquet", "bad.csv")]
+    told = run("predict", stock / "pairs.joblib", *several, "--device", "cpu")
+    assert "2 of 16 images cannot be read and have no label" in told.stderr
+    assert "unknown categories" not in told.stderr
+    found = pd.read_csv(io.StringIO(told.stdout), keep_default_na=False)["label"].tolist()
+    labels = model.predict(test).tolist()
+    assert found == [*labels, *labels[:2], "", ""]
+
+
+def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
+    def message(*arguments, command="fit"):
+        output = ["-o", stock / "no.joblib"] if command == "fit" else []
+        return run(command, *arguments, *output, fails=True).stderr
+
+    train = stock / "train.csv"
+    assert "--numbers cost is no column of" in message(train, "--numbers", "cost")
+    assert "--images front is no column of" in message(train, "--images", "front")
+    assert "--categories label is the column of the lab" in message(train, "--categories", "label")
+    assert "--numbers price is of a table, but" in message(photos / "train", "--numbers", "price")
+    assert "Column 'shop' has 'x' in row 0" in message(
+        _table(stock, shop="x"), "--numbers", "shop", *SMALL
+    )
+    lacks = _table(stock, price=None)
+    assert "bad.csv' has no column 'price'; it has" in message(
+        model_of_tables, lacks, command="predict"
+    )
+    assert "is no table, but the model classifies rows of tables: give a .csv" in message(
+        model_of_tables, unseen[0], command="predict"
+    )
+    joblib.dump(make_table_pipeline(BACKBONES, "file"), stock / "unfitted")
+    assert "not fitted" in message(stock / "unfitted", train, command="predict")
+
+
+def _table(folder, **columns):
+    """A copy of the table of training rows with other columns, without those that are None."""
+    table = pd.read_csv(folder / "train.csv").assign(**columns)
+    table.drop(columns=[name for name, one in columns.items() if one is None]).to_csv(
+        folder / "bad.csv", index=False
+    )
+    return folder / "bad.csv"

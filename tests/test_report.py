@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skclipens import make_backbone_pipeline
 from skclipens.cli._report import _as_the_model_writes, write_report
+from skclipens.cli._rows import Rows
 from skclipens.datasets import load_emoji
 from skclipens.labels import OpenSetClassifier
 
@@ -48,7 +49,7 @@ def report(tmp_path_factory):
     model = make_backbone_pipeline(["zoo/RN20"], head=["linear", (HOSTILE[0], "linear")])
     model.fit(files, labels)
     wrong = np.roll(labels, 1)
-    write_report(model, files, wrong, str(folder / "report.html"), title=HOSTILE[2])
+    write_report(model, Rows(files, files), wrong, str(folder / "report.html"), title=HOSTILE[2])
     return files, (folder / "report.html").read_text("utf-8")
 
 
@@ -82,7 +83,7 @@ def test_labels_may_be_numbers_and_no_class(tmp_path):
     rejects = OpenSetClassifier(LogisticRegression(), reject_rate=0.5, cv=2)
     model = make_backbone_pipeline(["zoo/RN20"], estimator=rejects).fit(files, labels)
     assert -1 in model.predict(files)
-    write_report(model, files, labels, str(tmp_path / "r.html"), title="numbers")
+    write_report(model, Rows(files, files), labels, str(tmp_path / "r.html"), title="numbers")
     assert "<figcaption>-1<br>is: " in (tmp_path / "r.html").read_text("utf-8")
 
 

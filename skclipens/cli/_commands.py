@@ -19,7 +19,7 @@ from ..images._protocols import is_url
 from ..images._texts import is_file
 from ..model_selection import FewShotSplit, compare_with_baselines
 from ..model_selection._compare import SCORINGS
-from ..pipeline import make_backbone_pipeline
+from ..pipeline import make_backbone_pipeline, make_table_pipeline
 from ..retrieval import ImageRetriever
 from ._files import find_labelled, find_pictures, names_of, read_class_names
 from ._html import gallery, write_page
@@ -29,6 +29,7 @@ from ._options import (
     COLUMNS,
     HOW,
     HOW_OF_MODEL,
+    IN_TABLES,
     LABELLED,
     OF_CLASSES,
     OUTPUT,
@@ -36,12 +37,14 @@ from ._options import (
     RAW_NAMES,
     features_option,
     given_options,
+    is_shown,
     output_option,
     split_at_commas,
     split_names,
 )
 from ._outputs import check_can_write, write_table
 from ._predictions import answers
+from ._rows import Rows, labelled_rows_for, rows_for, rows_to_learn
 
 _SAID = (
     ValueError,
@@ -121,20 +124,34 @@ def cli():
     help="Heads, such as zero-shot,linear.",
 )
 @OF_CLASSES
+@IN_TABLES
 @COLUMNS
 @features_option("both with --head auto, otherwise projected")
 @HOW
-def fit(pictures, output, head, class_names, raw_names, groups, backbones, **options):
-    """Fit a classifier to labelled images.
+def fit(pictures, output, class_names, **options):
+    """Fit a classifier to labelled images, or to rows of TABLE with images and other columns.
 
     MODEL is a BackbonePipeline that joblib has written.
     """
     check_can_write(output, filter(None, [pictures, class_names]), suffixes=None)
-    files, labels, groups = find_labelled(pictures, raw_names, groups)
-    options["class_names"] = read_class_names(class_names, labels)
-    model = make_backbone_pipeline(backbones, head=head, random_state=0, **given_options(**options))
-    save_model(model.fit(files, labels, groups=groups), output, files)
+    model, rows, labels, groups = _to_learn(pictures, class_names, **options)
+    save_model(model.fit(rows.X, labels, groups=groups), output, rows.pictures)
     click.echo(f"{output}: {len(model.classes_)} classes.", err=True)
+
+
+def _to_learn(
+    source, class_names, *, raw_names, groups, images, numbers, categories, backbones, **options
+):
+    """Return an unfitted model, and its rows, labels and groups."""
+    rows, columns = rows_to_learn(source, images, numbers, categories)
+    path_column = None if images is None else images[0]
+    pictures, labels, groups = find_labelled(source, raw_names, groups, path_column=path_column)
+    options = given_options(class_names=read_class_names(class_names, labels), **options)
+    if columns is None:
+        model = make_backbone_pipeline(backbones, random_state=0, **options)
+        return model, Rows(pictures, pictures), labels, groups
+    model = make_table_pipeline(backbones, random_state=0, **columns, **options)
+    return model, rows, labels, groups
 
 
 @cli.command()
@@ -161,12 +178,11 @@ def fit(pictures, output, head, class_names, raw_names, groups, backbones, **opt
 )
 @OF_CLASSES
 @output_option("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
+@IN_TABLES
 @COLUMNS
 @features_option("both")
 @HOW
-def compare(
-    pictures, shots, splits, scoring, class_names, raw_names, groups, output, backbones, **options
-):
+def compare(pictures, shots, splits, scoring, class_names, output, **options):
     """Show what the classifier gains over a logistic regression, or over one backbone.
 
     On labelled images, each way to classify them is fitted and tested on the same splits: the
@@ -175,15 +191,18 @@ def compare(
     95 % interval.
     """
     check_can_write(output, [pictures])
-    files, labels, groups = find_labelled(pictures, raw_names, groups)
-    options["class_names"] = read_class_names(class_names, labels)
-    given = given_options(**options)
-    model = make_backbone_pipeline(backbones, random_state=0, **given)
+    model, rows, labels, groups = _to_learn(pictures, class_names, **options)
     if shots is None:
         _refuse_more_folds(splits, labels, groups)
     cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)
     found = compare_with_baselines(
-        model, files, labels, cv=cv, groups=groups, scoring=scoring, verbose=given["verbose"]
+        model,
+        rows.X,
+        labels,
+        cv=cv,
+        groups=groups,
+        scoring=scoring,
+        verbose=is_shown(options["quiet"]),
     )
     if output is None:
         click.echo(found.map("{:.1%}".format, na_action="ignore").fillna("").to_string())
@@ -209,11 +228,13 @@ def _refuse_more_folds(splits, labels, groups):
 @OUTPUT
 @HOW_OF_MODEL
 def predict(model, pictures, output, **options):
-    """Classify images: a table of path, label, and probabilities if the model gives them."""
+    """Classify images: a table of path, label, and probabilities if the model gives them.
+
+    A model of images and other columns gets a TABLE with the same columns.
+    """
     check_can_write(output, [model, *pictures])
-    files = find_pictures(pictures)
     model = load_model(model, **given_options(**options))
-    write_table(answers(model, files), output)
+    write_table(answers(model, rows_for(model, pictures)), output)
 
 
 @cli.command()
@@ -239,7 +260,7 @@ def name(pictures, classes, output, backbones, **options):
         calibrate=False,
         **given_options(**options),
     )
-    write_table(answers(model.set_classes(classes), files), output)
+    write_table(answers(model.set_classes(classes), Rows(files, files)), output)
 
 
 @cli.command()
@@ -340,9 +361,9 @@ def evaluate(model, pictures, output, raw_names, **options):
     from ._report import write_report
 
     check_can_write(output, [model, pictures], (".html",))
-    files, labels, _ = find_labelled(pictures, raw_names, to_learn=False)
     model = load_model(model, **given_options(**options))
+    rows, labels = labelled_rows_for(model, pictures, raw_names)
     raw_names = raw_names if Path(pictures).is_dir() else None
     title = str(pictures)
-    accuracy = write_report(model, files, labels, output, title=title, raw_names=raw_names)
+    accuracy = write_report(model, rows, labels, output, title=title, raw_names=raw_names)
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)

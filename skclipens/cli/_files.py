@@ -45,7 +45,7 @@ def _pictures_of(source):
     if not Path(source).exists():
         advice = _advice_on_url(source) if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
-    if _is_table(source):
+    if is_table(source):
         path = Path(source).absolute()
         table = read_table(path, text=PATH_COLUMNS)
         images, _ = images_of_table(table, path)  # labels play no part
@@ -79,18 +79,22 @@ def names_of(pictures):
     return [name_of(one) or f"picture {place}" for place, one in enumerate(pictures)]
 
 
-def find_labelled(source, raw_names, groups=None, *, to_learn=True):
+def find_labelled(source, raw_names, groups=None, *, path_column=None, to_learn=True):
     """Find pictures, the names of their classes, and their groups, in a folder or table.
 
-    `raw_names` is whether names of folders are used unchanged, and `groups` the column of the table
-    that holds the groups, or None. If `to_learn` is false, "rejected" may be a true label. Raise
+    `raw_names` is whether names of folders are used unchanged, `groups` the column of the table
+    that holds the groups, or None, and `path_column` that of the pictures, if it is not a usual
+    one. If `to_learn` is false, "rejected" may be a true label. Raise
     ValueError if there are no labels, or the table does not have this column.
     """
-    is_table = _is_table(source)
-    pictures = load_table(source) if is_table else load_folder(source, raw_names=raw_names)
+    of_table = is_table(source)
+    if of_table:
+        pictures = load_table(source, path_column=path_column)
+    else:
+        pictures = load_folder(source, raw_names=raw_names)
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
-    if is_table:
+    if of_table:
         _without_urls(pictures.filenames, source)
         _warn_of_predictions(source, pictures.frame, to_learn)
         warn_of_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
@@ -101,7 +105,7 @@ def find_labelled(source, raw_names, groups=None, *, to_learn=True):
 def _column_of_groups(source, name):
     if name is None:
         return None
-    if not _is_table(source):
+    if not is_table(source):
         raise ValueError(f"--groups {name} is a column of a table, but {source!r} is a folder.")
     table = read_table(Path(source), text=[name])
     if name not in table.columns:
@@ -165,5 +169,5 @@ def read_class_names(path, labels):
     return {label: names[str(label)] for label in classes}
 
 
-def _is_table(source):
+def is_table(source):
     return source.lower().endswith(TABLE_SUFFIXES) and not Path(source).is_dir()

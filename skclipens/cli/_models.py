@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 from sklearn.compose import ColumnTransformer
 
+from ..embedding._image_columns import embedders_in
 from ..embedding._keys import image_keys
 from ..pipeline import BackbonePipeline
 from ._outputs import beside
@@ -39,11 +40,8 @@ def load_model(path, **parameters):
             f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
             "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
         )
-    if isinstance(model[0], ColumnTransformer):
-        raise ValueError(
-            f"{path!r} classifies rows of a table, as make_table_pipeline makes it, and commands "
-            "read pictures alone. Use it in Python: joblib.load(path).predict(table)."
-        )
+    if isinstance(model[0], ColumnTransformer) and not embedders_in(model[0]):
+        raise ValueError(f"{path!r} classifies rows of a table without a column of pictures.")
     return with_parameters(model, **parameters)
 
 
@@ -60,9 +58,17 @@ def _digests(pictures):
 
 
 def with_parameters(model, **parameters):
-    """Set parameters of the steps and heads that have them, except parameters that are None."""
+    """Set parameters of the steps and heads that have them, except parameters that are None.
+
+    Of a ColumnTransformer, those of its embedders.
+    """
     for _, step in model.steps:
-        for one in (step, *(expert.head for expert in getattr(step, "experts_", ()))):
+        embedders = [
+            *embedders_in(step).values(),
+            *embedders_in(step, fitted=False).values(),
+        ]
+        heads = (expert.head for expert in getattr(step, "experts_", ()))
+        for one in (*(embedders or [step]), *heads):
             known = one.get_params(deep=False)
             given = {k: v for k, v in parameters.items() if k in known and v is not None}
             one.set_params(**given)

@@ -123,6 +123,28 @@ def features_option(default):
     )
 
 
+IN_TABLES = _options(
+    click.option(
+        "--images",
+        callback=split_at_commas,
+        metavar="A,B,...",
+        help="Columns of TABLE with pictures, if there are several or it has another name.",
+    ),
+    click.option(
+        "--numbers",
+        callback=split_at_commas,
+        metavar="A,B,...",
+        help="Columns of TABLE with numbers that help to tell the classes apart.",
+    ),
+    click.option(
+        "--categories",
+        callback=split_at_commas,
+        metavar="A,B,...",
+        help="Columns of TABLE with words that do, such as names of shops.",
+    ),
+)
+
+
 def output_option(text, **options):
     """Return the option for the output, which refuses a missing folder before the work."""
     return click.option("-o", "--output", callback=_in_a_folder, help=text, **options)
@@ -162,4 +184,9 @@ OF_CLASSES = _options(
 def given_options(quiet, **options):
     """Return the options that were given, as parameters of the library."""
     given = {name: value for name, value in options.items() if value is not None}
-    return {**given, "verbose": not quiet and sys.stderr.isatty(), "on_error": "nan"}
+    return {**given, "verbose": is_shown(quiet), "on_error": "nan"}
+
+
+def is_shown(quiet):
+    """Return whether progress is shown: in a terminal, unless it is to be quiet."""
+    return not quiet and sys.stderr.isatty()

@@ -11,8 +11,8 @@ from ._files import names_of
 from ._outputs import PROBABILITY, REJECTED
 
 
-def answers(model, files):
-    """Return a frame of path, label and one probability per class.
+def answers(model, rows):
+    """Return a frame of path, label and one probability per class, for the `Rows` of a model.
 
     Label and probabilities are empty for images that cannot be read; see :func:`as_written` for
     those of none of the classes. Without ``predict_proba`` in the last step of the model, there are
@@ -21,11 +21,11 @@ def answers(model, files):
     last = model[-1]
     require_classes(last)
     rejected = written_label_of_rejected(last)
-    table, unreadable = embedded(model, files)
-    warn_of_unreadable(unreadable, "have no label", files, all_may_be=True)
+    table, unreadable = embedded(model, rows.X)
+    warn_of_unreadable(unreadable, "have no label", rows.pictures, all_may_be=True)
     labels, proba = labels_and_proba_among(unreadable, last, table)
     labels = as_written(labels.astype(object), rejected)
-    frame = pd.DataFrame({"path": names_of(files), "label": labels})
+    frame = pd.DataFrame({"path": names_of(rows.pictures), "label": labels})
     if hasattr(last, "predict_proba"):
         frame[[f"{PROBABILITY}{label}" for label in last.classes_]] = proba
     return frame
@@ -53,7 +53,7 @@ def as_written(labels, rejected):
     return with_label(labels, labels == "", REJECTED) if rejected == REJECTED else labels
 
 
-def embedded(model, files):
+def embedded(model, X):
     """Return the input of a pipeline's last step, and the mask of images that cannot be read."""
     with silent(r"\d+ of \d+ images cannot be read"):
-        return table_and_unreadable(model[:-1] if len(model) > 1 else None, files)
+        return table_and_unreadable(model[:-1] if len(model) > 1 else None, X)

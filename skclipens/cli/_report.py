@@ -17,7 +17,7 @@ from .._utils._messages import listed
 from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once, silent, warn
 from ..datasets._local import readable_name
-from ..embedding._base import BaseEmbedder
+from ..embedding._image_columns import embedders_in
 from ..embedding._unreadable import readable, warn_of_unreadable
 from ..images._containers import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
@@ -79,8 +79,8 @@ class Answers(NamedTuple):
 
 
 @each_warning_once()
-def write_report(model, files, labels, path, *, title, raw_names=None):
-    """Write a report of a fitted pipeline on labelled images as HTML; return the accuracy.
+def write_report(model, rows, labels, path, *, title, raw_names=None):
+    """Write a report of a fitted pipeline on its labelled `Rows` as HTML; return the accuracy.
 
     Images that cannot be read are left out, with a warning. `raw_names` is whether labels are
     unchanged names of folders; None if they are not of folders. Raise ValueError if the model does
@@ -88,7 +88,7 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
     """
     from matplotlib import rc_context
 
-    answers = ask(model, files, labels, raw_names)
+    answers = ask(model, rows, labels, raw_names)
     with rc_context({"text.parse_math": False}):  # "$" in a name starts no formula
         parts = [
             _summary(answers, _backbones_of(model)),
@@ -102,16 +102,16 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
     return accuracy_score(answers.labels, answers.predicted)
 
 
-def ask(model, files, labels, raw_names):
+def ask(model, rows, labels, raw_names):
     """Embed images once; return the `Answers`, by a pipeline's last step, that a report needs."""
     last = model[-1]
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     rejected = written_label_of_rejected(last)
     labels = _as_the_model_writes(labels, last.classes_, rejected, raw_names)
-    table, unreadable = embedded(model, files)
-    warn_of_unreadable(unreadable, "are left out", files)
-    table, files, labels = readable([table, files, labels], unreadable)
+    table, unreadable = embedded(model, rows.X)
+    warn_of_unreadable(unreadable, "are left out", rows.pictures)
+    table, files, labels = readable([table, rows.pictures, labels], unreadable)
     n_fitted = count_fitted(model, files)
     if n_fitted:
         warn(
@@ -183,8 +183,8 @@ def _summary(answers, backbones):
 
 
 def _backbones_of(model):
-    embedders = [step for _, step in model.steps if isinstance(step, BaseEmbedder)]
-    return [backbone.name for embedder in embedders for backbone in embedder._backbones()]
+    embedders = [one for _, step in model.steps for one in embedders_in(step).values()]
+    return dict.fromkeys(one.name for embedder in embedders for one in embedder._backbones())
 
 
 def _confusion(answers):

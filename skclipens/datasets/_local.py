@@ -31,7 +31,7 @@ from ._tables import (
     warn_of_parts,
 )
 
-_LABEL_COLUMNS = ("label", "class", "category")
+LABEL_COLUMNS = ("label", "class", "category")
 # Not before or after a word: "-80C" and "gram-" have a minus.
 _HYPHEN = re.compile(r"(?<=[^\s-])-+(?=[^\s-])|(?<!\S)-+(?!\S)")
 _CHOOSE_ROWS = (
@@ -240,13 +240,13 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     if is_url(str(path)):
         raise ValueError(f"{str(path)!r} is a URL: download the table, and name its file.")
     table_path = Path(path).expanduser().absolute()
-    table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *_LABEL_COLUMNS])
-    label_column = usual_column(table, label_column, _LABEL_COLUMNS, "label_column")
+    table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *LABEL_COLUMNS])
+    label_column = usual_column(table, label_column, LABEL_COLUMNS, "label_column")
     filenames, path_column = images_of_table(table, table_path, path_column)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
     if label_column is None and return_X_y:
         raise ValueError(
-            f"{str(table_path)!r} has none of the columns {', '.join(_LABEL_COLUMNS)}, but "
+            f"{str(table_path)!r} has none of the columns {', '.join(LABEL_COLUMNS)}, but "
             f"{reprlib.repr(list(table.columns))}, so there is no y; label_column names another "
             "column."
         )

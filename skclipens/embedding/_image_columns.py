@@ -32,15 +32,28 @@ class ImageColumn(NamedTuple):
     images: Any
 
 
-def embedders_in(step):
+def embedders_in(step, *, fitted=True):
     """Return the embedders of a step by name: itself, or those of a ColumnTransformer.
 
-    Those of a fitted ColumnTransformer are the fitted ones.
+    Those of a fitted ColumnTransformer are the fitted ones, unless `fitted` is false.
     """
     if not isinstance(step, ColumnTransformer):
         return {"": step} if isinstance(step, BaseEmbedder) else {}
-    parts = getattr(step, "transformers_", step.transformers)
+    parts = getattr(step, "transformers_", step.transformers) if fitted else step.transformers
     return {name: one for name, one, _ in parts if isinstance(one, BaseEmbedder)}
+
+
+def named_columns(step):
+    """Return the names of the columns that each transformer of a ColumnTransformer gets.
+
+    Those that are not named, but chosen by positions or by a function, are left out.
+    """
+    given = {name: [of] if isinstance(of, str) else of for name, _, of in step.transformers}
+    return {
+        name: list(of)
+        for name, of in given.items()
+        if isinstance(of, list) and all(isinstance(one, str) for one in of)
+    }
 
 
 def image_columns(step, X):

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from inspect import signature
+from itertools import chain
 
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
@@ -25,7 +26,7 @@ from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
-from ..embedding._image_columns import image_columns
+from ..embedding._image_columns import image_columns, named_columns
 from ..images._collections import paths_of
 from ..images._file_names import warn_of_named_files
 from ._mirrored import warn_of_mirrored_classes
@@ -41,7 +42,7 @@ def check_before_images(pipeline, X, y, params):
     for _, step in pipeline.steps:
         check_parameters(step)
     transformers = pipeline._transformers()
-    _refuse_missing_columns(pipeline.steps[0][1], X)
+    refuse_missing_columns(pipeline.steps[0][1], X)
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     columns = image_columns(pipeline.steps[0][1], X)
@@ -78,18 +79,16 @@ def _check_images(columns, X, y, metadata):
         warn_of_text_order(column.images if isinstance(column.images, list) else (), y)
 
 
-def _refuse_missing_columns(step, X):
+def refuse_missing_columns(step, X, name_of_X="X"):
     """Raise ValueError if a ColumnTransformer names a column that a table does not have."""
     known = names_of_columns(X)
     if known is None or not isinstance(step, ColumnTransformer):
         return
-    of_steps = [of for _, _, of in step.transformers if isinstance(of, (str, list))]
-    asked = [name for of in of_steps for name in ([of] if isinstance(of, str) else of)]
-    for name in asked:
-        if isinstance(name, str) and name not in known:
+    for name in chain(*named_columns(step).values()):
+        if name not in known:
             similar = nearest({name}, [one for one in known if isinstance(one, str)])
             hint = f"did you mean {similar!r}?" if similar else f"it has {listed(known)}."
-            raise ValueError(f"X has no column {name!r}; {hint}")
+            raise ValueError(f"{name_of_X} has no column {name!r}; {hint}")
 
 
 def warn_of_other_names(pipeline, images, y):

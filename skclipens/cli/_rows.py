@@ -1,0 +1,123 @@
+"""Read the rows that models get: pictures, or rows of tables with pictures and other columns."""
+
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._messages import listed
+from ..datasets._local import LABEL_COLUMNS
+from ..datasets._tables import PATH_COLUMNS, images_of_table, read_table
+from ..embedding._image_columns import embedders_in, named_columns
+from ..pipeline._checks import refuse_missing_columns
+from ._files import find_labelled, find_pictures, is_table
+
+
+class Rows(NamedTuple):
+    """Rows for a model.
+
+    Attributes
+    ----------
+    X : ndarray or DataFrame of n rows
+        Pictures, or rows of a table.
+    pictures : ndarray of shape (n,)
+        A picture of each row, which names it.
+    """
+
+    X: Any
+    pictures: np.ndarray
+
+
+def rows_to_learn(source, images, numbers, categories):
+    """Return the `Rows` of a table, and the names of its columns; None twice if none is given.
+
+    The names are parameters of :func:`~skclipens.make_table_pipeline`. Raise ValueError if a column
+    is not in the table, or has the labels.
+    """
+    given = {"images": images, "numbers": numbers, "categories": categories}
+    given = {name: columns for name, columns in given.items() if columns is not None}
+    if not given:
+        return None, None
+    for name, columns in given.items():
+        if not is_table(source):
+            raise ValueError(
+                f"--{name} {','.join(columns)} is of a table, but {source!r} is a folder."
+            )
+    table = read_table(Path(source), text=[*(images or PATH_COLUMNS), *(categories or ())])
+    labels = next((name for name in LABEL_COLUMNS if name in table.columns), None)
+    for name, columns in given.items():
+        refuse_no_columns(f"--{name}", columns, table, source)
+        if labels in columns:
+            raise ValueError(f"--{name} {labels} is the column of the labels of {source!r}.")
+    rows, images = _with_images(table, source, images)
+    return rows, {**given, "images": images}
+
+
+def rows_for(model, sources):
+    """Return the `Rows` of folders, tables and files for a fitted model.
+
+    A model of a table with other columns than pictures gets rows of tables with these columns.
+    """
+    step, images = model[0], _image_names(model)
+    if not images:
+        pictures = find_pictures(sources)
+        return Rows(pictures, pictures)
+    check_is_fitted(model)
+    columns, parts = named_columns(step), []
+    for source in sources:
+        if not is_table(source):
+            raise ValueError(
+                f"{source!r} is no table, but the model classifies rows of tables: give a .csv or "
+                f"parquet file with the columns {listed([*chain(*columns.values())])}."
+            )
+        table = read_table(Path(source), text=[*images, *_words(step, columns)])
+        refuse_missing_columns(step, table, repr(source))
+        parts.append(_with_images(table, source, images)[0])
+    X = pd.concat([part.X for part in parts], ignore_index=True)
+    return Rows(X, np.concatenate([part.pictures for part in parts]))
+
+
+def labelled_rows_for(model, source, raw_names):
+    """Return the `Rows` of a folder or table for a fitted model, and their labels."""
+    images = _image_names(model)
+    path_column = images[0] if images else None
+    pictures, labels, _ = find_labelled(source, raw_names, path_column=path_column, to_learn=False)
+    return rows_for(model, [source]) if images else Rows(pictures, pictures), labels
+
+
+def refuse_no_columns(option, names, table, source):
+    """Raise ValueError if a table does not have a column that an option names."""
+    for name in names:
+        if name not in table.columns:
+            raise ValueError(f"{option} {name} is no column of {source!r}: it has {[*table]}.")
+
+
+def _with_images(table, source, columns):
+    """Return rows of a table with the pictures in these columns located, and the columns."""
+    path = Path(source).absolute()
+    found = [images_of_table(table, path, name) for name in columns or [None]]
+    for images, name in found:
+        table[name] = pd.Series(images, index=table.index, dtype=object)
+    return Rows(table, found[0][0]), [name for _, name in found]
+
+
+def _image_names(model):
+    """Return the columns of pictures of a model of tables; none of a model of pictures alone."""
+    if not isinstance(model[0], ColumnTransformer):
+        return []
+    columns = named_columns(model[0])
+    return [name for one in embedders_in(model[0]) for name in columns[one]]
+
+
+def _words(step, columns):
+    """Return the columns whose categories were text in the fit of a table pipeline."""
+    encoder = step.named_transformers_.get("categories")
+    if not isinstance(encoder, Pipeline) or not hasattr(encoder[-1], "categories_"):
+        return []
+    known = zip(columns["categories"], encoder[-1].categories_, strict=True)
+    return [name for name, words in known if any(isinstance(one, str) for one in words)]
