@@ -21,6 +21,7 @@ from benchmarks import (
     grid_search,
     hindsight,
     labels,
+    missing_pictures,
     near_duplicates,
     out_of_memory,
     real_tables,
@@ -128,6 +129,13 @@ def test_other_choices_of_what_an_ensemble_does_with_numbers(on_digits):
     printed = on_digits(tables, "--shots", 2, "--draws", 1, "--choices")
     for choice in tables.CHOICES:
         assert f"### Less {choice}" in printed
+
+
+@pytest.mark.slow
+def test_rows_that_lack_a_picture(on_digits):
+    printed = on_digits(missing_pictures, "--shots", 2, "--draws", 1)
+    for other in missing_pictures.OTHERS:
+        assert printed.count(f"### Less {other}") == len(missing_pictures.KINDS)
 
 
 def random_picture(path, rng):

@@ -299,3 +299,81 @@ def test_exchanged_channels_are_told_of_the_column_that_has_them(table):
 def test_paths_are_no_labels(table):
     with pytest.raises(ValueError, match="y holds"):
         make().fit(table, table["path"])
+
+
+def test_rows_without_a_picture_are_predicted_by_the_other_columns(gaps):
+    train, test = gaps[:40], gaps[40:]
+    options = {"images": ["path", "back"], "numbers": (), "categories": (), "on_error": "nan"}
+    clf = make(**options, submodels=True, unreadable_label="none")
+    with pytest.warns(UserWarning, match="2 of 40 images cannot be read and train submodels alone"):
+        clf.fit(train, train["label"])
+    assert [one.lacks for one in clf.submodels_] == [("path",), ("back",)]
+    said = r"2 of 40 images cannot be read and their rows are predicted from other columns: row 30"
+    with pytest.warns(UserWarning, match=said):
+        proba = clf.predict_proba(test)
+    for lacking, other, row in (("path", "back", 30), ("back", "path", 32)):
+        alone = make(**{**options, "images": [other]})
+        with pytest.warns(UserWarning, match="1 of 40 images cannot be read and are left out"):
+            alone.fit(train, train["label"])
+        expected = alone.predict_proba(test[row : row + 1])
+        np.testing.assert_allclose(proba[row : row + 1], expected, atol=1e-6, err_msg=lacking)
+    with pytest.warns(UserWarning):
+        labels = clf.predict(test)
+        assert clf.score(test, test["label"]) == (labels == test["label"]).mean()
+        weights = clf.routing_weights(test)
+    assert labels.tolist() == clf.classes_[proba.argmax(axis=1)].tolist()
+    assert np.flatnonzero(np.isnan(weights).all(axis=1)).tolist() == [30, 32]
+    both = test.iloc[:3].assign(path=None, back=None)
+    with pytest.warns(UserWarning, match="get the label 'none'"):
+        assert clf.predict(both).tolist() == ["none"] * 3
+
+
+def test_submodels_learn_from_the_rows_that_have_their_columns(gaps):
+    skops = pytest.importorskip("skops.io")
+    rows, weights = gaps[:40].copy(), np.linspace(0.5, 1.5, 40)
+    rows.loc[rows["label"] == "clothing", "path"] = None  # a class without a picture
+    rest = rows["label"] != "clothing"
+    options = {"head": "linear", "on_error": "nan", "categories": (), "submodels": True}
+    clf = make(**options)
+    with pytest.warns(UserWarning, match="No other image shows 'clothing', of which nothing is"):
+        clf.fit(rows, rows["label"], sample_weight=weights)
+    assert "clothing" not in clf.classes_
+    numbers = clf[:-1].transform(rows).iloc[:, :2].to_numpy()
+    alone = AdaptiveBackboneEnsemble([("other", slice(0, 2))], head="linear", random_state=0)
+    alone.fit(numbers[rest], rows["label"][rest], sample_weight=weights[rest])
+    assert [one.lacks for one in clf.submodels_] == [("path",)]
+    without = rows[rest].assign(path="no_such_file.png")
+    kept = skops.loads(skops.dumps(clf), trusted=skops_trusted_types())
+    for again in (clf, pickle.loads(pickle.dumps(clf)), kept):
+        with pytest.warns(UserWarning, match="predicted from other columns"):
+            found = again.predict_proba(without)
+        np.testing.assert_allclose(found, alone.predict_proba(numbers[rest]), atol=1e-4)
+
+
+def test_other_columns_may_tell_nothing(gaps):
+    noise = gaps.assign(x=np.random.default_rng(0).normal(size=len(gaps))).drop([8, 72])
+    clf = make(numbers="x", categories=(), on_error="nan", submodels=True)
+    found = said(clf.fit, noise, noise["label"])
+    assert len(found) == 1 and "train submodels alone" in found[0]
+
+
+def test_submodels_of_a_regressor(gaps):
+    rows, price = gaps[:40].assign(x=np.arange(40.0)), np.arange(40.0)
+    clf = make(numbers="x", categories=(), estimator=Ridge(1e-3), on_error="nan", submodels=True)
+    with pytest.warns(UserWarning):
+        clf.fit(rows, price)
+        np.testing.assert_allclose(clf.predict(rows.assign(path=None)), price, atol=0.1)
+        assert clf.score(rows.assign(path=None), price) > 0.99
+
+
+@pytest.mark.parametrize("make_one", [make, lambda **options: make_backbone_pipeline(BACKBONES)])
+def test_submodels_need_rows_that_may_lack_a_picture(table, make_one):
+    clf = make_one().set_params(submodels=True)
+    with pytest.raises(ValueError, match="submodels=True is for a ColumnTransformer as the first"):
+        clf.fit(table, table["label"])
+
+
+def test_submodels_need_other_columns(table):
+    clf = make(numbers=(), categories=(), on_error="nan", submodels=True)
+    with pytest.raises(ValueError, match="by other columns, and there are none"):
+        clf.fit(table, table["label"])

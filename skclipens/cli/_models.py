@@ -72,4 +72,6 @@ def with_parameters(model, **parameters):
             known = one.get_params(deep=False)
             given = {k: v for k, v in parameters.items() if k in known and v is not None}
             one.set_params(**given)
+    for one in getattr(model, "submodels_", ()):
+        with_parameters(one.model, **parameters)
     return model

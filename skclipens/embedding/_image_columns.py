@@ -76,7 +76,7 @@ def may_leave_out(step):
 
 def unreadable_after(step, table):
     """Return which rows of the output of a step have an image that could not be read."""
-    return np.any([*_by_column(step, table).values()], axis=0)
+    return np.any([*unreadable_by_column(step, table).values()], axis=0)
 
 
 def image_of_each_row(transformers, X, table):
@@ -89,7 +89,7 @@ def image_of_each_row(transformers, X, table):
         return columns[0].images
     if not columns or len(transformers) > 1:
         return None
-    unreadable = _by_column(transformers[0], table)
+    unreadable = unreadable_by_column(transformers[0], table)
     return _unreadable_first(columns, [unreadable[column.name] for column in columns])
 
 
@@ -133,13 +133,17 @@ def table_of(transformers, X):
     return table
 
 
-def _by_column(step, table):
+def unreadable_by_column(step, table):
     """Return the unreadable rows of each column of images; or of a table that follows them."""
     if not isinstance(step, ColumnTransformer):
         return {"": unreadable_rows(table)}
-    parts = {
-        name: safe_indexing(table, step.output_indices_[name], axis=1)
-        for name in embedders_in(step)
-    }
     none = {"": np.zeros(table.shape[0], bool)}
-    return {name: unreadable_rows(part) for name, part in parts.items()} or none
+    return {
+        name: unreadable_rows(safe_indexing(table, columns, axis=1))
+        for name, columns in columns_of_embedders(step).items()
+    } or none
+
+
+def columns_of_embedders(step):
+    """Return the columns that each embedder gives in the output of a fitted ColumnTransformer."""
+    return {name: step.output_indices_[name] for name in embedders_in(step)}

@@ -134,7 +134,7 @@ def warn_of_unreadable(unreadable, what, images, all_may_be=False, labels=None):
     named = listed(rows, write=lambda row: row_named(row, images)) + _reason(rows, images)
     if len(rows) == len(unreadable) and not all_may_be:
         raise ImageError(f"None of the {len(unreadable)} images can be read: {named}.")
-    lost = _classes_lost(unreadable, labels)
+    lost = classes_lost(unreadable, labels)
     more = f" No other image shows {listed(lost)}, of which nothing is learned." if lost else ""
     warn(
         f"{len(rows)} of {len(unreadable)} images cannot be read and {what}: {named}.{more}",
@@ -153,7 +153,8 @@ def _reason(rows, images):
     return ""
 
 
-def _classes_lost(unreadable, labels):
+def classes_lost(unreadable, labels):
+    """Return the classes of which no image can be read; none if there are no such labels."""
     if labels is None or np.shape(labels) != unreadable.shape:  # an image has several labels
         return []
     labels = column_of_labels(labels)

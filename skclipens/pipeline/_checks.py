@@ -26,7 +26,7 @@ from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
-from ..embedding._image_columns import image_columns, named_columns
+from ..embedding._image_columns import image_columns, may_leave_out, named_columns
 from ..images._collections import paths_of
 from ..images._file_names import warn_of_named_files
 from ._mirrored import warn_of_mirrored_classes
@@ -41,6 +41,7 @@ def check_before_images(pipeline, X, y, params):
     pipeline._validate_steps()
     for _, step in pipeline.steps:
         check_parameters(step)
+    _check_submodels(pipeline)
     transformers = pipeline._transformers()
     refuse_missing_columns(pipeline.steps[0][1], X)
     _name_columns(transformers)
@@ -64,6 +65,22 @@ def check_before_images(pipeline, X, y, params):
             warn_of_mirrored_classes(column.embedder, _classes_in(y), names)
     if pipeline._after_embedder() is not None:
         pipeline._check_unreadable_label(_classes_in(y))
+
+
+def _check_submodels(pipeline):
+    """Raise ValueError if no row may lack images that a submodel would do without."""
+    first = pipeline.steps[0][1]
+    if pipeline.submodels and not (isinstance(first, ColumnTransformer) and may_leave_out(first)):
+        raise ValueError(
+            "submodels=True is for a ColumnTransformer as the first step, with an embedder in it "
+            "that has on_error='nan', as make_table_pipeline makes it. Set on_error='nan', or "
+            "leave submodels out."
+        )
+    if pipeline.submodels and len(first.transformers) == 1 and first.remainder == "drop":
+        raise ValueError(
+            "submodels=True predicts rows without a picture by other columns, and there are none. "
+            "Name them, or leave submodels out."
+        )
 
 
 def _check_images(columns, X, y, metadata):

@@ -22,6 +22,7 @@ def make_table_pipeline(
     categories=(),
     transformers=(),
     estimator=None,
+    submodels=False,
     unreadable_label=None,
     **parameters,
 ):
@@ -49,6 +50,9 @@ def make_table_pipeline(
     estimator : estimator, default=None
         The last step, fitted on all columns: any classifier or regressor. None means an
         :class:`AdaptiveBackboneEnsemble`.
+    submodels : bool, default=False
+        With ``on_error="nan"``, whether rows that lack a picture are predicted by models of the
+        other columns; see :class:`skclipens.pipeline.BackbonePipeline`.
     unreadable_label : str, number or None, default=None
         With ``on_error="nan"``, what ``predict`` returns for a row with an image that cannot be
         read; see :class:`skclipens.pipeline.BackbonePipeline`.
@@ -108,7 +112,7 @@ def make_table_pipeline(
         steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
     columns = ColumnTransformer(steps)
     steps = named_steps(columns.set_output(transform="pandas"), estimator)
-    return BackbonePipeline(steps, unreadable_label=unreadable_label)
+    return BackbonePipeline(steps, submodels=submodels, unreadable_label=unreadable_label)
 
 
 def _each(convert):

@@ -101,6 +101,11 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
         by their content.
     verbose : bool, default=False
         Whether to print the time that each step takes.
+    submodels : bool, default=False
+        Whether rows of a table that lack a picture are predicted by the other columns, if a
+        ColumnTransformer is the first step, and an embedder in it has ``on_error="nan"``. The steps
+        after it are fitted once more without each column of pictures, and without each combination
+        of them, on all rows that have the rest: pattern submodels (Mercaldo and Blume, 2020).
     unreadable_label : str, number or None, default=None
         What ``predict`` of a classifier returns for an image that cannot be read, if an embedder
         has ``on_error="nan"``. With None, ``predict`` returns an array of dtype object. With a
@@ -117,10 +122,13 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
         1 if the first step is an embedder: a column of images.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only if ``fit`` was passed a DataFrame.
+    submodels_ : list of (lacks, columns, model)
+        Fitted submodels, if ``submodels=True``.
 
     See Also
     --------
     skclipens.make_backbone_pipeline : Create one from names of backbones.
+    skclipens.make_table_pipeline : Create one for a table.
 
     Examples
     --------
@@ -138,14 +146,23 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
 
     _parameter_constraints: dict = {
         **Pipeline._parameter_constraints,
+        "submodels": ["boolean"],
         "unreadable_label": [None, str, Real],
     }
     __metadata_request__fit = {"sample_weight": UNUSED, "groups": UNUSED}
 
     def __init__(
-        self, steps, *, transform_input=None, memory=None, verbose=False, unreadable_label=None
+        self,
+        steps,
+        *,
+        transform_input=None,
+        memory=None,
+        verbose=False,
+        submodels=False,
+        unreadable_label=None,
     ):
         super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+        self.submodels = submodels
         self.unreadable_label = unreadable_label
 
     def __getitem__(self, ind):

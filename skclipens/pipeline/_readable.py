@@ -1,31 +1,40 @@
 """Run the steps of a pipeline without the images that an embedder cannot read."""
 
 import numpy as np
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._series import rows_of_files
 from .._utils._known_labels import check_is_no_class, with_label
+from .._utils._labels import column_of_labels
 from .._utils._weights_and_groups import shares_again
 from ..embedding._image_columns import (
     image_of_each_row,
     may_leave_out,
     table_and_unreadable,
     unreadable_after,
+    unreadable_by_column,
 )
 from ..embedding._unreadable import (
     answers_for_all,
+    classes_lost,
     filled,
     readable,
     refuse_splits,
     warn_of_unreadable,
     what_unreadable_get,
 )
+from ._submodels import METHODS, fit_submodels
+
+_BY_SUBMODELS = "their rows are predicted from other columns"
 
 
 class ReadableMixin:
     """Mixin for a pipeline that leaves out unreadable images if ``on_error="nan"``."""
+
+    submodels_ = ()
 
     def _after_embedder(self):
         """Return the position of the step after an embedder with on_error="nan", or None."""
@@ -43,22 +52,30 @@ class ReadableMixin:
         names = [name for name, _ in before.steps]  # with metadata routing, no name is a prefix
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
-        unreadable = unreadable_after(before.steps[-1][1], embedded)
+        step = before.steps[-1][1]
+        unreadable = unreadable_after(step, embedded)
         images = image_of_each_row(before, X, embedded)
         labels = None if is_regressor(self) else y
-        warn_of_unreadable(unreadable, "are left out", images, labels=labels)
+        what = "train submodels alone" if self.submodels else "are left out"
+        warn_of_unreadable(unreadable, what, images, labels=labels)
         refuse_splits(rest, unreadable)
         params = {name: value for name, value in params.items() if name not in to_before}
-        rows, y, *values = readable([embedded, y, *params.values()], unreadable)
-        values = [
-            shares_again(some, all_) if name.endswith("sample_weight") else some
-            for some, (name, all_) in zip(values, params.items(), strict=True)
-        ]
-        (images,) = readable([images], unreadable)
-        with rows_of_files(images):
-            answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
+
+        def fit(model, table, left_out, method="fit"):
+            given = _readable_arguments(table, y, params, left_out)
+            with rows_of_files(*readable([images], left_out)):
+                return getattr(model, method)(*given[:2], **given[2])
+
+        answers = fit(rest, embedded, unreadable, method)
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
         self._check_unreadable_label(getattr(self.steps[-1][1], "classes_", None))
+        self.submodels_ = []
+        if self.submodels:
+            lost = classes_lost(unreadable, labels)
+            of_lost = np.array([label in lost for label in column_of_labels(y)]) if lost else False
+            self.submodels_ = fit_submodels(
+                step, rest, embedded, lambda model, table, out: fit(model, table, out | of_lost)
+            )
         return embedded, unreadable, answers
 
     def _fit_and_answer(self, method, after, X, y, params):
@@ -87,19 +104,43 @@ class ReadableMixin:
             return self._answer_all(method, X, params)
         if method == "predict":  # the parameter may have been set after `fit`
             self._check_unreadable_label(getattr(self._final_estimator, "classes_", None))
-        embedded, unreadable = table_and_unreadable(self[:after], X)
         label = self.unreadable_label
         what = "get NaN" if is_regressor(self) else what_unreadable_get(method, label)
+        answers, _ = self._answers(method, after, X, params, what)
+        return answers
+
+    def _answers(self, method, after, X, params, what):
+        """Return the result of a method, and which rows have none; `what` says what these get."""
+        embedded, unreadable = table_and_unreadable(self[:after], X)
         images = image_of_each_row(self[:after], X, embedded)
-        warn_of_unreadable(unreadable, what, images, all_may_be=True)
-        return self[after:]._answer_with_unreadable(method, embedded, unreadable, params)
+        submodels = self.submodels_ if method in METHODS else []
+        masks = unreadable_by_column(self.steps[after - 1][1], embedded)
+        by_submodels = [(one, one.rows_in(masks)) for one in submodels]
+        answered = np.any([unreadable & False, *(rows for _, rows in by_submodels)], axis=0)
+        unanswered = unreadable & ~answered
+        warn_of_unreadable(unanswered, what, images, all_may_be=True)
+        warn_of_unreadable(answered, _BY_SUBMODELS, images, all_may_be=True)
+        rest = self[after:]
+        answers = rest._answer_with_unreadable(method, embedded, unreadable, params, unanswered)
+        for one, rows in by_submodels:
+            if rows.any():
+                answers[rows] = one.model._answer_all(method, one.table_of(embedded, rows), params)
+        return answers, unanswered
 
     def _score(self, X, y, sample_weight, params):
-        """Return the score of the last step on the images that can be read."""
+        """Return the score of the last step on the images that can be read.
+
+        With submodels, the accuracy or R² of all rows that are predicted.
+        """
         after = self._after_embedder()
         if after is None:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
+        if self.submodels_:
+            answers, unanswered = self._answers("predict", after, X, {}, "do not count")
+            answers, y, sample_weight = readable([answers, y, sample_weight], unanswered)
+            score = accuracy_score if is_classifier(self) else r2_score
+            return score(y, answers, sample_weight=sample_weight)
         embedded, unreadable = table_and_unreadable(self[:after], X)
         images = image_of_each_row(self[:after], X, embedded)
         warn_of_unreadable(unreadable, "do not count", images)
@@ -113,11 +154,13 @@ class ReadableMixin:
             X = step.transform(X)
         return getattr(self._final_estimator, method)(X, **params)
 
-    def _answer_with_unreadable(self, method, embedded, unreadable, params):
+    def _answer_with_unreadable(self, method, embedded, unreadable, params, unanswered=None):
         answers = answers_for_all(
             lambda table: self._answer_all(method, table, params), embedded, unreadable
         )
-        return self._mark_unreadable(method, answers, unreadable)
+        return self._mark_unreadable(
+            method, answers, unreadable if unanswered is None else unanswered
+        )
 
     def _mark_unreadable(self, method, answers, unreadable):
         """Return results with ``unreadable_label`` or NaN in unreadable rows."""
@@ -126,3 +169,13 @@ class ReadableMixin:
         if method == "predict" and not is_regressor(self):
             return with_label(answers, unreadable, self.unreadable_label)
         return filled(answers, unreadable, np.nan)
+
+
+def _readable_arguments(table, y, params, left_out):
+    """Return the table, y and parameters of a fit without the rows that are left out."""
+    table, y, *values = readable([table, y, *params.values()], left_out)
+    values = [
+        shares_again(some, all_) if name.endswith("sample_weight") else some
+        for some, (name, all_) in zip(values, params.items(), strict=True)
+    ]
+    return table, y, dict(zip(params, values, strict=True))

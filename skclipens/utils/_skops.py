@@ -19,6 +19,7 @@ from ..images import View
 from ..labels import OpenSetClassifier
 from ..model_selection import FewShotSplit
 from ..pipeline import BackbonePipeline
+from ..pipeline._submodels import Submodel
 from ..retrieval import ImageRetriever
 
 # The modules of these classes import all other modules that define estimators.
@@ -28,7 +29,7 @@ _ESTIMATORS = (
 )
 _RECORDS = (
     *(Block, BlockKind, EmbeddingStore, Expert, FewShotSplit, GateFeatures, MergedExperts),
-    *(SeenBlock, SeenColumns, SeenRows, Sums, Support, UnlabeledCorrection, View),
+    *(SeenBlock, SeenColumns, SeenRows, Submodel, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
 # The module of paths depends on the version of Python, and a model may be loaded by another one.
