@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from _models import LabelsInColumn
 from _pictures import some_of_each
-from _said import said
+from _said import no_warning, said
 from joblib import parallel_config
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
@@ -493,9 +493,23 @@ def test_what_all_splits_make_doubtful_is_said_once():
 def test_other_columns_belong_to_each_backbone(table, labels):
     X = table.assign(answer=np.unique(labels, return_inverse=True)[1] * 10.0)
     clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
-    found = compare_with_baselines(clf, X, labels, cv=FewShotSplit(5, 2, random_state=0))
-    alone = found.loc[found.index.str.endswith(" alone"), "accuracy"]
-    assert len(alone) == 2 and (alone > 0.95).all()
+    cv = FewShotSplit(5, 2, random_state=0)
+    found = compare_with_baselines(clf, X, labels, cv=cv)["accuracy"]
+    alone = found[found.index.str.endswith(" alone")]
+    ways = ["images alone", "other columns alone", "zoo/RN20 alone", "zoo/ViT-8 alone"]
+    assert alone.index.tolist() == ways
+    assert (alone[1:] > 0.95).all()
+    of_images = compare_with_baselines(clf, table, labels, cv=cv)["accuracy"]
+    assert alone["images alone"] == of_images["ensemble"]
+    assert "images alone" not in of_images
+
+
+def test_other_columns_that_tell_nothing_are_no_mistake(table, labels):
+    X = table.assign(x=np.random.default_rng(0).normal(size=len(table)))
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0)
+    with no_warning():
+        found = compare_with_baselines(clf, X, labels, cv=2)["accuracy"]
+    assert found["other columns alone"] < found["images alone"]
 
 
 def test_a_table_without_backbones_has_no_backbone_alone():

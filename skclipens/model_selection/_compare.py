@@ -18,7 +18,7 @@ from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, safe_indexing
 from .._utils._validation import refuse_class
-from .._utils._warnings import each_warning_once, silent
+from .._utils._warnings import each_warning_once, silent, without_warnings
 from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import embeddings_beside_others
 from ..embedding._base import BaseEmbedder
@@ -33,6 +33,7 @@ from ._intervals import paired_interval
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
 LOGISTIC = "logistic regression, all columns"
 ORACLE = "oracle: any backbone is right"
+IMAGES, OTHERS = "images alone", "other columns alone"
 SCORINGS = "accuracy", "balanced_accuracy"
 _ALONE = " alone"
 _STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
@@ -60,6 +61,8 @@ def compare_with_baselines(
       from 0.1, 1, 10, 100 and 1000 by cross-validated `scoring` on the training rows, which keeps
       `groups` and copies together; if a class has one row, C is 10. If the table has other columns
       beside embeddings, all are first scaled to the same variance;
+    - ``"images alone"`` and ``"other columns alone"``: the same ensemble on the columns that belong
+      to backbones, and on those that belong to none, if the table has both;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
       that belong to none. The best of them is optimistic, since it is chosen by the test rows.
       A backbone is left out if a head is made for other backbones;
@@ -264,6 +267,9 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
             X_train, y_train, blocks, ensemble.class_weight, scoring, **groups
         )
         found[LOGISTIC] = right(logistic)
+    for name, some in _blocks_of_kinds(ensemble.head, blocks).items():
+        with without_warnings("guessing"):  # other columns need not tell the classes apart
+            found[name] = right(clone(ensemble).set_params(blocks=some), **groups)
     alone = {
         f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=some), **groups)
         for backbone, some in _blocks_of_each(ensemble.head, blocks).items()
@@ -305,14 +311,34 @@ def _blocks_of_each(head, blocks):
     Backbones that a head does not fit are left out. Empty if there is one backbone, or if `head`
     sets the columns of an expert, which may belong to other backbones.
     """
-    backbones, found = _backbones_of(blocks), {}
-    if len(backbones) < 2 or any(columns is not None for *_, columns in named_heads(head)):
-        return found
-    for backbone in backbones:
-        some = [block for block in blocks if block.backbone in (None, backbone)]
-        if head_without_block(head, some) is None:
-            found[backbone] = [(block.name, block.columns) for block in some]
-    return found
+    backbones = _backbones_of(blocks)
+    if len(backbones) < 2:
+        return {}
+    found = {one: [block for block in blocks if block.backbone in (None, one)] for one in backbones}
+    return _that_suit(head, found)
+
+
+def _blocks_of_kinds(head, blocks):
+    """Return the value of ``blocks`` for images, and for other columns, if there are both."""
+    found = {
+        IMAGES: [block for block in blocks if block.backbone is not None],
+        OTHERS: [block for block in blocks if block.backbone is None],
+    }
+    return _that_suit(head, found) if all(found.values()) else {}
+
+
+def _that_suit(head, found):
+    """Return the values of ``blocks`` that `head` can be fitted on, by name.
+
+    None if it sets the columns of an expert.
+    """
+    if any(columns is not None for *_, columns in named_heads(head)):
+        return {}
+    return {
+        name: [(block.name, block.columns) for block in some]
+        for name, some in found.items()
+        if head_without_block(head, some) is None
+    }
 
 
 def _in_order(found):
