@@ -236,6 +236,17 @@ def test_rows_with_unreadable_pictures_are_left_out(gaps):
         assert clf.score(rest, rest["label"]) == score
 
 
+def test_missing_pictures_of_a_later_column_are_told_before_others_are_embedded(gaps):
+    whole = gaps[10:40]
+    clf = make(images=["path", "back"], head="linear").fit(whole, whole["label"])
+    rows = whole.assign(path=__file__)  # no picture, which is found when it is embedded
+    rows.iloc[5, rows.columns.get_loc("back")] = "no_such_file.png"
+    for method, labels in ((clone(clf).fit, [rows["label"]]), (clf.predict, [])):
+        with pytest.raises(ImageError, match=r"row 5: .*no_such_file.png") as caught:
+            method(rows, *labels)
+        assert caught.value.__notes__ == ["It is in the column 'back'."]
+
+
 def test_unreadable_pictures_of_a_column_that_may_have_none_are_an_error(gaps):
     clf = make(images=["path", "back"])
     clf.set_params(columntransformer__back__on_error="nan")

@@ -1,11 +1,13 @@
 """Checks of input that is one column, with a value for each row: its type, first value and name."""
 
 from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from numbers import Number
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from ..exceptions import ImageError
 from ._column_names import names_of_columns
 from ._warnings import silent
 
@@ -42,6 +44,17 @@ def name_of_column(X):
     """Return the name of a Series, or of the only column of a frame; otherwise None."""
     names = names_of_columns(X) or [getattr(X, "name", None)]
     return names[0] if len(names) == 1 and isinstance(names[0], str) else None
+
+
+@contextmanager
+def named_in_errors(X):
+    """Add the name of a column of images, if it has one, to the ImageErrors of this context."""
+    try:
+        yield
+    except ImageError as error:
+        if (name := name_of_column(X)) is not None:  # a table may have several such columns
+            error.add_note(f"It is in the column {name!r}.")
+        raise
 
 
 def without_string_dtype(values):

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length
 
 from .._utils._linalg import normalize_blocks, side_by_side
-from .._utils._one_column import check_column, name_of_column
+from .._utils._one_column import check_column, named_in_errors
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
 from ..backbones import load_backbones
@@ -16,7 +16,6 @@ from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompt_checks import warn_of_texts
 from ..backbones._prompts import check_templates, check_texts
-from ..exceptions import ImageError
 from ..images import as_image_list
 from ..images._batch_checks import refuse_missing, warn_of_images
 from ..images._collections import paths_of
@@ -128,12 +127,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         check_column(self, X, reset=False)
         images = as_image_list(X)
         warn_of_images(images)
-        try:
+        with named_in_errors(X):
             embeddings, notes = self._transform(images)
-        except ImageError as error:
-            if (name := name_of_column(X)) is not None:  # a table may have several such columns
-                error.add_note(f"It is in the column {name!r}.")
-            raise
         warn_of(notes, images)
         return embeddings
 

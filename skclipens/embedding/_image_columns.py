@@ -6,8 +6,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 
+from .._utils._one_column import named_in_errors
 from .._utils._sklearn import safe_indexing
 from ..images import as_image_list
+from ..images._batch_checks import refuse_missing
 from ..images._containers import row_named
 from ._base import BaseEmbedder
 from ._unreadable import unreadable_rows
@@ -67,6 +69,14 @@ def image_columns(step, X):
     return [
         ImageColumn(name, embedders[name], one, as_image_list(one)) for name, one in given.items()
     ]
+
+
+def refuse_missing_in_later(columns):
+    """Raise ImageError if an image of a later column is missing, before one is embedded."""
+    for column in columns[1:]:
+        if column.embedder.on_error == "raise":
+            with named_in_errors(column.given):
+                refuse_missing(column.images)
 
 
 def may_leave_out(step):

@@ -26,7 +26,12 @@ from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled
 from ..embedding._base import BaseEmbedder
-from ..embedding._image_columns import image_columns, may_leave_out, named_columns
+from ..embedding._image_columns import (
+    image_columns,
+    may_leave_out,
+    named_columns,
+    refuse_missing_in_later,
+)
 from ..images._collections import paths_of
 from ..images._file_names import warn_of_named_files
 from ._mirrored import warn_of_mirrored_classes
@@ -92,6 +97,7 @@ def _check_images(columns, X, y, metadata):
         refuse_no_column(values, name)
     check_consistent_length(columns[0].images, y, *metadata.values())
     warn_of_other_order(X, y=y, **metadata)
+    refuse_missing_in_later(columns)
     for column in columns:
         warn_of_text_order(column.images if isinstance(column.images, list) else (), y)
 

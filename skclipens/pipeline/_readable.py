@@ -11,8 +11,10 @@ from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import column_of_labels
 from .._utils._weights_and_groups import shares_again
 from ..embedding._image_columns import (
+    image_columns,
     image_of_each_row,
     may_leave_out,
+    refuse_missing_in_later,
     table_and_unreadable,
     unreadable_after,
     unreadable_by_column,
@@ -99,6 +101,7 @@ class ReadableMixin:
     def _answer(self, method, X, params):
         """Return the result of a method of the last step for images."""
         check_is_fitted(self)
+        refuse_missing_in_later(image_columns(self.steps[0][1], X))
         after = self._after_embedder()
         if after is None:
             return self._answer_all(method, X, params)
