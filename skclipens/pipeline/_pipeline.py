@@ -314,7 +314,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
 
     @_available("score")
     def score(self, X, y=None, sample_weight=None, **params):
-        """Score the predictions; images that cannot be read are left out.
+        """Score the predictions, without images that cannot be read unless submodels predict them.
 
         Parameters
         ----------
