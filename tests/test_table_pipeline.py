@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _said import no_warning, said
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -189,6 +190,7 @@ def test_a_column_of_pictures_may_have_any_name(table, name):
     [
         ({"images": []}, ValueError, "images is empty; name the columns of pictures"),
         ({"numbers": ["price", 3]}, TypeError, "numbers has 3, where the name of a column"),
+        ({"numbers": None}, TypeError, "numbers has None, where the name of a column"),
         ({"categories": ["price"]}, ValueError, "The column 'price' is named twice"),
         ({"images": ["path", "path"]}, ValueError, "The column 'path' is named twice"),
         ({"view": "mirror"}, TypeError, "There is no parameter 'view'; did you mean 'views'"),
@@ -388,3 +390,77 @@ def test_submodels_need_other_columns(table):
     clf = make(numbers=(), categories=(), on_error="nan", submodels=True)
     with pytest.raises(ValueError, match="by other columns, and there are none"):
         clf.fit(table, table["label"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"price": np.inf}, "Column 'price' has inf in row 0, .* real and finite"),
+        ({"price": 1 + 1j}, "'price' has .1.1j. in row 0, .* real and finite"),
+        ({"price": pd.Timestamp("2026-01-01")}, "'price' has .* dates to transformers"),
+        ({"shop": [*["S"] * 5, *[36] * 35]}, "'shop' mixes types: 'S' in row 0 and 36 in row 5"),
+        ({"shop": [["north"]] * 40}, "'shop' has .'north'. in row 0, where a word is needed"),
+    ],
+)
+def test_what_is_no_number_or_word_is_named(table, columns, message):
+    rows = table[:40].assign(**columns)
+    with pytest.raises(ValueError, match=message):
+        make().fit(rows, rows["label"])
+
+
+def test_numbers_that_are_missing_in_predict_alone(table):
+    complete = table[10:50].assign(area=1.0 * np.arange(40) % 7)
+    clf = make(numbers=["price", "area"]).fit(complete, complete["label"])
+    with pytest.warns(SuspectedMistakeWarning, match="'area' has no number in 40 of 40 rows, fir"):
+        clf.predict(complete.assign(area=None))
+    one_lacks = complete.assign(area=complete["area"].where(complete["area"].index != 12))
+    with no_warning():  # as it may be by chance in a fold of a cross-validation
+        clf.predict(one_lacks[:20])
+        make(numbers="area").fit(one_lacks, one_lacks["label"]).predict(one_lacks.assign(area=None))
+    clf.set_params(columntransformer__numbers__numberimputer__add_indicator=False)
+    assert np.isfinite(clf.fit(complete, complete["label"]).predict_proba(one_lacks)).all()
+
+
+def test_new_words_are_named_with_one_that_may_be_meant(table, fitted):
+    rows = table[40:43].assign(shop=["south", "North ", "west"])
+    with pytest.warns(SuspectedMistakeWarning, match="'North ' in row 1 and 1 more. Fit had 'nor"):
+        fitted.predict(rows)
+    floors = table[:40].assign(shop=(np.arange(40) % 3).astype(str))
+    clf = make().fit(floors, floors["label"])
+    with pytest.warns(SuspectedMistakeWarning, match="2.0 in row 0 and 1 more. Fit had '2'"):
+        clf.predict(floors[2:4].assign(shop=[2.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("shop", "message"),
+    [
+        (lambda n: f"article {n}", "'shop' has 40 words in 40 rows, such as 'article 0'"),
+        (lambda n: "north" if n % 2 else "North" if n else "north ", "0, and 'north', first in r"),
+    ],
+)
+def test_words_that_each_row_has_or_that_are_spelled_twice(table, shop, message):
+    rows = table[:40].assign(shop=[shop(n) for n in range(40)])
+    with pytest.warns(SuspectedMistakeWarning, match=message):
+        make().fit(rows, rows["label"])
+
+
+def test_a_column_that_is_the_same_as_y_is_told(table):
+    few = table[:15]
+    with pytest.warns(SuspectedMistakeWarning, match="Column 'label' is the same as y"):
+        make(categories="label").fit(few, few["label"])
+    some = few["label"].where(np.arange(15) > 4, None)
+    told = said(make(categories="label", unlabeled="use").fit, few, some)
+    assert any("Column 'label' is the same as y" in one for one in told)
+    regressor = make(estimator=Ridge())
+    with pytest.warns(SuspectedMistakeWarning, match="Column 'price' is the same as y"):
+        regressor.fit(table[10:30], table["price"][10:30])
+
+
+def test_weights_reach_the_ensemble_with_metadata_routing(table, fitted):
+    weights = np.resize([1.0, 1.0, 0.1, 1.9], 40)
+    expected = make().fit(table[:40], table["label"][:40], sample_weight=weights)
+    with config_context(enable_metadata_routing=True):
+        found = make().fit(table[:40], table["label"][:40], sample_weight=weights)
+    proba = found.predict_proba(table[40:])
+    np.testing.assert_array_equal(proba, expected.predict_proba(table[40:]))
+    assert not np.allclose(proba, fitted.predict_proba(table[40:]))

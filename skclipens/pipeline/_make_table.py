@@ -2,16 +2,15 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from ._make import embedder_and_estimator, named_steps, signature_with_parts
 from ._pipeline import BackbonePipeline
-from ._table_columns import as_numbers, as_words
+from ._table_columns import NumberImputer, NumberScaler, WordEncoder
 
 
 def make_table_pipeline(
@@ -101,23 +100,17 @@ def make_table_pipeline(
     embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
     steps = []  # pictures are last, so that errors in other columns come before they are embedded
     if numbers:
-        filled = SimpleImputer(strategy="median", add_indicator=True)
-        scaled = make_pipeline(_each(as_numbers), filled, StandardScaler())
-        steps.append(("numbers", scaled, numbers))
+        filled = NumberImputer(strategy="median", add_indicator=True)
+        steps.append(("numbers", make_pipeline(filled, NumberScaler()), numbers))
     if categories:
-        encoder = OneHotEncoder(handle_unknown="warn", sparse_output=False)
-        steps.append(("categories", make_pipeline(_each(as_words), encoder), categories))
+        encoder = WordEncoder(handle_unknown="ignore", sparse_output=False)
+        steps.append(("categories", make_pipeline(encoder), categories))
     steps += transformers
     for column in images:
         steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
     columns = ColumnTransformer(steps)
     steps = named_steps(columns.set_output(transform="pandas"), estimator)
     return BackbonePipeline(steps, submodels=submodels, unreadable_label=unreadable_label)
-
-
-def _each(convert):
-    """Return a transformer that applies a function, which keeps the columns."""
-    return FunctionTransformer(convert, feature_names_out="one-to-one")
 
 
 def _free_name(column, taken):
@@ -130,7 +123,8 @@ def _free_name(column, taken):
 
 def _names(columns, what):
     """Return names of columns as a list."""
-    names = [columns] if isinstance(columns, str) else list(columns)
+    is_one = isinstance(columns, str) or not isinstance(columns, Iterable)
+    names = [columns] if is_one else list(columns)
     if other := [name for name in names if not isinstance(name, str)]:
         raise TypeError(f"{what} has {other[0]!r}, where the name of a column is needed, a str.")
     return names

@@ -1,10 +1,84 @@
-"""Read columns of a table as numbers or as words, whatever the type of their missing values."""
+"""Read columns of a table as numbers or as words, and warn of what they can hardly mean."""
 
+from collections import Counter
+from collections.abc import Hashable
+from contextlib import suppress
 from numbers import Number
 
 import numpy as np
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.metadata_routing import UNUSED
 
+from .._utils._class_texts import alike, written_apart
+from .._utils._messages import listed
 from .._utils._missing import is_missing
+from .._utils._warnings import warn
+
+_FEWEST, _NEARLY_ALL = 20, 0.9  # rows that have a word, and a share of them
+_BY_CHANCE = 0.01
+_NUMBERS = (Number, np.bool_)
+
+
+class NumberImputer(SimpleImputer):
+    """A SimpleImputer of numbers of any type, whose missing values may be of any type.
+
+    It warns of a column that is the same as y, and of one that lacks numbers in ``transform``
+    alone: no column of the indicator tells of these.
+    """
+
+    def fit(self, X, y=None):
+        X = as_numbers(X)
+        _warn_of_target(X, y)
+        self.n_samples_fit_ = len(X)
+        self.always_given_ = [name for name in X if not X[name].isna().any()]
+        return super().fit(X)
+
+    def transform(self, X):
+        X = as_numbers(X)
+        for name in self.always_given_:
+            self._warn_of_missing(X[name].isna(), name)
+        return super().transform(X)
+
+    def _warn_of_missing(self, missing, name):
+        """Warn of missing numbers of a column that had all in ``fit``, unless that is by chance."""
+        n_missing, n = np.count_nonzero(missing), len(missing)
+        if not n_missing:
+            return
+        chance = (n / (n + self.n_samples_fit_)) ** n_missing  # that all are among these rows
+        if n_missing == n or chance < _BY_CHANCE:
+            warn(
+                f"Column {name!r} has no number in {n_missing} of {n} rows, first in row "
+                f"{np.argmax(missing)}, and had one in all rows of fit. The {self.strategy} of "
+                "these is taken instead."
+            )
+
+
+class NumberScaler(StandardScaler):
+    """A StandardScaler that leaves weights to the last step, also with metadata routing."""
+
+    __metadata_request__fit = {"sample_weight": UNUSED}
+
+
+class WordEncoder(OneHotEncoder):
+    """A OneHotEncoder of words of any type, whose missing values may be of any type.
+
+    It warns of a column that is the same as y, of words that nearly all differ or that differ only
+    in case or blanks, and of those that ``fit`` has not seen.
+    """
+
+    def fit(self, X, y=None):
+        X = as_words(X)
+        _warn_of_target(X, y)
+        for name in X:
+            _warn_of_words(X[name].tolist(), name)
+        return super().fit(X)
+
+    def transform(self, X):
+        X = as_words(X)
+        for name, known in zip(X, self.categories_, strict=True):
+            _warn_of_new_words(X[name].tolist(), set(known.tolist()), name)
+        return super().transform(X)
 
 
 def as_numbers(X):
@@ -13,32 +87,118 @@ def as_numbers(X):
     Raises
     ------
     ValueError
-        If a value is no number; names the column and the row.
+        If a value is no number, or infinite; names the column and the row.
     """
-    return _converted(X, _number, np.float64)
+    return _converted(X, _numbers, np.float64)
 
 
 def as_words(X):
-    """Return the columns of a DataFrame as objects, with None for missing values."""
-    return _converted(X, lambda value, *_: None if is_missing(value) else value, object)
+    """Return the columns of a DataFrame as objects, with None for missing values.
+
+    Raises
+    ------
+    ValueError
+        If a column mixes types, or has values that can be no words; names the column and the row.
+    """
+    return _converted(X, _words, object)
 
 
 def _converted(X, convert, dtype):
     import pandas as pd
 
-    columns = {
-        name: [convert(value, name, row) for row, value in enumerate(X[name].to_list())]
-        for name in X.columns
-    }
+    columns = {name: convert(X[name].to_list(), name) for name in X.columns}
     return pd.DataFrame(columns, index=getattr(X, "index", None), dtype=dtype)
+
+
+def _numbers(values, name):
+    return [_number(value, name, row) for row, value in enumerate(values)]
 
 
 def _number(value, name, row):
     if is_missing(value):
         return np.nan
-    if isinstance(value, (Number, np.bool_)):
-        return float(value)
-    raise ValueError(
-        f"Column {name!r} has {value!r} in row {row}, where a number is needed. Convert the "
-        "column, as pandas.to_numeric does, or name it among the categories."
+    hint = "Give columns such as dates to transformers, which make numbers of them."
+    if isinstance(value, str):
+        hint = "Convert the column, as pandas.to_numeric does, or name it among the categories."
+    if isinstance(value, _NUMBERS):
+        hint = "It must be real and finite; write a missing one as NaN."
+        with suppress(TypeError, ValueError, OverflowError):
+            if not np.isinf(number := float(value)):
+                return number
+    said = f"Column {name!r} has {value!r} in row {row}, where a number is needed"
+    raise ValueError(f"{said}. {hint}")
+
+
+def _words(values, name):
+    words, first = [None if is_missing(value) else value for value in values], {}
+    for row, word in enumerate(words):
+        if word is not None:
+            first.setdefault(_kind(word), f"{word!r} in row {row}")
+    if None in first:
+        raise ValueError(f"Column {name!r} has {first[None]}, where a word is needed.")
+    if len(first) > 1:
+        raise ValueError(
+            f"Column {name!r} mixes types: {' and '.join(first.values())}. Its words are all "
+            f"strings or all numbers: table[{name!r}].astype(str) makes them strings."
+        )
+    return words
+
+
+def _kind(word):
+    """Return the type of a word, of which a column has one; None if it can be no word."""
+    if isinstance(word, (str, *_NUMBERS)):
+        return str if isinstance(word, str) else Number
+    return type(word) if isinstance(word, Hashable) else None
+
+
+def _warn_of_words(words, name):
+    """Warn of a column in which nearly each row has a word of its own, or one is spelled twice."""
+    counts = Counter(word for word in words if word is not None)
+    if counts.total() >= _FEWEST and len(counts) > _NEARLY_ALL * counts.total():
+        warn(
+            f"Column {name!r} has {len(counts)} words in {counts.total()} rows, such as "
+            f"{listed(counts, most=2)}, as texts, names and ids do. Rows to predict will hardly "
+            "have one of them. Leave it out, or give texts and dates to transformers."
+        )
+        return
+    strings = [word for word in counts if isinstance(word, str) and len(word) > 1]
+    if spelled := alike(strings, _plain):
+        one, other = written_apart(*spelled[0][:2])
+        rows = [words.index(word) for word in spelled[0][:2]]
+        warn(
+            f"Column {name!r} has {one}, first in row {rows[0]}, and {other}, first in row "
+            f"{rows[1]}, which differ only in case or blanks. If they are one word, write them "
+            "alike."
+        )
+
+
+def _warn_of_new_words(words, known, name):
+    new = list(dict.fromkeys(word for word in words if word not in known))
+    if not new:
+        return
+    word, more = new[0], f" and {len(new) - 1} more" if len(new) > 1 else ""
+    similar = [one for one in known if _plain(one) == _plain(word)]
+    hint = f" Fit had {similar[0]!r}." if similar else ""
+    warn(
+        f"Column {name!r} has unknown categories, which are not among the rows of fit: {word!r} "
+        f"in row {words.index(word)}{more}.{hint} They count as no word."
     )
+
+
+def _plain(word):
+    """Return what is left of a word without its case, blanks, and the ".0" of a float."""
+    return " ".join(str(word).casefold().split()).removesuffix(".0")
+
+
+def _warn_of_target(X, y):
+    """Warn of a column that is the same as y, where y is given."""
+    if y is None or np.ndim(y) != 1:
+        return
+    target = {row: one for row, one in enumerate(np.asarray(y, object)) if not is_missing(one)}
+    for name in X:
+        values = X[name].tolist()
+        if target and all(values[row] == one for row, one in target.items()):
+            warn(
+                f"Column {name!r} is the same as y, which is to be predicted from it. Leave it "
+                "out: rows to predict will not have it."
+            )

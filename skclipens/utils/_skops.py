@@ -36,9 +36,10 @@ _SYSTEMS = ("Posix", "Windows")
 _OTHERS = (
     *(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in _SYSTEMS),
     "scipy.sparse._csr.csr_array",
-    # Of a pipeline for tables: types of columns, and functions that convert them.
+    # Of a pipeline for tables: types of columns, and transformers that are no public estimators.
     "numpy.dtype",
-    *(f"skclipens.pipeline._table_columns.as_{kind}" for kind in ("numbers", "words")),
+    *(f"skclipens.pipeline._table_columns.Number{kind}" for kind in ("Imputer", "Scaler")),
+    "skclipens.pipeline._table_columns.WordEncoder",
 )
 
 
