@@ -190,6 +190,7 @@ def test_a_column_of_pictures_may_have_any_name(table, name):
     [
         ({"images": []}, ValueError, "images is empty; name the columns of pictures"),
         ({"numbers": ["price", 3]}, TypeError, "numbers has 3, where the name of a column"),
+        ({"images": ""}, TypeError, "images has '', where the name of a column is needed"),
         ({"numbers": None}, TypeError, "numbers has None, where the name of a column"),
         ({"categories": ["price"]}, ValueError, "The column 'price' is named twice"),
         ({"images": ["path", "path"]}, ValueError, "The column 'path' is named twice"),

@@ -71,8 +71,8 @@ def make_table_pipeline(
     ValueError
         If no column of pictures is named, or one column is named twice.
     TypeError
-        If names of columns are no strings, a parameter is unknown, or it belongs to the ensemble
-        although `estimator` replaces it.
+        If names of columns are no strings, or empty, a parameter is unknown, or it belongs to the
+        ensemble although `estimator` replaces it.
 
     See Also
     --------
@@ -125,7 +125,8 @@ def _names(columns, what):
     """Return names of columns as a list."""
     is_one = isinstance(columns, str) or not isinstance(columns, Iterable)
     names = [columns] if is_one else list(columns)
-    if other := [name for name in names if not isinstance(name, str)]:
+    # A ColumnTransformer leaves out a column of pictures that is called "".
+    if other := [name for name in names if not isinstance(name, str) or not name]:
         raise TypeError(f"{what} has {other[0]!r}, where the name of a column is needed, a str.")
     return names
 
