@@ -465,3 +465,19 @@ def test_weights_reach_the_ensemble_with_metadata_routing(table, fitted):
     proba = found.predict_proba(table[40:])
     np.testing.assert_array_equal(proba, expected.predict_proba(table[40:]))
     assert not np.allclose(proba, fitted.predict_proba(table[40:]))
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(-999, True), (9_999_999, True), (99, False)])
+def test_numbers_that_stand_for_missing_ones(table, code, is_told):
+    rows = table[:40].assign(price=table["price"].where(table.index % 5 > 0, code))
+    message = f"'price' has {code} in 8 of 40 rows, first in row 0"
+    assert is_told == any(message in one for one in said(make().fit, rows, rows["label"]))
+
+
+def test_another_unit_in_predict_is_told_whatever_the_last_step(table):
+    rows, new = table[10:50], table[50:]
+    regressor = make(categories=(), estimator=Ridge()).fit(rows, 2 * rows["price"].to_numpy() + 1)
+    with no_warning():
+        regressor.predict(new)
+    with pytest.warns(SuspectedMistakeWarning, match="column 'price' are mostly far from those"):
+        regressor.predict(new.assign(price=100 * new["price"]))

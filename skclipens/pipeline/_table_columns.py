@@ -8,23 +8,25 @@ from numbers import Number
 import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils.metadata_routing import UNUSED
 
+from .._mistakes._seen_columns import see_columns, warn_of_units
 from .._utils._class_texts import alike, written_apart
 from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
+from ..backbones._blocks import Block
 
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows that have a word, and a share of them
 _BY_CHANCE = 0.01
+_FAR = 10  # times the largest of the other numbers
 _NUMBERS = (Number, np.bool_)
 
 
 class NumberImputer(SimpleImputer):
     """A SimpleImputer of numbers of any type, whose missing values may be of any type.
 
-    It warns of a column that is the same as y, and of one that lacks numbers in ``transform``
-    alone: no column of the indicator tells of these.
+    It warns of a column that is the same as y, of numbers such as -999 that stand for missing ones,
+    and of a column that lacks numbers in ``transform`` alone: no indicator tells of these.
     """
 
     def fit(self, X, y=None):
@@ -36,6 +38,8 @@ class NumberImputer(SimpleImputer):
 
     def transform(self, X):
         X = as_numbers(X)
+        for name in X:
+            _warn_of_codes(X[name].to_numpy(), name)
         for name in self.always_given_:
             self._warn_of_missing(X[name].isna(), name)
         return super().transform(X)
@@ -55,9 +59,20 @@ class NumberImputer(SimpleImputer):
 
 
 class NumberScaler(StandardScaler):
-    """A StandardScaler that leaves weights to the last step, also with metadata routing."""
+    """A StandardScaler without weights that warns if ``transform`` gets another unit than ``fit``.
 
-    __metadata_request__fit = {"sample_weight": UNUSED}
+    Without weights, as metadata routing would ask for a decision on them.
+    """
+
+    def fit(self, X, y=None):
+        values = np.asarray(X)
+        columns = [Block("numbers", np.array([i]), None) for i in range(values.shape[1])]
+        self.seen_columns_ = see_columns(columns, values)
+        return super().fit(X)
+
+    def transform(self, X):
+        warn_of_units(self.seen_columns_, np.asarray(X), getattr(self, "feature_names_in_", None))
+        return super().transform(X)
 
 
 class WordEncoder(OneHotEncoder):
@@ -127,6 +142,21 @@ def _number(value, name, row):
                 return number
     said = f"Column {name!r} has {value!r} in row {row}, where a number is needed"
     raise ValueError(f"{said}. {hint}")
+
+
+def _warn_of_codes(values, name):
+    """Warn of a number of nines, far from the others, as tables have where a number is missing."""
+    given = np.unique(values[~np.isnan(values)])
+    for code, others in ((given[:1], given[1:]), (given[-1:], given[:-1])):
+        if not len(others) or others[0] < 0 or set(f"{abs(code[0]):.15g}") != {"9"}:
+            continue
+        if code[0] <= -99 or code[0] > max(_FAR * others[-1], 99):
+            rows = np.flatnonzero(values == code)
+            warn(
+                f"Column {name!r} has {code[0]:.15g} in {len(rows)} of {len(values)} rows, first "
+                f"in row {rows[0]}, and otherwise numbers from {others[0]:g} to {others[-1]:g}. If "
+                "it stands for a missing number, write NaN: it counts as an amount."
+            )
 
 
 def _words(values, name):
