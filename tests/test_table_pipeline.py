@@ -481,3 +481,12 @@ def test_another_unit_in_predict_is_told_whatever_the_last_step(table):
         regressor.predict(new)
     with pytest.warns(SuspectedMistakeWarning, match="column 'price' are mostly far from those"):
         regressor.predict(new.assign(price=100 * new["price"]))
+
+
+def test_a_number_far_from_all_others_is_told(table):
+    rows = table[10:50].assign(price=table["price"].where(table.index != 12, 10_500))
+    with pytest.warns(SuspectedMistakeWarning, match="Column 'price' has 10500 in row 2, so far"):
+        make(categories=()).fit(rows, rows["label"])
+    for ordinary in (1.0 * (table.index == 12), np.exp(np.random.default_rng(0).normal(size=80))):
+        rows = table.assign(price=ordinary)[10:50]
+        assert not said(make(categories=()).fit, rows, rows["label"])

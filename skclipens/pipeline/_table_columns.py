@@ -16,8 +16,9 @@ from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..backbones._blocks import Block
 
-_FEWEST, _NEARLY_ALL = 20, 0.9  # rows that have a word, and a share of them
+_FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
 _BY_CHANCE = 0.01
+_MOST_VARIANCE = 0.99
 _FAR = 10  # times the largest of the other numbers
 _NUMBERS = (Number, np.bool_)
 
@@ -59,13 +60,16 @@ class NumberImputer(SimpleImputer):
 
 
 class NumberScaler(StandardScaler):
-    """A StandardScaler without weights that warns if ``transform`` gets another unit than ``fit``.
+    """A StandardScaler that warns of a number far from all others, and of another unit later.
 
-    Without weights, as metadata routing would ask for a decision on them.
+    It takes no weights, since metadata routing would ask for a decision on them.
     """
 
     def fit(self, X, y=None):
         values = np.asarray(X)
+        if len(values) >= _FEWEST:
+            for name, column in zip(getattr(X, "columns", range(len(values.T))), values.T):
+                _warn_of_outlier(column, name)
         columns = [Block("numbers", np.array([i]), None) for i in range(values.shape[1])]
         self.seen_columns_ = see_columns(columns, values)
         return super().fit(X)
@@ -157,6 +161,17 @@ def _warn_of_codes(values, name):
                 f"in row {rows[0]}, and otherwise numbers from {others[0]:g} to {others[-1]:g}. If "
                 "it stands for a missing number, write NaN: it counts as an amount."
             )
+
+
+def _warn_of_outlier(values, name):
+    squares = (values - np.median(values)) ** 2
+    row = squares.argmax()
+    if squares[row] > _MOST_VARIANCE * squares.sum() and np.ptp(np.delete(values, row)) > 0:
+        warn(
+            f"Column {name!r} has {values[row]:g} in row {row}, so far from all others that these "
+            "hardly differ once the column is scaled. Correct the number, or give the column to "
+            "transformers, for example to take the logarithm."
+        )
 
 
 def _words(values, name):
