@@ -436,6 +436,7 @@ def test_new_words_are_named_with_one_that_may_be_meant(table, fitted):
     ("shop", "message"),
     [
         (lambda n: f"article {n}", "'shop' has 40 words in 40 rows, such as 'article 0'"),
+        (lambda n: f"{n} is a text" * 99, r"such as '0 is a text0\.\.\.xt0 is a text', '1 is"),
         (lambda n: "north" if n % 2 else "North" if n else "north ", "0, and 'north', first in r"),
     ],
 )

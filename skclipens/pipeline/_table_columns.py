@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Hashable
-from contextlib import suppress
+from math import isinf
 from numbers import Number
+from reprlib import repr as brief
 
 import numpy as np
 from sklearn.impute import SimpleImputer
@@ -136,15 +137,19 @@ def _numbers(values, name):
 def _number(value, name, row):
     if is_missing(value):
         return np.nan
-    hint = "Give columns such as dates to transformers, which make numbers of them."
-    if isinstance(value, str):
-        hint = "Convert the column, as pandas.to_numeric does, or name it among the categories."
     if isinstance(value, _NUMBERS):
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = np.inf
+        if not isinf(number):
+            return number
         hint = "It must be real and finite; write a missing one as NaN."
-        with suppress(TypeError, ValueError, OverflowError):
-            if not np.isinf(number := float(value)):
-                return number
-    said = f"Column {name!r} has {value!r} in row {row}, where a number is needed"
+    elif isinstance(value, str):
+        hint = "Convert the column, as pandas.to_numeric does, or name it among the categories."
+    else:
+        hint = "Give columns such as dates to transformers, which make numbers of them."
+    said = f"Column {name!r} has {brief(value)} in row {row}, where a number is needed"
     raise ValueError(f"{said}. {hint}")
 
 
@@ -177,8 +182,8 @@ def _warn_of_outlier(values, name):
 def _words(values, name):
     words, first = [None if is_missing(value) else value for value in values], {}
     for row, word in enumerate(words):
-        if word is not None:
-            first.setdefault(_kind(word), f"{word!r} in row {row}")
+        if word is not None and (kind := _kind(word)) not in first:
+            first[kind] = f"{brief(word)} in row {row}"
     if None in first:
         raise ValueError(f"Column {name!r} has {first[None]}, where a word is needed.")
     if len(first) > 1:
@@ -202,8 +207,8 @@ def _warn_of_words(words, name):
     if counts.total() >= _FEWEST and len(counts) > _NEARLY_ALL * counts.total():
         warn(
             f"Column {name!r} has {len(counts)} words in {counts.total()} rows, such as "
-            f"{listed(counts, most=2)}, as texts, names and ids do. Rows to predict will hardly "
-            "have one of them. Leave it out, or give texts and dates to transformers."
+            f"{listed(counts, most=2, write=brief)}, as texts, names and ids do. Rows to predict "
+            "will hardly have one of them. Leave it out, or give texts and dates to transformers."
         )
         return
     strings = [word for word in counts if isinstance(word, str) and len(word) > 1]
@@ -223,10 +228,10 @@ def _warn_of_new_words(words, known, name):
         return
     word, more = new[0], f" and {len(new) - 1} more" if len(new) > 1 else ""
     similar = [one for one in known if _plain(one) == _plain(word)]
-    hint = f" Fit had {similar[0]!r}." if similar else ""
+    hint = f" Fit had {brief(similar[0])}." if similar else ""
     warn(
-        f"Column {name!r} has unknown categories, which are not among the rows of fit: {word!r} "
-        f"in row {words.index(word)}{more}.{hint} They count as no word."
+        f"Column {name!r} has unknown categories, which are not among the rows of fit: "
+        f"{brief(word)} in row {words.index(word)}{more}.{hint} They count as no word."
     )
 
 
