@@ -71,8 +71,8 @@ def make_table_pipeline(
     ValueError
         If no column of pictures is named, or one column is named twice.
     TypeError
-        If names of columns are no strings, or empty, a parameter is unknown, or it belongs to the
-        ensemble although `estimator` replaces it.
+        If names of columns are no strings, or empty, `transformers` has other items than triples,
+        or a parameter is unknown, or belongs to the ensemble although `estimator` replaces it.
 
     See Also
     --------
@@ -97,6 +97,7 @@ def make_table_pipeline(
     images, numbers = _names(images, "images"), _names(numbers, "numbers")
     categories = _names(categories, "categories")
     _check_once(images, numbers, categories)
+    transformers = _triples(transformers)
     embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
     steps = []  # pictures are last, so that errors in other columns come before they are embedded
     if numbers:
@@ -129,6 +130,16 @@ def _names(columns, what):
     if other := [name for name in names if not isinstance(name, str) or not name]:
         raise TypeError(f"{what} has {other[0]!r}, where the name of a column is needed, a str.")
     return names
+
+
+def _triples(transformers):
+    """Return transformers of other columns as a list."""
+    triples = list(transformers) if isinstance(transformers, Iterable) else [transformers]
+    if other := [one for one in triples if not isinstance(one, (tuple, list)) or len(one) != 3]:
+        raise TypeError(
+            f"transformers has {other[0]!r}, where (name, transformer, columns) is needed."
+        )
+    return triples
 
 
 def _check_once(images, numbers, categories):
