@@ -493,3 +493,12 @@ def test_a_number_far_from_all_others_is_told(table):
     for ordinary in (1.0 * (table.index == 12), np.exp(np.random.default_rng(0).normal(size=80))):
         rows = table.assign(price=ordinary)[10:50]
         assert not said(make(categories=()).fit, rows, rows["label"])
+
+
+def test_ids_of_objects_are_told_to_be_groups(table):
+    rows = table[:40].sort_values("label").assign(shop=np.arange(40) // 4)
+    rows["shop"] = rows["label"] + rows["shop"].astype(str)
+    with pytest.warns(SuspectedMistakeWarning, match="such as 4 rows with 'clothing0'.*as groups"):
+        make().fit(rows, rows["label"])
+    rows["shop"] = np.where(np.arange(40) == 20, "clothing0", rows["shop"])
+    assert not any("same word" in text for text in said(make().fit, rows, rows["label"]))

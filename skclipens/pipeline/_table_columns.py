@@ -18,7 +18,7 @@ from .._utils._warnings import warn
 from ..backbones._blocks import Block
 
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
-_BY_CHANCE = 0.01
+_BY_CHANCE, _NO_CHANCE = 0.01, 30  # a probability, and a log-loss of guessing y
 _MOST_VARIANCE = 0.99
 _FAR = 10  # times the largest of the other numbers
 _NUMBERS = (Number, np.bool_)
@@ -83,8 +83,8 @@ class NumberScaler(StandardScaler):
 class WordEncoder(OneHotEncoder):
     """A OneHotEncoder of words of any type, whose missing values may be of any type.
 
-    It warns of a column that is the same as y, of words that nearly all differ or that differ only
-    in case or blanks, and of those that ``fit`` has not seen.
+    It warns of a column that is the same as y or that knows it, of words that nearly all differ or
+    that differ only in case or blanks, and of those that ``fit`` has not seen.
     """
 
     def fit(self, X, y=None):
@@ -92,6 +92,7 @@ class WordEncoder(OneHotEncoder):
         _warn_of_target(X, y)
         for name in X:
             _warn_of_words(X[name].tolist(), name)
+            _warn_of_ids(X[name].tolist(), y, name)
         return super().fit(X)
 
     def transform(self, X):
@@ -217,8 +218,28 @@ def _warn_of_words(words, name):
         rows = [words.index(word) for word in spelled[0][:2]]
         warn(
             f"Column {name!r} has {one}, first in row {rows[0]}, and {other}, first in row "
-            f"{rows[1]}, which differ only in case or blanks. If they are one word, write them "
-            "alike."
+            f"{rows[1]}, which differ only in case, blanks or '.0'. If they are one word, write "
+            "them alike."
+        )
+
+
+def _warn_of_ids(words, y, name):
+    """Warn if rows with the same word have the same y, in too many rows to be chance.
+
+    A word for each class, such as the class itself, is left to the ensemble.
+    """
+    given = [(words[row], one) for row, one in _given(y).items() if words[row] is not None]
+    pairs, counts = Counter(given), Counter(word for word, _ in given)
+    sizes = np.array([*Counter(one for _, one in given).values()])
+    if len(counts) <= len(sizes) or len(pairs) > len(counts):
+        return
+    loss = -np.log(np.sum((sizes / sizes.sum()) ** 2)) * (len(given) - len(counts))
+    if loss > _NO_CHANCE:
+        word = counts.most_common(1)[0][0]
+        warn(
+            f"Column {name!r}: rows with the same word have the same y, such as {counts[word]} "
+            f"rows with {brief(word)}. If a word stands for what several pictures show, such as an "
+            "id, pass the column as groups instead. If it was made of y, leave it out."
         )
 
 
@@ -242,13 +263,18 @@ def _plain(word):
 
 def _warn_of_target(X, y):
     """Warn of a column that is the same as y, where y is given."""
-    if y is None or np.ndim(y) != 1:
-        return
-    target = {row: one for row, one in enumerate(np.asarray(y, object)) if not is_missing(one)}
-    for name in X:
+    target = _given(y)
+    for name in X if target else ():
         values = X[name].tolist()
-        if target and all(values[row] == one for row, one in target.items()):
+        if all(values[row] == one for row, one in target.items()):
             warn(
                 f"Column {name!r} is the same as y, which is to be predicted from it. Leave it "
                 "out: rows to predict will not have it."
             )
+
+
+def _given(y):
+    """Return a dict from rows to labels or values to predict, without missing ones."""
+    if y is None or np.ndim(y) != 1:  # of several outputs
+        return {}
+    return {row: one for row, one in enumerate(np.asarray(y, object)) if not is_missing(one)}
