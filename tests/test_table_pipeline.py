@@ -425,9 +425,12 @@ def test_numbers_that_are_missing_in_predict_alone(table):
 
 
 def test_new_words_are_named_with_one_that_may_be_meant(table, fitted):
-    rows = table[40:43].assign(shop=["south", "North ", "west"])
-    with pytest.warns(SuspectedMistakeWarning, match="'North ' in row 1 and 1 more. Fit had 'nor"):
+    rows = table[40:43].assign(shop=["south", "west", "North "])
+    with pytest.warns(SuspectedMistakeWarning, match="'North ' in row 2 and 1 more. Fit had 'nor"):
         fitted.predict(rows)
+    with pytest.warns(UserWarning, match="'west' in row 9. They count") as told:  # a rare one
+        fitted.predict(table[40:50].assign(shop=["south"] * 9 + ["west"]))
+    assert told[0].category is UserWarning
     floors = table[:40].assign(shop=(np.arange(40) % 3).astype(str))
     clf = make().fit(floors, floors["label"])
     with pytest.warns(SuspectedMistakeWarning, match="2.0 in row 0 and 1 more. Fit had '2'"):

@@ -16,6 +16,7 @@ from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..backbones._blocks import Block
+from ..exceptions import SuspectedMistakeWarning
 
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
 _BY_CHANCE, _NO_CHANCE = 0.01, 30  # a probability, and a log-loss of guessing y
@@ -244,15 +245,19 @@ def _warn_of_ids(words, y, name):
 
 
 def _warn_of_new_words(words, known, name):
-    new = list(dict.fromkeys(word for word in words if word not in known))
-    if not new:
+    """Warn of words that ``fit`` has not seen, which is no mistake if they are merely rare."""
+    rows = [row for row, word in enumerate(words) if word not in known]
+    if not rows:
         return
-    word, more = new[0], f" and {len(new) - 1} more" if len(new) > 1 else ""
-    similar = [one for one in known if _plain(one) == _plain(word)]
-    hint = f" Fit had {brief(similar[0])}." if similar else ""
+    new = list(dict.fromkeys(words[row] for row in rows))
+    written = {_plain(one): one for one in known}
+    word = next((one for one in new if _plain(one) in written), new[0])
+    hint = f" Fit had {brief(written[_plain(word)])}." if _plain(word) in written else ""
+    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
     warn(
         f"Column {name!r} has unknown categories, which are not among the rows of fit: "
-        f"{brief(word)} in row {words.index(word)}{more}.{hint} They count as no word."
+        f"{brief(word)} in row {words.index(word)}{more}.{hint} They count as no word.",
+        SuspectedMistakeWarning if hint or len(rows) > len(words) / 2 else UserWarning,
     )
 
 
