@@ -424,6 +424,15 @@ def test_numbers_that_are_missing_in_predict_alone(table):
     assert np.isfinite(clf.fit(complete, complete["label"]).predict_proba(one_lacks)).all()
 
 
+def test_words_whose_columns_would_have_one_name(table):
+    rows = table[:40].assign(garage=np.resize(["None", "brick", None], 40))
+    rows["garage_None"] = np.resize(["", "a", "b", "c"], 40)
+    clf = make(categories=["garage", "garage_None"]).fit(rows, rows["label"])
+    names = clf[0].named_transformers_["categories"].get_feature_names_out().tolist()
+    assert names[:3] == ["garage_None", "garage_brick", "garage_None_"]
+    assert len(set(names)) == len(names) == 7  # a missing one is also a word of garage_None
+
+
 def test_new_words_are_named_with_one_that_may_be_meant(table, fitted):
     rows = table[40:43].assign(shop=["south", "west", "North "])
     with pytest.warns(SuspectedMistakeWarning, match="'North ' in row 2 and 1 more. Fit had 'nor"):

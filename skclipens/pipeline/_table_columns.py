@@ -102,6 +102,15 @@ class WordEncoder(OneHotEncoder):
             _warn_of_new_words(X[name].tolist(), set(known.tolist()), name)
         return super().transform(X)
 
+    def get_feature_names_out(self, input_features=None):
+        """Return distinct names, also for a missing value beside the word "None"."""
+        names = {}
+        for name in super().get_feature_names_out(input_features):
+            while name in names:
+                name += "_"
+            names[name] = None
+        return np.array([*names], dtype=object)
+
 
 def as_numbers(X):
     """Return the columns of a DataFrame as floats, with NaN for missing values.
