@@ -194,6 +194,11 @@ def test_a_column_of_pictures_may_have_any_name(table, name):
         ({"numbers": None}, TypeError, "numbers has None, where the name of a column"),
         ({"transformers": [("a", StandardScaler())]}, TypeError, r"has .* where \(name, transfor"),
         ({"transformers": "size"}, TypeError, r"has 's', where \(name, transformer, columns\) is"),
+        (
+            {"transformers": [("a", Ridge, [])]},
+            TypeError,
+            "Transformer 'a' is the class Ridge. M",
+        ),
         ({"categories": ["price"]}, ValueError, "The column 'price' is named twice"),
         ({"images": ["path", "path"]}, ValueError, "The column 'path' is named twice"),
         ({"view": "mirror"}, TypeError, "There is no parameter 'view'; did you mean 'views'"),

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 
+from .._utils._validation import refuse_class
 from ._make import embedder_and_estimator, named_steps, signature_with_parts
 from ._pipeline import BackbonePipeline
 from ._table_columns import NumberImputer, NumberScaler, WordEncoder
@@ -139,6 +140,8 @@ def _triples(transformers):
         raise TypeError(
             f"transformers has {other[0]!r}, where (name, transformer, columns) is needed."
         )
+    for name, transformer, _ in triples:
+        refuse_class(transformer, f"Transformer {name!r}")
     return triples
 
 
