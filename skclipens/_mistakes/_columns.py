@@ -27,6 +27,7 @@ _CALLED_INDEX = re.compile(
 )
 # Log-loss of guessing, summed over the rows. Below it, results may be chance.
 ENOUGH_LOSS = 100
+_NO_CHANCE = 30  # the same, for a column that has one value for each class
 # Column names of BlockPCA, scikit-learn's reductions and UMAP.
 _REDUCTIONS = """
     pca incrementalpca kernelpca sparsepca minibatchsparsepca truncatedsvd fastica factoranalysis
@@ -54,7 +55,8 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     if index is not None:
         warn(
             f"{_called(index, names)} {why}, like an index. If it is an index or a time, leave it "
-            "out: it tells nothing about new rows."
+            "out: it tells nothing about new rows.",
+            key="index of rows",
         )
     _warn_of_constant_blocks(blocks, X)
     warn_of_rescaled_blocks(compared_with_texts, X)
@@ -158,7 +160,8 @@ def warn_of_labels_in_columns(blocks, X, y, names, index=None):
     X, targets = X[some], codes_of(y[some])
     n_rows = np.bincount(targets)
     # Depends on how frequent classes are: a flag of a rare event may match a class by chance.
-    if n_rows @ np.log(len(X) / n_rows) < ENOUGH_LOSS or n_rows.min() < 2:
+    loss = n_rows @ np.log(len(X) / n_rows)
+    if loss < _NO_CHANCE or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
     others = [block.columns for block in blocks if block.backbone is None]
@@ -174,7 +177,8 @@ def warn_of_labels_in_columns(blocks, X, y, names, index=None):
                 "made of the labels, leave it out of X: rows to predict will not have it."
             )
             return
-        for column in [] if names is None else columns[_lie_apart(lowest, highest)]:
+        has_names = names is not None and loss >= ENOUGH_LOSS
+        for column in columns[_lie_apart(lowest, highest)] if has_names else ():
             # Components may tell easy classes apart.
             if column != index and not _REDUCED.search(names[column]):
                 warn(
