@@ -519,3 +519,19 @@ def test_ids_of_objects_are_told_to_be_groups(table):
         make().fit(rows, rows["label"])
     rows["shop"] = np.where(np.arange(40) == 20, "clothing0", rows["shop"])
     assert not any("same word" in text for text in said(make().fit, rows, rows["label"]))
+
+
+@pytest.mark.parametrize("estimator", [None, Ridge()])
+def test_a_column_that_numbers_the_rows_is_told_although_it_is_scaled(table, estimator):
+    numbers = np.random.default_rng(0).permutation(80)
+    rows = table.assign(item_id=numbers, line=np.arange(80))[10:50]
+    y = rows["label"] if estimator is None else rows["price"] ** 2
+    for name in ("item_id", "line"):
+        told = said(make(numbers=name, categories=(), estimator=estimator).fit, rows, y)
+        assert sum(text.startswith(f"Column {name!r}") for text in told) == 1
+        assert not any("numbers__" in text for text in told)
+
+
+def test_another_unit_is_told_once(table, fitted):
+    (text,) = said(fitted.predict, table[40:60].assign(price=100 * table["price"]))
+    assert text.startswith("Values of column 'price' are mostly far from those of fit")

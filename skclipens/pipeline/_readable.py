@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._series import rows_of_files
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import column_of_labels
+from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import shares_again
 from ..embedding._image_columns import (
     image_columns,
@@ -98,6 +99,7 @@ class ReadableMixin:
             told = "unreadable_label", "an image cannot be read"
             check_is_no_class(self.unreadable_label, of_output, *told)
 
+    @each_warning_once()
     def _answer(self, method, X, params):
         """Return the result of a method of the last step for images."""
         check_is_fitted(self)
@@ -130,6 +132,7 @@ class ReadableMixin:
                 answers[rows] = one.model._answer_all(method, one.table_of(embedded, rows), params)
         return answers, unanswered
 
+    @each_warning_once()
     def _score(self, X, y, sample_weight, params):
         """Return the score of the last step on the images that can be read.
 

@@ -10,8 +10,10 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from .._mistakes._columns import warn_of_columns
 from .._mistakes._seen_columns import see_columns, warn_of_units
 from .._utils._class_texts import alike, written_apart
+from .._utils._folds import codes_of
 from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
@@ -62,15 +64,18 @@ class NumberImputer(SimpleImputer):
 
 
 class NumberScaler(StandardScaler):
-    """A StandardScaler that warns of a number far from all others, and of another unit later.
+    """A StandardScaler that warns of numbers of rows, of outliers, and of another unit later.
 
     It takes no weights, since metadata routing would ask for a decision on them.
     """
 
     def fit(self, X, y=None):
-        values = np.asarray(X)
+        values, names = np.asarray(X), getattr(X, "columns", None)
+        is_one = y is not None and np.ndim(y) == 1
+        codes = codes_of(np.asarray(y).astype(str)) if is_one else np.zeros(len(values))
+        warn_of_columns([], [], [], values, codes, names)
         if len(values) >= _FEWEST:
-            for name, column in zip(getattr(X, "columns", range(len(values.T))), values.T):
+            for name, column in zip(range(len(values.T)) if names is None else names, values.T):
                 _warn_of_outlier(column, name)
         columns = [Block("numbers", np.array([i]), None) for i in range(values.shape[1])]
         self.seen_columns_ = see_columns(columns, values)
