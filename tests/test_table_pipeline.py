@@ -535,3 +535,13 @@ def test_a_column_that_numbers_the_rows_is_told_although_it_is_scaled(table, est
 def test_another_unit_is_told_once(table, fitted):
     (text,) = said(fitted.predict, table[40:60].assign(price=100 * table["price"]))
     assert text.startswith("Values of column 'price' are mostly far from those of fit")
+
+
+def test_columns_that_no_head_reads_are_named(table):
+    message = "No head reads 'numbers__price', 'categories__shop_north', .* head='kernel' reads"
+    rows = table[10:50]
+    with pytest.warns(SuspectedMistakeWarning, match=message):
+        make(head="kernel").fit(rows, rows["label"])
+    heads = ["kernel", "linear-all"]
+    assert not said(make(head=heads).fit, rows, rows["label"])
+    assert not said(make(head="kernel", numbers=(), categories=()).fit, rows, rows["label"])

@@ -9,11 +9,12 @@ from sklearn.base import clone
 
 from .._mistakes._columns import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
 from .._utils._folds import is_one_shot
+from .._utils._messages import listed
 from .._utils._metadata import declines_weights, keywords_of_fit, log_class_weights, refuse_weights
 from .._utils._random import draw_seed
 from .._utils._sklearn import check_parameters
 from .._utils._warnings import warn
-from ..backbones._blocks import find_blocks
+from ..backbones._blocks import columns_of, find_blocks
 from ..heads._class_names import NUMBERED
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
@@ -130,16 +131,30 @@ def warn_of_mistakes(ensemble, plan, X, y):
     """Warn of columns and labels that look like a mistake."""
     names = getattr(ensemble, "feature_names_in_", None)
     blocks = distinct_blocks(plan.experts)
-    has_auto = "auto" in [kind for _, kind, _ in named_heads(ensemble.head)]
+    heads = named_heads(ensemble.head)
+    has_auto = "auto" in [kind for _, kind, _ in heads]
     if has_auto and not _has_named_classes(ensemble, y):
         _warn_of_nameless(blocks, y)
     elif ensemble.class_names is None and (advice := _advice_on_amounts(y)):
         warn(f"Labels are numbers as text, such as {str(y[0])!r}.{advice}")
     if has_auto and ensemble.blocks is None:
         warn_of_unnamed_columns(blocks, names)
+    elif names is not None and all(columns is None for _, _, columns in heads):
+        _warn_of_unread(ensemble, blocks, names)
     if needs_held_out(ensemble, plan.router) or any(expert.learns for expert in plan.experts):
         index = warn_of_columns(*_what_is_read(plan.experts), X, y, names)
         warn_of_labels_in_columns(blocks, X, y, names, index)
+
+
+def _warn_of_unread(ensemble, blocks, names):
+    """Warn of columns beside embeddings that no head reads."""
+    given = find_blocks(ensemble.blocks, len(names), names)
+    others = columns_of([block for block in given if block.backbone is None])
+    if len(others) < len(names) and (unread := np.setdiff1d(others, columns_of(blocks))).size:
+        warn(
+            f"No head reads {listed(names[unread].tolist())}: head={ensemble.head!r} reads "
+            "embeddings alone. Add 'linear' or 'linear-all' to head, or leave out the columns."
+        )
 
 
 def _has_named_classes(ensemble, y):
