@@ -55,6 +55,10 @@ def make(**options):
     return make_table_pipeline(BACKBONES, **given)
 
 
+def to_arrow(table):
+    return pytest.importorskip("pyarrow").Table.from_pandas(table)
+
+
 @pytest.fixture(scope="module")
 def fitted(table):
     return make().fit(table[:40], table["label"][:40])
@@ -209,11 +213,22 @@ def test_mistakes_are_named(options, error, message):
         make(**options)
 
 
-def test_a_column_that_the_table_lacks_is_named(table):
+def test_a_column_that_the_table_lacks_is_named(table, fitted):
     with pytest.raises(ValueError, match="X has no column 'paths'; did you mean 'path'"):
         make(images="paths").fit(table, table["label"])
     with pytest.raises(ValueError, match="X has no column 'size'; it has 'path', 'label'"):
         make(numbers=["price", "size"]).fit(table, table["label"])
+    for method in (fitted.predict, lambda rows: fitted.score(rows, table["label"])):
+        with pytest.raises(ValueError, match="X has no column 'price'; did you mean 'Price'"):
+            method(table.rename(columns={"price": "Price"}))
+
+
+@pytest.mark.parametrize("form", [lambda t: t.to_dict("list"), pd.DataFrame.to_numpy, to_arrow])
+def test_rows_are_a_frame(table, fitted, form):
+    X = form(table)
+    for method in (lambda: make().fit(X, table["label"]), lambda: fitted.predict(X)):
+        with pytest.raises(ValueError, match="columns are taken by their names, such as 'price'"):
+            method()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._messages import listed
 from ..datasets._local import LABEL_COLUMNS
 from ..datasets._tables import PATH_COLUMNS, images_of_table, read_table
-from ..embedding._image_columns import embedders_in, named_columns
-from ..pipeline._checks import refuse_missing_columns
+from ..embedding._image_columns import embedders_in, named_columns, refuse_missing_columns
 from ._files import find_labelled, find_pictures, is_table
 
 

@@ -1,11 +1,14 @@
 """Columns of images in the input of a pipeline, and their rows that cannot be read."""
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 
+from .._utils._column_names import names_of_columns, refuse_lazy
+from .._utils._messages import listed, nearest
 from .._utils._one_column import named_in_errors
 from .._utils._sklearn import safe_indexing
 from ..images import as_image_list
@@ -59,9 +62,13 @@ def named_columns(step):
 
 
 def image_columns(step, X):
-    """Return the columns of images in the input of the first step of a pipeline."""
+    """Return the columns of images in the input of the first step of a pipeline.
+
+    Raise ValueError if it is a ColumnTransformer, and X lacks one of its columns.
+    """
     if isinstance(step, BaseEmbedder):
         return [ImageColumn("", step, X, as_image_list(X))]
+    refuse_missing_columns(step, X)
     embedders = embedders_in(step)
     places = {name: of for name, _, of in getattr(step, "transformers", ()) if name in embedders}
     columns = {name: of(X) if callable(of) else of for name, of in places.items()}
@@ -69,6 +76,25 @@ def image_columns(step, X):
     return [
         ImageColumn(name, embedders[name], one, as_image_list(one)) for name, one in given.items()
     ]
+
+
+def refuse_missing_columns(step, X, name_of_X="X"):
+    """Raise ValueError if a ColumnTransformer names a column that a table does not have."""
+    asked = [*chain(*named_columns(step).values())] if isinstance(step, ColumnTransformer) else []
+    if not asked:
+        return
+    refuse_lazy(X, name_of_X)
+    known = names_of_columns(X)
+    if known is None or not (hasattr(X, "iloc") or hasattr(X, "get_column")):
+        raise ValueError(
+            f"{name_of_X} is a {type(X).__name__}, and columns are taken by their names, such as "
+            f"{asked[0]!r}. Give a DataFrame of pandas or polars."
+        )
+    for name in asked:
+        if name not in known:
+            similar = nearest({name}, [one for one in known if isinstance(one, str)])
+            hint = f"did you mean {similar!r}?" if similar else f"it has {listed(known)}."
+            raise ValueError(f"{name_of_X} has no column {name!r}; {hint}")
 
 
 def refuse_missing_in_later(columns):

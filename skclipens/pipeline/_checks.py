@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from inspect import signature
-from itertools import chain
 
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
@@ -11,7 +10,6 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
-from .._utils._column_names import names_of_columns
 from .._utils._labels import (
     check_classes,
     column_of_labels,
@@ -19,7 +17,6 @@ from .._utils._labels import (
     refuse_unlabeled,
     unlabeled_rows,
 )
-from .._utils._messages import listed, nearest
 from .._utils._metadata import METADATA
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
@@ -29,7 +26,6 @@ from ..embedding._base import BaseEmbedder
 from ..embedding._image_columns import (
     image_columns,
     may_leave_out,
-    named_columns,
     refuse_missing_in_later,
 )
 from ..images._collections import paths_of
@@ -48,7 +44,6 @@ def check_before_images(pipeline, X, y, params):
         check_parameters(step)
     _check_submodels(pipeline)
     transformers = pipeline._transformers()
-    refuse_missing_columns(pipeline.steps[0][1], X)
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     columns = image_columns(pipeline.steps[0][1], X)
@@ -100,18 +95,6 @@ def _check_images(columns, X, y, metadata):
     refuse_missing_in_later(columns)
     for column in columns:
         warn_of_text_order(column.images if isinstance(column.images, list) else (), y)
-
-
-def refuse_missing_columns(step, X, name_of_X="X"):
-    """Raise ValueError if a ColumnTransformer names a column that a table does not have."""
-    known = names_of_columns(X)
-    if known is None or not isinstance(step, ColumnTransformer):
-        return
-    for name in chain(*named_columns(step).values()):
-        if name not in known:
-            similar = nearest({name}, [one for one in known if isinstance(one, str)])
-            hint = f"did you mean {similar!r}?" if similar else f"it has {listed(known)}."
-            raise ValueError(f"{name_of_X} has no column {name!r}; {hint}")
 
 
 def warn_of_other_names(pipeline, images, y):

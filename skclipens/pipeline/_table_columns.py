@@ -1,6 +1,5 @@
-"""Read columns of a table as numbers or as words, and warn of what they can hardly mean."""
+"""Transformers of the numbers and words of a table, whatever the type of its missing values."""
 
-from collections import Counter
 from collections.abc import Hashable
 from math import isinf
 from numbers import Number
@@ -12,18 +11,19 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from .._mistakes._columns import warn_of_columns
 from .._mistakes._seen_columns import see_columns, warn_of_units
-from .._utils._class_texts import alike, written_apart
+from .._mistakes._table_columns import (
+    warn_of_codes,
+    warn_of_ids,
+    warn_of_missing,
+    warn_of_new_words,
+    warn_of_outlier,
+    warn_of_target,
+    warn_of_words,
+)
 from .._utils._folds import codes_of
-from .._utils._messages import listed
 from .._utils._missing import is_missing
-from .._utils._warnings import warn
 from ..backbones._blocks import Block
-from ..exceptions import SuspectedMistakeWarning
 
-_FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
-_BY_CHANCE, _NO_CHANCE = 0.01, 30  # a probability, and a log-loss of guessing y
-_MOST_VARIANCE = 0.99
-_FAR = 10  # times the largest of the other numbers
 _NUMBERS = (Number, np.bool_)
 
 
@@ -36,7 +36,7 @@ class NumberImputer(SimpleImputer):
 
     def fit(self, X, y=None):
         X = as_numbers(X)
-        _warn_of_target(X, y)
+        warn_of_target(X, y)
         self.n_samples_fit_ = len(X)
         self.always_given_ = [name for name in X if not X[name].isna().any()]
         return super().fit(X)
@@ -44,23 +44,10 @@ class NumberImputer(SimpleImputer):
     def transform(self, X):
         X = as_numbers(X)
         for name in X:
-            _warn_of_codes(X[name].to_numpy(), name)
+            warn_of_codes(X[name].to_numpy(), name)
         for name in self.always_given_:
-            self._warn_of_missing(X[name].isna(), name)
+            warn_of_missing(X[name].isna(), name, self.n_samples_fit_, self.strategy)
         return super().transform(X)
-
-    def _warn_of_missing(self, missing, name):
-        """Warn of missing numbers of a column that had all in ``fit``, unless that is by chance."""
-        n_missing, n = np.count_nonzero(missing), len(missing)
-        if not n_missing:
-            return
-        chance = (n / (n + self.n_samples_fit_)) ** n_missing  # that all are among these rows
-        if n_missing == n or chance < _BY_CHANCE:
-            warn(
-                f"Column {name!r} has no number in {n_missing} of {n} rows, first in row "
-                f"{np.argmax(missing)}, and had one in all rows of fit. The {self.strategy} of "
-                "these is taken instead."
-            )
 
 
 class NumberScaler(StandardScaler):
@@ -74,9 +61,8 @@ class NumberScaler(StandardScaler):
         is_one = y is not None and np.ndim(y) == 1
         codes = codes_of(np.asarray(y).astype(str)) if is_one else np.zeros(len(values))
         warn_of_columns([], [], [], values, codes, names)
-        if len(values) >= _FEWEST:
-            for name, column in zip(range(len(values.T)) if names is None else names, values.T):
-                _warn_of_outlier(column, name)
+        for name, column in zip(range(len(values.T)) if names is None else names, values.T):
+            warn_of_outlier(column, name)
         columns = [Block("numbers", np.array([i]), None) for i in range(values.shape[1])]
         self.seen_columns_ = see_columns(columns, values)
         return super().fit(X)
@@ -95,16 +81,16 @@ class WordEncoder(OneHotEncoder):
 
     def fit(self, X, y=None):
         X = as_words(X)
-        _warn_of_target(X, y)
+        warn_of_target(X, y)
         for name in X:
-            _warn_of_words(X[name].tolist(), name)
-            _warn_of_ids(X[name].tolist(), y, name)
+            warn_of_words(X[name].tolist(), name)
+            warn_of_ids(X[name].tolist(), y, name)
         return super().fit(X)
 
     def transform(self, X):
         X = as_words(X)
         for name, known in zip(X, self.categories_, strict=True):
-            _warn_of_new_words(X[name].tolist(), set(known.tolist()), name)
+            warn_of_new_words(X[name].tolist(), set(known.tolist()), name)
         return super().transform(X)
 
     def get_feature_names_out(self, input_features=None):
@@ -169,32 +155,6 @@ def _number(value, name, row):
     raise ValueError(f"{said}. {hint}")
 
 
-def _warn_of_codes(values, name):
-    """Warn of a number of nines, far from the others, as tables have where a number is missing."""
-    given = np.unique(values[~np.isnan(values)])
-    for code, others in ((given[:1], given[1:]), (given[-1:], given[:-1])):
-        if not len(others) or others[0] < 0 or set(f"{abs(code[0]):.15g}") != {"9"}:
-            continue
-        if code[0] <= -99 or code[0] > max(_FAR * others[-1], 99):
-            rows = np.flatnonzero(values == code)
-            warn(
-                f"Column {name!r} has {code[0]:.15g} in {len(rows)} of {len(values)} rows, first "
-                f"in row {rows[0]}, and otherwise numbers from {others[0]:g} to {others[-1]:g}. If "
-                "it stands for a missing number, write NaN: it counts as an amount."
-            )
-
-
-def _warn_of_outlier(values, name):
-    squares = (values - np.median(values)) ** 2
-    row = squares.argmax()
-    if squares[row] > _MOST_VARIANCE * squares.sum() and np.ptp(np.delete(values, row)) > 0:
-        warn(
-            f"Column {name!r} has {values[row]:g} in row {row}, so far from all others that these "
-            "hardly differ once the column is scaled. Correct the number, or give the column to "
-            "transformers, for example to take the logarithm."
-        )
-
-
 def _words(values, name):
     words, first = [None if is_missing(value) else value for value in values], {}
     for row, word in enumerate(words):
@@ -215,85 +175,3 @@ def _kind(word):
     if isinstance(word, (str, *_NUMBERS)):
         return str if isinstance(word, str) else Number
     return type(word) if isinstance(word, Hashable) else None
-
-
-def _warn_of_words(words, name):
-    """Warn of a column in which nearly each row has a word of its own, or one is spelled twice."""
-    counts = Counter(word for word in words if word is not None)
-    if counts.total() >= _FEWEST and len(counts) > _NEARLY_ALL * counts.total():
-        warn(
-            f"Column {name!r} has {len(counts)} words in {counts.total()} rows, such as "
-            f"{listed(counts, most=2, write=brief)}, as texts, names and ids do. Rows to predict "
-            "will hardly have one of them. Leave it out, or give texts and dates to transformers."
-        )
-        return
-    strings = [word for word in counts if isinstance(word, str) and len(word) > 1]
-    if spelled := alike(strings, _plain):
-        one, other = written_apart(*spelled[0][:2])
-        rows = [words.index(word) for word in spelled[0][:2]]
-        warn(
-            f"Column {name!r} has {one}, first in row {rows[0]}, and {other}, first in row "
-            f"{rows[1]}, which differ only in case, blanks or '.0'. If they are one word, write "
-            "them alike."
-        )
-
-
-def _warn_of_ids(words, y, name):
-    """Warn if rows with the same word have the same y, in too many rows to be chance.
-
-    A word for each class, such as the class itself, is left to the ensemble.
-    """
-    given = [(words[row], one) for row, one in _given(y).items() if words[row] is not None]
-    pairs, counts = Counter(given), Counter(word for word, _ in given)
-    sizes = np.array([*Counter(one for _, one in given).values()])
-    if len(counts) <= len(sizes) or len(pairs) > len(counts):
-        return
-    loss = -np.log(np.sum((sizes / sizes.sum()) ** 2)) * (len(given) - len(counts))
-    if loss > _NO_CHANCE:
-        word = counts.most_common(1)[0][0]
-        warn(
-            f"Column {name!r}: rows with the same word have the same y, such as {counts[word]} "
-            f"rows with {brief(word)}. If a word stands for what several pictures show, such as an "
-            "id, pass the column as groups instead. If it was made of y, leave it out."
-        )
-
-
-def _warn_of_new_words(words, known, name):
-    """Warn of words that ``fit`` has not seen, which is no mistake if they are merely rare."""
-    rows = [row for row, word in enumerate(words) if word not in known]
-    if not rows:
-        return
-    new = list(dict.fromkeys(words[row] for row in rows))
-    written = {_plain(one): one for one in known}
-    word = next((one for one in new if _plain(one) in written), new[0])
-    hint = f" Fit had {brief(written[_plain(word)])}." if _plain(word) in written else ""
-    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
-    warn(
-        f"Column {name!r} has unknown categories, which are not among the rows of fit: "
-        f"{brief(word)} in row {words.index(word)}{more}.{hint} They count as no word.",
-        SuspectedMistakeWarning if hint or len(rows) > len(words) / 2 else UserWarning,
-    )
-
-
-def _plain(word):
-    """Return what is left of a word without its case, blanks, and the ".0" of a float."""
-    return " ".join(str(word).casefold().split()).removesuffix(".0")
-
-
-def _warn_of_target(X, y):
-    """Warn of a column that is the same as y, where y is given."""
-    target = _given(y)
-    for name in X if target else ():
-        values = X[name].tolist()
-        if all(values[row] == one for row, one in target.items()):
-            warn(
-                f"Column {name!r} is the same as y, which is to be predicted from it. Leave it "
-                "out: rows to predict will not have it."
-            )
-
-
-def _given(y):
-    """Return a dict from rows to labels or values to predict, without missing ones."""
-    if y is None or np.ndim(y) != 1:  # of several outputs
-        return {}
-    return {row: one for row, one in enumerate(np.asarray(y, object)) if not is_missing(one)}
