@@ -564,6 +564,8 @@ def test_a_column_that_was_made_of_the_labels_is_named():
     for table, name in ((coded, "'code'"), (coded.to_numpy(float), str(X.shape[1]))):
         (text,) = [text for text in said(lambda t=table: clf.fit(t, y)) if mentions in text]
         assert text.startswith(f"Column {name}: one value")
+    rare = np.where(np.arange(len(y)) == 5, 3, y)  # a class of one row
+    assert any(mentions in text for text in said(clf.fit, coded, rare))
     encoded = X.join(pd.get_dummies(y, prefix="is"))
     (text,) = [text for text in said(lambda: clf.fit(encoded, y)) if mentions in text]
     assert text.startswith("Column 'coarse', Column 'is_0', Column 'is_1' and 1 more: one value")

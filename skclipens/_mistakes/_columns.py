@@ -157,11 +157,13 @@ def warn_of_labels_in_columns(blocks, X, y, names, index=None):
     the position `index` has a warning of its own.
     """
     some = stratified_rows(y, SOME_ROWS)
-    X, targets = X[some], codes_of(y[some])
+    codes = codes_of(y[some])
+    several = np.bincount(codes)[codes] > 1  # of one row, each column has one value
+    X, targets = X[some[several]], codes_of(codes[several])
     n_rows = np.bincount(targets)
     # Depends on how frequent classes are: a flag of a rare event may match a class by chance.
     loss = n_rows @ np.log(len(X) / n_rows)
-    if loss < _NO_CHANCE or n_rows.min() < 2:
+    if loss < _NO_CHANCE:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
     others = [block.columns for block in blocks if block.backbone is None]
