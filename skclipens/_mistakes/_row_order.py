@@ -140,7 +140,9 @@ def _share_of_others(part, y, predicted, confidence):
     of_y, of_predicted = (np.bincount(one[some], minlength=n_classes) / n for one in (y, predicted))
     chance = of_y @ of_predicted
     most = n * chance + BY_CHANCE * np.sqrt(n * chance * (1 - chance))
-    too_few = max(TOO_FEW * np.sqrt(np.sum(expected * (1 - expected))), TOO_SURE * n)
+    # What is expected is known only as well as the others tell it.
+    variance = np.sum(expected * (1 - expected)) * (1 + n / n_others)
+    too_few = max(TOO_FEW * np.sqrt(variance), TOO_SURE * n)
     if of_y @ of_y > _MOST_OF_ONE_CLASS or found > most or expected.sum() - found <= too_few:
         return None
     lower = mannwhitneyu(confidence[some], confidence[others], alternative="less")
