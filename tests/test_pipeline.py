@@ -252,6 +252,7 @@ def test_set_output_does_not_change_predictions(make, fitted, paths, y):
         ({"router": "shrnk"}, "The 'router' parameter"),
         ({"router": NeuralLogitController(hidden_dim=0)}, "The 'hidden_dim' parameter"),
         ({"cv": 0.01}, "cv=0.01 cannot hold out rows of every class"),
+        ({"cv": 0.01, "head": ["zero-shot", "linear"]}, "cv=0.01 cannot hold out rows"),
         ({"head": "zero-shot", "templates": ["a photo"]}, "one '{}'.* got 'a photo'"),
         ({"head": "zero-shot", "class_names": {"cat": "cat"}}, "class_names has no name for label"),
         ({"batch_size": 0}, "The 'batch_size' parameter"),
@@ -281,6 +282,29 @@ def test_parameters_are_checked_before_an_image_is_read(make, parameters, messag
     with pytest.raises((ValueError, RuntimeError), match=message):
         make(**parameters).fit(images, y)
     assert images.n_taken == 0
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"head": LogisticRegression(C=-1)}, "The 'C' parameter"),
+        ({"router": NeuralLogitController(hidden_dim=0)}, "The 'hidden_dim' parameter"),
+    ],
+)
+def test_parameters_of_an_ensemble_of_unknown_columns_are_checked_before(
+    make, parameters, message, paths, y
+):
+    images, clf = CountedImages(paths), make(blocks=None, **parameters)
+    clf = BackbonePipeline([("embed", clf[0]), ("pca", PCA(2)), ("last", clf[1])])
+    with pytest.raises(ValueError, match=message):
+        clf.fit(images, y)
+    assert images.n_taken == 0
+
+
+@pytest.mark.parametrize("parameters", [{"head": "zero-shot"}, {"calibrate": False}])
+def test_folds_are_not_checked_where_nothing_is_held_out(make, parameters, paths, y):
+    clf = make(cv=0.01, router="uniform", **parameters).fit(paths, y)
+    assert set(clf.predict(paths)) == set(y)
 
 
 @pytest.mark.parametrize(
