@@ -131,6 +131,17 @@ def test_memorised_noise_judged_by_itself_would_be_trusted(X, y):
     assert leaky.predict_proba(X).max(axis=1).mean() > 0.9
 
 
+def test_a_number_of_folds_is_for_heads_that_cannot_judge_themselves(X, y):
+    two, five = (make(cv=cv).fit(X, y) for cv in (2, 5))
+    assert_array_equal(two.temperatures_, five.temperatures_)
+    splits = make(cv=KFold(2, shuffle=True, random_state=0))
+    beside_prompts = clone(splits).set_params(head=["zero-shot", "linear"]).fit(X, y)
+    learned = [expert.learns for expert in beside_prompts.experts_]
+    temperatures = splits.fit(X, y).temperatures_
+    assert np.abs(temperatures / two.temperatures_ - 1).min() > 0.01
+    assert_allclose(beside_prompts.temperatures_[learned], temperatures)
+
+
 def test_rows_whose_class_no_other_fold_has_are_not_used(X, y):
     classes = np.unique(y)
     fold = np.arange(len(y)) % 3
@@ -338,11 +349,12 @@ def test_classes_that_a_frozen_head_does_not_know_are_left_to_others(n_known, ro
         assert clf.score(*some) > alone.score(*some) - 0.05
 
 
+@pytest.mark.parametrize("few", [slice(4), slice(2, None)])
 @pytest.mark.parametrize("other", ["linear", "zero-shot", LogisticRegression()])
-def test_classes_that_a_frozen_head_alone_knows_are_left_to_it(other, X, y):
+def test_classes_that_a_frozen_head_alone_knows_are_left_to_it(other, few, X, y):
     known = LogisticRegression(C=10).fit(X[:, columns_of(0)], y)
     head = [("all", FrozenEstimator(known), BACKBONES[0]), ("few", other)]
-    shown = np.isin(y, np.unique(y)[:4])
+    shown = np.isin(y, np.unique(y)[few])
     clf = make(BACKBONES[:1], head=head).fit(X[shown][:, columns_of(0)], y[shown])
     assert clf.score(X[~shown][:, columns_of(0)], y[~shown]) > 0.9
 

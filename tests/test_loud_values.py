@@ -171,7 +171,13 @@ def test_prompts_that_all_backbones_cut_off_are_named_once(head):
     clf = AdaptiveBackboneEnsemble(specs, head=head, class_names=names)
     calls = [lambda: clf.fit(X, y)]
     if head == "zero-shot":
-        calls.append(lambda: clf.set_classes([LONG + "ant", LONG + "bee"]))
+        longer = {"class_names": None, "templates": [LONG + "{}"]}
+        calls += [
+            lambda: clf.set_classes([LONG + "ant", LONG + "bee"]),
+            lambda: clf.set_classes(["ant", "bee"], templates=[LONG + "{}"]),
+            lambda: clf.set_params(**longer).fit(X, y),
+            lambda: clf.set_classes(["ant", "bee"]),
+        ]
     for call in calls:
         texts = [text for text in said(call) if "cut off" in text or "the same text" in text]
         assert len(texts) == 2

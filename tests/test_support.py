@@ -194,6 +194,25 @@ def test_few_rows_are_no_support(digits):
     assert make().fit(X[few], y[few])._support is None
 
 
+def test_a_row_among_a_thousand_is_no_other_class_to_compare_with(digits):
+    X, _, y, _ = digits
+    rng = np.random.default_rng(0)
+    rows = np.append(np.resize(np.flatnonzero(y == "one"), 1001), np.flatnonzero(y == "two")[0])
+    many = X[rows] + rng.normal(scale=0.03, size=(len(rows), X.shape[1])).astype(X.dtype)
+    clf = make(head=["zero-shot", "linear"], router="uniform").fit(many, y[rows])
+    assert not hasattr(clf, "in_distribution")
+
+
+def test_columns_that_embed_no_pictures_are_not_compared(digits, clf):
+    X, coloured, y, train = digits
+    rows, columns = np.vstack([X, coloured]), MultiBackboneEmbedder(PAIR).get_feature_names_out()
+    change, trend = np.random.default_rng(0).normal(size=(2, len(rows)))
+    frame = pd.DataFrame(rows, columns=columns).assign(change=change, trend=trend)
+    beside = AdaptiveBackboneEnsemble(random_state=0).fit(frame.iloc[train], y[train])
+    assert "other:linear" in beside.expert_names_
+    assert_allclose(beside.in_distribution(frame), clf.in_distribution(rows), atol=1e-4)
+
+
 def test_pictures_of_the_same_objects_do_not_make_all_others_unusual(digits):
     X, _, y, train = digits
     rng = np.random.default_rng(0)

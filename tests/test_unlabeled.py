@@ -105,11 +105,23 @@ def test_they_correct_logits_and_nothing_else(digits):
     assert clf.predict_proba(X[new]).dtype == X.dtype
 
 
-def test_held_out_rows_say_how_far(digits):
+def test_held_out_rows_say_how_far(digits, monkeypatch):
     X, y = digits
     rows, _, some, _ = few_shots(y, 4)
     added = make().fit(X[rows], some).unlabeled_
     assert added.spread in _unlabeled.SPREADS and added.gain > 0
+    least = _unlabeled.SPREADS[0]
+    monkeypatch.setattr(_unlabeled, "SPREADS", (least,))
+    assert added.spread > least and added.gain > make().fit(X[rows], some).unlabeled_.gain
+
+
+def test_of_one_row_per_class_prompts_say_how_far(digits, emoji):
+    spreads = []
+    for (X, y), names in ((digits, NAMES), (emoji[:2], None)):
+        rows, labeled, some, _ = few_shots(y, 1)
+        some = np.where(labeled, some, None)
+        spreads.append(make(class_names=names).fit(np.asarray(X)[rows], some).unlabeled_.spread)
+    assert 0.5 < spreads[0] < 1 and spreads[1] < 1e-3
 
 
 def test_rows_may_stand_in_any_order(digits):
@@ -318,6 +330,15 @@ def test_wrong_labels(digits, unlabeled, labels, message):
 def test_unknown_option():
     with pytest.raises(ValueError, match="The 'unlabeled' parameter"):
         make(unlabeled="maybe").fit(np.eye(4), [0, 0, 1, 1])
+
+
+def test_rows_of_one_object_may_lack_labels(digits):
+    X, y = digits[0][:100], np.where(np.arange(100) % 2, digits[1][:100], -1)
+    frame = pd.DataFrame(X, index=np.arange(100) // 2).add_prefix("column ")
+    clf = make(head="linear", unlabeled="ignore").set_params(blocks={"all": slice(None)})
+    assert not said(clf.fit, frame, y)
+    expected = clone(clf).fit(X, y).predict(X)
+    assert_array_equal(clf.predict(frame), expected)
 
 
 def test_all_labelled_is_as_ever(digits):
