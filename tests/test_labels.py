@@ -36,7 +36,7 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -170,10 +170,11 @@ def test_wrong_labels_are_the_most_doubtful(emoji, flipped, method):
     assert average_precision_score(wrong, -issues["label_quality"]) > 0.8
     marked = issues["is_label_issue"].to_numpy()
     assert (marked & wrong).sum() >= 7
+    assert (marked & ~wrong).sum() <= 5
     assert (issues["predicted_label"] == emoji[2])[wrong].mean() > 0.7
+    assert issues["predicted_label"].dtype == issues["given_label"].dtype
     if method == "noise":
         assert issues.attrs["noise_rate"] == pytest.approx(wrong.mean(), abs=0.08)
-        assert (marked & ~wrong).sum() <= 5
 
 
 def test_rows_are_called_as_in_a_frame(emoji, flipped):
@@ -252,6 +253,25 @@ def test_copies_do_not_vouch_for_each_other(emoji, kind):
         classifier = make_pipeline(embedded, classifier)
     issues = find_label_issues(classifier, table, noise[rows], random_state=0)
     assert np.mean(issues["predicted_label"] == issues["given_label"]) < 0.5
+
+
+def test_copies_do_not_vouch_for_each_other_in_the_folds_of_a_user(emoji):
+    _, X, y = emoji
+    noise, rows = np.random.default_rng(0).permutation(y), np.arange(len(y)).repeat(2)
+    cv = StratifiedKFold(5, shuffle=True, random_state=0)
+    with pytest.warns(UserWarning, match="are marked"):
+        issues = find_label_issues(LinearDiscriminantHead(), X.iloc[rows], noise[rows], cv=cv)
+    assert np.mean(issues["predicted_label"] == issues["given_label"]) < 0.5
+
+
+def test_words_that_a_search_reads_are_compared_by_nothing():
+    words = np.array(["cat", "dog", "owl"])[np.arange(30) % 3]
+    labels = words.copy()
+    labels[5] = "cat"
+    clf = make_pipeline(OneHotEncoder(), LogisticRegression())
+    search = GridSearchCV(clf, {"logisticregression__C": [1.0]}, cv=2)
+    issues = find_label_issues(search, pd.DataFrame({"word": words}), labels, cv=2, random_state=0)
+    assert issues["label_quality"].idxmin() == 5
 
 
 def test_copies_in_a_group_do_not_vouch_for_each_other(emoji):
@@ -530,6 +550,14 @@ def test_what_is_suggested_teaches_more_than_what_is_left_over(emoji):
     assert score(suggest(make(), X, start, 14)) > np.mean(drawn) - 0.02
 
 
+def test_the_less_is_known_of_a_picture_the_sooner_it_is_suggested():
+    directions = [(1, 0, 0, 0), (0, 1, 0, 0), (0.5, 0, 1, 0), (0.25, 0.25, 0, 1)]
+    rows = np.repeat(directions, [5, 5, 6, 4], axis=0)  # the last ones are between the classes
+    rows += np.random.default_rng(0).normal(scale=0.02, size=rows.shape)
+    y = np.repeat(["a", "b", ""], [5, 5, 10])
+    assert suggest(LogisticRegression(C=10), rows, y, 1)[0] >= 16
+
+
 def test_many_rows_are_drawn_from(emoji):
     _, X, y = emoji
     some = np.where(np.arange(84) < 14, y, "")
@@ -756,6 +784,27 @@ def test_new_rows_are_scored_as_held_out_rows_are(emoji, head, n_classes):
     even = np.arange(len(y)) // n_classes % 2 == 0
     clf = OpenSetClassifier(head, reject_rate=0.3, random_state=0).fit(X[even], y[even])
     assert np.mean(clf.predict(X[~even]) == "") == pytest.approx(0.3, abs=0.25)
+
+
+class Judging(LogisticRegression):
+    """A head of a user, whose logits of the rows of fit count as held out."""
+
+    def cross_fit(self, X, y):
+        logits = self.fit(X, y).decision_function(X)
+        if logits.ndim == 1:
+            logits = np.stack([np.zeros_like(logits), logits], axis=1)
+        return logits, np.ones(len(y), bool)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_largest_logits_are_standardised(emoji, n_classes):
+    _, X, y = emoji
+    some = np.isin(y, np.unique(y)[:n_classes])
+    clf = OpenSetClassifier(Judging()).fit(X[some], y[some])
+    scores = clf.decision_function(X[some])
+    largest = np.abs(scores) / 2 if n_classes == 2 else scores.max(axis=1)
+    assert clf.location_[0] == pytest.approx(largest.mean(), rel=1e-5)
+    assert clf.scale_[0] == pytest.approx(largest.std(), rel=1e-5)
 
 
 def test_rejected_rows_have_the_label_that_is_asked_for(halves):

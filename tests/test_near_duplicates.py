@@ -153,6 +153,13 @@ def test_groups_join_several_versions(versions):
     assert np.mean((groups == groups[0]).all(axis=0)) > 0.7
 
 
+def test_groups_join_four_versions_that_are_equally_far_from_each_other():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 40))
+    groups = group_near_duplicates(np.vstack([X, X[7] + 0.01 * rng.normal(size=(4, 40))]))
+    assert set(groups[60:]) == {7}
+
+
 def test_views_find_mirrored_pictures(pictures):
     mirrored = [ImageOps.mirror(picture) for picture in pictures[0]]
     X = MultiBackboneEmbedder(BACKBONES, views="mirror").fit_transform([*pictures[0], *mirrored])
@@ -200,7 +207,12 @@ def test_only_embeddings_are_compared(versions):
 
 @pytest.mark.parametrize(
     "X, message",
-    [(["a.png", "b.png"], "X holds"), (np.zeros(5), "2D array"), ([[0.0, "a"]], "'a'")],
+    [
+        (["a.png", "b.png"], "X holds"),
+        (np.zeros(5), "2D array"),
+        ([[0.0, "a"]], "'a'"),
+        (np.zeros((0, 5)), "0 sample"),
+    ],
 )
 def test_groups_need_a_table(X, message):
     with pytest.raises(ValueError, match=message):
