@@ -125,7 +125,7 @@ def test_classes_count_alike_in_balanced_accuracy(table, labels):
 def test_the_logistic_regression_has_the_class_weights_of_the_ensemble(table, labels):
     rows = np.r_[0:20, 20:24, 40:44]
     X, y = table.iloc[rows], labels[rows]
-    one_shot = [(np.r_[0:17, 20, 24], np.r_[17:20, 21:24, 25:28])]  # two classes with one row
+    one_shot = [(np.r_[0:17, 20, 24:26], np.r_[17:20, 21:24, 26:28])]  # a class with one row
     weights = dict(zip(np.unique(y).tolist(), (0.01, 1.0, 1.0), strict=True))
     options = {"cv": one_shot, "scoring": "balanced_accuracy"}
     clf = AdaptiveBackboneEnsemble(head="linear-all", class_weight=weights, random_state=0)
@@ -174,14 +174,33 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
 
 
+class FirstLabel:
+    """Not by the base class of scikit-learn, and without tags."""
+
+    def get_params(self, deep=True):
+        return {}
+
+    def fit(self, X, y):
+        self.label_ = y[0]
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.label_)
+
+
 def test_labels_of_a_baseline_may_be_a_column(table, labels):
     X, given = (
         table.iloc[:, :128],
-        {"column": LabelsInColumn(C=10), "plain": LogisticRegression(C=10)},
+        {
+            "column": LabelsInColumn(C=10),
+            "plain": LogisticRegression(C=10),
+            "without tags": FirstLabel(),
+        },
     )
     clf, cv = AdaptiveBackboneEnsemble(head="linear"), FewShotSplit(2, 1, random_state=0)
     found = compare_with_baselines(clf, X, labels, cv=cv, baselines=given)
     assert found.loc["column", "accuracy"] == found.loc["plain", "accuracy"]
+    assert found.loc["without tags", "accuracy"] == pytest.approx(1 / 3)
 
 
 def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
@@ -328,6 +347,17 @@ def test_rows_of_a_group_are_no_more_evidence_than_one_row(table, labels):
     )
     searched = [LOGISTIC]  # its penalty is of three times as many rows
     pd.testing.assert_frame_equal(three.drop(searched), one.drop(searched), atol=1e-6)
+
+
+def test_rows_of_a_group_are_drawn_together(table, labels):
+    clf = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+    groups, options = np.arange(60) // 5, {"baselines": {"guess": DummyClassifier()}}
+    options["cv"] = [(np.flatnonzero(groups % 2 == 0), np.flatnonzero(groups % 2))]
+    widths = []
+    for given in (None, groups):
+        found = compare_with_baselines(clf, table.iloc[:, :128], labels, groups=given, **options)
+        widths.append(found.loc["guess", "high"] - found.loc["guess", "low"])
+    assert widths[1] > 1.5 * widths[0]
 
 
 def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels, monkeypatch):

@@ -189,7 +189,7 @@ def test_rejects_no_samples():
 
 def test_warns_of_small_classes_by_name():
     y = np.repeat(["cat", "dog", "fox"], [3, 4, 5])
-    with pytest.warns(UserWarning, match=r"n_shots=4.*\['cat', 'dog'\]") as record:
+    with pytest.warns(UserWarning, match=r"n_shots=4, one sample.*\['cat', 'dog'\]") as record:
         ((train, test),) = FewShotSplit(4, 1).split(y, y)
     assert record[0].filename == __file__
     assert [np.sum(y[train] == name) for name in ("cat", "dog", "fox")] == [2, 3, 4]
@@ -219,6 +219,12 @@ def test_no_group_is_on_both_sides(kind):
         assert set(test) == set(np.flatnonzero(~np.isin(groups, groups[train])))
         assert set(train) <= set(larger)
         np.testing.assert_array_equal(np.bincount(y[larger]), [6, 6, 6])
+
+
+def test_one_of_three_groups_trains_if_it_has_enough_rows():
+    y, groups = np.repeat([0, 1], 12), np.arange(24) // 4
+    for train, _ in FewShotSplit(4, 20, random_state=0).split(y, y, groups):
+        assert len(set(groups[train])) == 2  # one of each class
 
 
 def test_groups_of_one_row_change_nothing():
