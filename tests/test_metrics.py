@@ -144,6 +144,9 @@ def test_no_headroom_is_undefined():
     with pytest.warns(UndefinedMetricWarning, match="no better than the best expert"):
         score = headroom_closed_score([0, 1, 2], [[0, 1], [1, 1], [0, 1]], [0, 1, 2])
     assert np.isnan(score)
+    y, predictions = [0, 1, 2, 3], [[0, 1], [1, 1], [0, 1], [0, 3]]  # the last row has no weight
+    with pytest.warns(UndefinedMetricWarning, match="no better than the best expert"):
+        assert np.isnan(headroom_closed_score(y, predictions, y, sample_weight=[1, 1, 1, 0]))
 
 
 @given(predicted())
@@ -532,6 +535,17 @@ def test_columns_in_another_order_than_labels_are_doubted():
         expected_calibration_error(np.tile(["cat", "dog", "owl"], 10), proba)
 
 
+def test_columns_of_a_frame_in_another_order_than_labels_are_refused():
+    y, labels = ["owl", "cat", "dog"], ["owl", "cat", "dog"]
+    proba = pd.DataFrame(np.eye(3), columns=labels)
+    with pytest.raises(ValueError, match="Columns of y_proba are 'owl', 'cat', 'dog', in another"):
+        expected_calibration_error(y, proba)
+    for frame in (proba, proba.set_axis(["p1", "p2", "p3"], axis=1), proba.to_numpy()):
+        assert expected_calibration_error(y, frame, labels=labels) == 0
+    numbered = pd.DataFrame(np.eye(3))  # its columns have no names
+    assert expected_calibration_error([2, 1, 0], numbered, labels=[2, 1, 0]) == 0
+
+
 def test_that_a_classifier_is_too_sure_is_no_doubt_of_the_labels():
     y = np.repeat([0, 1], 200)
     mostly_right = np.where(np.arange(400) % 5 < 3, y, 1 - y)
@@ -585,6 +599,8 @@ def test_labels_that_no_prediction_has_are_doubted():
         assert oracle_accuracy_score(y, predictions) == 0
     with pytest.warns(UserWarning, match="No label of y_true, such as 'cat'"):
         expected_calibration_error(y, [[1, 0], [0.5, 0.5]] * 5, labels=["Cat", "Dog"])
+    with no_warning():
+        assert oracle_accuracy_score(y[:9], predictions[:9]) == 0  # few may all be wrong
 
 
 @pytest.mark.parametrize("dtype", [int, np.uint8, float])
@@ -597,6 +613,8 @@ def test_positions_in_place_of_labels_are_doubted(dtype, recwarn):
     recwarn.clear()
     never_the_first = np.where(labels == 1, 2, labels)[:, None]
     assert oracle_accuracy_score(labels, never_the_first) == pytest.approx(2 / 3)
+    y, mostly_right = np.r_[0, [1, 2] * 6, 3], np.r_[1, [1, 2] * 6, 4][:, None]
+    assert oracle_accuracy_score(y, mostly_right) == pytest.approx(12 / 14)
     assert not recwarn.list
     with pytest.raises(ValueError, match=r"become labels by classes_\[positions\]"):
         oracle_accuracy_score(labels.astype(str), labels[:, None])
