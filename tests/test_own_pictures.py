@@ -54,7 +54,12 @@ def test_names_of_folders_can_be_kept(folder):
 
 def test_a_minus_of_a_folder_stays(tmp_path):
     names = {"gram-": "gram-", "gram+": "gram+", "-80C_freezer": "-80C freezer", "4C": "4C"}
-    names |= {"a-b": "a b", "cat_-_small": "cat small", "(wild)-cat--big": "(wild) cat big"}
+    names |= {
+        "a-b": "a b",
+        "cat_-_small": "cat small",
+        "(wild)-cat--big": "(wild) cat big",
+        "_": "_",
+    }
     for name in names:
         (tmp_path / name).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
@@ -373,13 +378,15 @@ def test_columns_of_a_table_can_be_named(folder):
     pictures = load_table(path, path_column="photo", label_column="kind")
     assert pictures.frame["path"].tolist() == [str(folder / "zoo/0.PNG")]
     assert pictures.frame["label"].tolist() == pictures.target_names.tolist() == [7]
+    write(table.assign(kind="007"), path)
+    assert load_table(path, path_column="photo", label_column="kind").target_names == ["007"]
     with pytest.raises(ValueError, match="path_column='image' is not a column; the table has"):
         load_table(path, path_column="image")
     with pytest.raises(ValueError, match="label_column='x' is not a column"):
         load_table(path, path_column="photo", label_column="x")
 
 
-@pytest.mark.parametrize("gap", ["NA", "NULL", "nan", ""])
+@pytest.mark.parametrize("gap", ["", *"NA N/A n/a #N/A <NA> NULL null NaN nan None".split()])
 def test_numbers_with_gaps_are_numbers(gap, folder):
     names, rooms = ["zoo/0.PNG"] * 3, [1, None, 3]
     table = pd.DataFrame({"path": names, "rooms": rooms, "shop": ["NA", "b", "None"]})
@@ -443,6 +450,7 @@ def test_labels_of_a_csv_file_are_those_that_are_written(folder, written, labels
     (folder / "t.csv").write_text("\n".join(["\ufeffpath, label", *rows]), encoding="utf-8")
     _, y = load_table(folder / "t.csv", return_X_y=True)
     assert y.tolist() == labels and type(y.tolist()[0]) is type(labels[0])
+    assert y.dtype == np.array(labels).dtype
 
 
 def test_text_of_parquet_stays_text(folder):
@@ -495,6 +503,10 @@ def test_names_of_pictures_keep_their_zeros(folder):
         (
             b'path,label\n"zoo/0.PNG,a\nzoo/0.PNG",b',
             r"'path', in the cell 'zoo/0.PNG,a\\nzoo/0.PNG' of line 2. A quote may be missing",
+        ),
+        (
+            b'path, label\nzoo/0.PNG, "b\nzoo/0.PNG, c"',
+            r"'label', in the cell 'b\\nzoo/0.PNG, c' of line 2. A quote may be missing",
         ),
         (b"path,label\nzoo/0.PNG,a, b", "rows of .*t.csv' have more values .* between quotes"),
     ],
