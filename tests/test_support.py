@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
 from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, blend_weights
 
@@ -211,6 +211,9 @@ def test_columns_that_embed_no_pictures_are_not_compared(digits, clf):
     beside = AdaptiveBackboneEnsemble(random_state=0).fit(frame.iloc[train], y[train])
     assert "other:linear" in beside.expert_names_
     assert_allclose(beside.in_distribution(frame), clf.in_distribution(rows), atol=1e-4)
+    heads = [("said", ZeroShotHead("zoo/RN20"), slice(128)), "linear"]
+    unnamed = AdaptiveBackboneEnsemble([("any columns", slice(128))], head=heads)
+    assert not hasattr(unnamed.fit(X[train, :128], y[train]), "in_distribution")
 
 
 def test_pictures_of_the_same_objects_do_not_make_all_others_unusual(digits):
