@@ -163,6 +163,18 @@ def test_prompts_alone_are_calibrated_by_labels_alone(emoji):
     assert_array_equal(clf.temperatures_, before.temperatures_)
 
 
+def test_heads_that_correct_prompts_are_expected_to_be_calibrated(emoji):
+    X, y = emoji
+    rows = np.r_[one_of_each(y), one_of_each(y, 1)]
+    clf = AdaptiveBackboneEnsemble(head=["zero-shot", "residual"], random_state=0)
+    with patch.object(_temperature, "PRIOR_RATE", 0.0):
+        by_labels = clone(clf).fit(X.iloc[rows], y[rows])
+    clf.fit(X.iloc[rows], y[rows])
+    residual = np.char.endswith(clf.expert_names_.astype(str), ":residual")
+    found, alone = (np.abs(np.log(one.temperatures_[residual])) for one in (clf, by_labels))
+    assert (found < alone).all()
+
+
 def test_kernel_head_expects_the_same(emoji):
     X, y = emoji
     few = one_of_each(y)

@@ -719,7 +719,7 @@ def test_a_frame_tells_the_blocks_without_labels():
         ({"class_names": None}, "set class_names to a list of names."),
         ({"class_names": {0: "cat"}, "calibrate": True}, "calibrate=False, class_names to a list"),
         ({"class_names": ["cat"]}, "At least two classes"),
-        ({"class_names": ["cat", "cat"]}, "'cat' more than once"),
+        ({"class_names": ["cat", "dog", "dog"]}, "'dog' more than once"),
     ],
 )
 def test_what_is_missing_where_there_are_no_labels(X, parameters, says):

@@ -491,7 +491,9 @@ def test_a_bar_shows_how_far_a_long_fit_is(X, y, capsys):
     assert "fitting heads: 100%" in shown.err
     assert "9/9" in shown.err  # on all rows and on two folds, three backbones each
     assert "MixtureRouter: 100%" in shown.err
-    clf.set_params(verbose=False, router="mixture").fit(X, y)
+    clf.set_params(head="zero-shot", router="mixture").fit(X, y)
+    assert "MixtureRouter: 100%" in capsys.readouterr().err
+    clf.set_params(head=LogisticRegression(), verbose=False).fit(X, y)
     assert capsys.readouterr() == ("", "")
 
 
