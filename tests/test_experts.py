@@ -14,6 +14,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -447,8 +448,10 @@ def test_a_head_may_have_the_names_of_classes_itself(as_labels, wrapped, X, y):
 
 
 def test_transform_stacks_the_calibrated_logits_of_the_experts(frame, y):
-    clf = make(head=["zero-shot", "linear"]).fit(frame, y)
-    Z = clf.transform(frame)
+    clf = make(head=["zero-shot", "linear"])
+    with pytest.raises(NotFittedError):
+        clf.get_feature_names_out()
+    Z = clf.fit(frame, y).transform(frame)
     assert Z.shape == (40, 6 * 4)
     logits = Z.reshape(40, 6, 4)
     assert_allclose(softmax(logits, axis=2), clf.expert_proba(frame), rtol=1e-5)

@@ -36,6 +36,7 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
 )
+from sklearn.multiclass import OutputCodeClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline, make_union
@@ -260,6 +261,7 @@ def test_set_output_does_not_change_predictions(make, fitted, paths, y):
         ({"backbones": ["zoo/RN21"]}, "The zoo has no model 'RN21'"),
         ({"estimator": LogisticRegression(C=-1)}, "The 'C' parameter"),
         ({"head": ["auto", ResidualHead(alpha=-1)]}, "The 'alpha' parameter of ResidualHead"),
+        ({"head": OutputCodeClassifier(LogisticRegression())}, "neither decision_function"),
         ({"cv": [([0, 1, 2, 3], [3, 4])]}, "Fold 0 of cv has 1 of its test rows in train"),
         ({"cv": [(range(16), range(16, 33))]}, "Fold 0 of cv does not fit X"),
         ({"cv": StratifiedKFold(30)}, "n_splits=30 cannot be greater than the number of members"),
