@@ -153,11 +153,12 @@ def _spread_of_prompts(head, X, y, kind, draw):
     return np.log(clf.expert_proba(X)[:, prompts]).std(axis=2).mean()
 
 
-def test_prompts_alone_are_calibrated_by_labels_alone(emoji):
+@pytest.mark.parametrize("head", ["zero-shot", "residual"])
+def test_prompts_alone_are_calibrated_by_labels_alone(emoji, head):
     """Where no head learns beside them, nothing depends on how far to trust them as a whole."""
     X, y = emoji
-    rows = one_of_each(y)
-    clf = AdaptiveBackboneEnsemble(head="zero-shot", random_state=0).fit(X.iloc[rows], y[rows])
+    rows = np.r_[one_of_each(y), one_of_each(y, 1)] if head == "residual" else one_of_each(y)
+    clf = AdaptiveBackboneEnsemble(head=head, random_state=0).fit(X.iloc[rows], y[rows])
     with patch.object(_temperature, "PRIOR_RATE", 0.0):
         before = clone(clf).fit(X.iloc[rows], y[rows])
     assert_array_equal(clf.temperatures_, before.temperatures_)

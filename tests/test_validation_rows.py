@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
+from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
@@ -84,6 +85,15 @@ def test_an_ensemble_of_many_rows_is_routed_by_some(data, head, few_validation_r
     clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, router=Telling(), random_state=0)
     assert clf.fit(X, y).score(X, y) > 0.8
     assert clf.router_.seen_ == (CAP, len(clf.experts_), 7)
+
+
+def test_folds_that_hold_out_no_validation_row_are_left_out(data, few_validation_rows):
+    X, y = data
+    rows = _folds.validation_rows(y)
+    others = np.setdiff1d(np.arange(len(y)), rows)
+    cv = [(np.r_[rows, others[9:]], others[:9]), (others, rows)]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=GaussianNB(), router=Telling(), cv=cv)
+    assert clf.fit(X, y).router_.seen_ == (CAP, 2, 7)
 
 
 def test_rows_that_are_equal_in_one_block_judge_like_others(data, few_validation_rows):
