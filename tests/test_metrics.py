@@ -583,7 +583,7 @@ def test_calibration_error_is_a_scorer(n_classes):
         (["cat", "dog"], {}, "y_proba holds labels, such as 'cat'"),
         ([["cat", "dog"]] * 2, {}, "y_proba holds labels, such as 'cat', .* predict_proba"),
         (pd.DataFrame([["cat", "dog"]] * 2), {}, "y_proba holds labels, such as 'cat'"),
-        ([[0.5, 0.5]] * 2, {"labels": [1, 1]}, "labels has 1 more than once.*as classes_ does"),
+        ([[0.5, 0, 0.5]] * 2, {"labels": [0, 1, 1]}, "labels has 1 more than once.*as classes_"),
         ([[0.5, 0.5]] * 2, {"n_bins": 0}, "n_bins"),
         ([[0.5, 0.5]] * 2, {"strategy": "other"}, "strategy"),
     ],
