@@ -186,8 +186,12 @@ def test_memory_keeps_fitted_heads(make, tmp_path, paths, y):
     assert clf.memory is None
     assert clf[-1].memory is memory
     # The second has other routers on the same heads.
-    make(memory=memory, router="static").fit(paths, y)
+    make(memory=memory, router="static", n_jobs=2, verbose=True).fit(paths, y)
     assert len(list(tmp_path.rglob("output.pkl"))) == 1
+    for verbose in (False, True):  # heads without held-out logits
+        clf = make(memory=memory, router="uniform", calibrate=False, verbose=verbose)
+        clf.fit(paths, y)
+    assert len(list(tmp_path.rglob("output.pkl"))) == 2
 
 
 def test_memory_of_the_pipeline_keeps_embeddings(make, fitted, tmp_path, paths, y):
