@@ -341,6 +341,7 @@ def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
         issues = find_label_issues(make(head="linear", cv=cv), X, y)
     (text,) = [str(one.message) for one in caught if "are not judged" in str(one.message)]
     assert text.startswith(f"{issues['label_quality'].isna().sum()} of 84 labels are not judged")
+    assert "set cv to a number of folds" in text
 
 
 @pytest.mark.parametrize("head", [make(head="linear"), GaussianNB()], ids=["ours", "sklearn"])
@@ -981,6 +982,8 @@ def test_images_that_cannot_be_read_are_left_out(emoji):
             found = getattr(rejects, method)(broken[:-1])
         assert np.isnan(found[0]).all()
         assert_allclose(found[1:], getattr(expected, method)(paths), rtol=1e-5, atol=1e-5)
+    with pytest.warns(UserWarning, match="2 of 2 images cannot be read and get None"):
+        assert rejects.predict(["no.png", "none.png"]).tolist() == [None, None]
     with pytest.warns(UserWarning, match="1 of .* images cannot be read and do not count"):
         found = rejects.score(broken[:40], labels[:40], np.arange(40.0))
     assert found == expected.score(paths[:39], y[:39], np.arange(1.0, 40))
