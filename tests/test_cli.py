@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save_file
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import LinearSVC
@@ -944,6 +945,12 @@ def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
     )
     assert "is no table, but the model classifies rows of tables: give a .csv" in message(
         model_of_tables, unseen[0], command="predict"
+    )
+    by_position = ColumnTransformer([("photo", MultiBackboneEmbedder(BACKBONES), [0])])
+    model = BackbonePipeline([("columns", by_position), ("last", LogisticRegression())])
+    joblib.dump(model, stock / "unnamed")
+    assert "no column of pictures has a name" in message(
+        stock / "unnamed", train, command="predict"
     )
     joblib.dump(make_table_pipeline(BACKBONES, "file"), stock / "unfitted")
     assert "not fitted" in message(stock / "unfitted", train, command="predict")

@@ -108,8 +108,7 @@ def _column_of_groups(source, name):
     if not is_table(source):
         raise ValueError(f"--groups {name} is a column of a table, but {source!r} is a folder.")
     table = read_table(Path(source), text=[name])
-    if name not in table.columns:
-        raise ValueError(f"--groups {name} is no column of {source!r}: it has {[*table.columns]}.")
+    refuse_no_columns("--groups", [name], table, source)
     refuse_several(table[name], name, source)
     if missing := [row for row, group in enumerate(table[name]) if is_missing(group)]:
         raise ValueError(
@@ -117,6 +116,13 @@ def _column_of_groups(source, name):
             "belongs to no other is a group of its own."
         )
     return table[name]
+
+
+def refuse_no_columns(option, names, table, source):
+    """Raise ValueError if a table does not have a column that an option names."""
+    for name in names:
+        if name not in table.columns:
+            raise ValueError(f"{option} {name} is no column of {source!r}: it has {[*table]}.")
 
 
 def _warn_of_predictions(source, table, to_learn):

@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 from sklearn.compose import ColumnTransformer
 
-from ..embedding._image_columns import embedders_in
+from ..embedding._image_columns import embedders_in, named_columns
 from ..embedding._keys import image_keys
 from ..pipeline import BackbonePipeline
 from ._outputs import beside
@@ -40,9 +40,19 @@ def load_model(path, **parameters):
             f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
             "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
         )
-    if isinstance(model[0], ColumnTransformer) and not embedders_in(model[0]):
-        raise ValueError(f"{path!r} classifies rows of a table without a column of pictures.")
+    if isinstance(model[0], ColumnTransformer) and not image_names(model):
+        raise ValueError(
+            f"{path!r} classifies rows of a table, of which no column of pictures has a name."
+        )
     return with_parameters(model, **parameters)
+
+
+def image_names(model):
+    """Return the columns of pictures of a model of tables; none of a model of pictures alone."""
+    if not isinstance(model[0], ColumnTransformer):
+        return []
+    columns = named_columns(model[0])
+    return [name for one in embedders_in(model[0]) for name in columns.get(one, ())]
 
 
 def count_fitted(model, pictures):

@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._messages import listed
 from ..datasets._local import LABEL_COLUMNS
 from ..datasets._tables import PATH_COLUMNS, images_of_table, read_table
-from ..embedding._image_columns import embedders_in, named_columns, refuse_missing_columns
-from ._files import find_labelled, find_pictures, is_table
+from ..embedding._image_columns import named_columns, refuse_missing_columns
+from ._files import find_labelled, find_pictures, is_table, refuse_no_columns
+from ._models import image_names
 
 
 class Rows(NamedTuple):
@@ -62,7 +61,7 @@ def rows_for(model, sources):
 
     A model of a table with other columns than pictures gets rows of tables with these columns.
     """
-    step, images = model[0], _image_names(model)
+    step, images = model[0], image_names(model)
     if not images:
         pictures = find_pictures(sources)
         return Rows(pictures, pictures)
@@ -83,17 +82,10 @@ def rows_for(model, sources):
 
 def labelled_rows_for(model, source, raw_names):
     """Return the `Rows` of a folder or table for a fitted model, and their labels."""
-    images = _image_names(model)
+    images = image_names(model)
     path_column = images[0] if images else None
     pictures, labels, _ = find_labelled(source, raw_names, path_column=path_column, to_learn=False)
     return rows_for(model, [source]) if images else Rows(pictures, pictures), labels
-
-
-def refuse_no_columns(option, names, table, source):
-    """Raise ValueError if a table does not have a column that an option names."""
-    for name in names:
-        if name not in table.columns:
-            raise ValueError(f"{option} {name} is no column of {source!r}: it has {[*table]}.")
 
 
 def _with_images(table, source, columns):
@@ -105,18 +97,8 @@ def _with_images(table, source, columns):
     return Rows(table, found[0][0]), [name for _, name in found]
 
 
-def _image_names(model):
-    """Return the columns of pictures of a model of tables; none of a model of pictures alone."""
-    if not isinstance(model[0], ColumnTransformer):
-        return []
-    columns = named_columns(model[0])
-    return [name for one in embedders_in(model[0]) for name in columns[one]]
-
-
 def _words(step, columns):
     """Return the columns whose categories were text in the fit of a table pipeline."""
     encoder = step.named_transformers_.get("categories")
-    if not isinstance(encoder, Pipeline) or not hasattr(encoder[-1], "categories_"):
-        return []
-    known = zip(columns["categories"], encoder[-1].categories_, strict=True)
+    known = zip(columns.get("categories", ()), getattr(encoder, "categories_", ()), strict=False)
     return [name for name, words in known if any(isinstance(one, str) for one in words)]

@@ -106,7 +106,7 @@ def make_table_pipeline(
         steps.append(("numbers", make_pipeline(filled, NumberScaler()), numbers))
     if categories:
         encoder = WordEncoder(handle_unknown="ignore", sparse_output=False)
-        steps.append(("categories", make_pipeline(encoder), categories))
+        steps.append(("categories", encoder, categories))
     steps += transformers
     for column in images:
         steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
