@@ -330,7 +330,7 @@ def _blocks_of_kinds(head, blocks):
 def _that_suit(head, found):
     """Return the values of ``blocks`` that `head` can be fitted on, by name.
 
-    None if it sets the columns of an expert.
+    Empty if it sets the columns of an expert.
     """
     if any(columns is not None for *_, columns in named_heads(head)):
         return {}
