@@ -46,7 +46,8 @@ def make_table_pipeline(
         zeros, with a warning.
     transformers : list of (str, transformer, columns), default=()
         What to do with other columns, such as texts and dates; as in
-        :class:`~sklearn.compose.ColumnTransformer`. Each transformer must have ``set_output``.
+        :class:`~sklearn.compose.ColumnTransformer`. Each transformer must have ``set_output``, and
+        keep the rows and their index.
     estimator : estimator, default=None
         The last step, fitted on all columns: any classifier or regressor. None means an
         :class:`AdaptiveBackboneEnsemble`.
