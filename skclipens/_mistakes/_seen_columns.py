@@ -50,15 +50,16 @@ def see_columns(blocks, X):
     values = take_columns(X, columns)
     lowest, highest = values.min(axis=0), values.max(axis=0)
     mean, deviation = _mean_and_deviation(values)
-    step = np.array([_step(np.unique(column)) for column in subsample(values).T])
+    step = _steps(subsample(values))
     return SeenColumns(len(X), columns, lowest, highest, mean, deviation, step)
 
 
-def _step(values):
-    """Return the smallest difference of sorted values if all are multiples of it, else zero."""
-    steps = np.diff(values)
-    smallest = steps.min(initial=np.inf)
-    return smallest if np.isfinite(smallest) and _are_whole(steps / smallest) else 0.0
+def _steps(values):
+    """Return the smallest difference in each column if all others are multiples of it, else 0."""
+    steps = np.diff(np.sort(values, axis=0), axis=0)
+    smallest = np.where(steps > 0, steps, np.inf).min(axis=0)
+    has_step = np.isfinite(smallest) & _are_whole(steps / smallest)
+    return np.where(has_step, smallest, 0).astype(np.float64)
 
 
 def _are_whole(values):
