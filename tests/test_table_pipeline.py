@@ -241,7 +241,7 @@ def gaps(table):
 
 
 def test_rows_with_unreadable_pictures_are_left_out(gaps):
-    clf = make(images=["path", "back"], on_error="nan", unreadable_label=None)
+    clf = make(images=["path", "back"], on_error="nan")
     said = r"2 of 40 images cannot be read and are left out: row 4, row 8 \('.*test_table_pipel"
     with pytest.warns(UserWarning, match=said):
         clf.fit(gaps[:40], gaps["label"][:40])

@@ -27,7 +27,7 @@ _CALLED_INDEX = re.compile(
 )
 # Log-loss of guessing, summed over the rows. Below it, results may be chance.
 ENOUGH_LOSS = 100
-_NO_CHANCE = 30  # the same, for a column that has one value for each class
+NO_CHANCE = 30  # the same, for a column that has one value for each class
 # Column names of BlockPCA, scikit-learn's reductions and UMAP.
 _REDUCTIONS = """
     pca incrementalpca kernelpca sparsepca minibatchsparsepca truncatedsvd fastica factoranalysis
@@ -163,7 +163,7 @@ def warn_of_labels_in_columns(blocks, X, y, names, index=None):
     n_rows = np.bincount(targets)
     # Depends on how frequent classes are: a flag of a rare event may match a class by chance.
     loss = n_rows @ np.log(len(X) / n_rows)
-    if loss < _NO_CHANCE:
+    if loss < NO_CHANCE:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
     others = [block.columns for block in blocks if block.backbone is None]

@@ -10,9 +10,10 @@ from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import SuspectedMistakeWarning
+from ._columns import NO_CHANCE
 
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
-_BY_CHANCE, _NO_CHANCE = 0.01, 30  # a probability, and a log-loss of guessing y
+_BY_CHANCE = 0.01  # a probability
 _MOST_VARIANCE = 0.99
 _FAR = 10  # times the largest of the other numbers
 
@@ -27,6 +28,20 @@ def warn_of_target(X, y):
                 f"Column {name!r} is the same as y, which is to be predicted from it. Leave it "
                 "out: rows to predict will not have it."
             )
+
+
+def warn_of_missing(missing, name, n_rows_of_fit, strategy):
+    """Warn of missing numbers of a column that had all in ``fit``, unless that is by chance."""
+    n_missing, n = np.count_nonzero(missing), len(missing)
+    if not n_missing:
+        return
+    chance = (n / (n + n_rows_of_fit)) ** n_missing  # that all are among these rows
+    if n_missing == n or chance < _BY_CHANCE:
+        warn(
+            f"Column {name!r} has no number in {n_missing} of {n} rows, first in row "
+            f"{np.argmax(missing)}, and had one in all rows of fit. The {strategy} of "
+            "these is taken instead."
+        )
 
 
 def warn_of_codes(values, name):
@@ -90,7 +105,7 @@ def warn_of_ids(words, y, name):
     if len(counts) <= len(sizes) or len(pairs) > len(counts):
         return
     loss = -np.log(np.sum((sizes / sizes.sum()) ** 2)) * (len(given) - len(counts))
-    if loss > _NO_CHANCE:
+    if loss > NO_CHANCE:
         word = counts.most_common(1)[0][0]
         warn(
             f"Column {name!r}: rows with the same word have the same y, such as {counts[word]} "
@@ -126,17 +141,3 @@ def _given(y):
     if y is None or np.ndim(y) != 1:  # of several outputs
         return {}
     return {row: one for row, one in enumerate(np.asarray(y, object)) if not is_missing(one)}
-
-
-def warn_of_missing(missing, name, n_rows_of_fit, strategy):
-    """Warn of missing numbers of a column that had all in ``fit``, unless that is by chance."""
-    n_missing, n = np.count_nonzero(missing), len(missing)
-    if not n_missing:
-        return
-    chance = (n / (n + n_rows_of_fit)) ** n_missing  # that all are among these rows
-    if n_missing == n or chance < _BY_CHANCE:
-        warn(
-            f"Column {name!r} has no number in {n_missing} of {n} rows, first in row "
-            f"{np.argmax(missing)}, and had one in all rows of fit. The {strategy} of "
-            "these is taken instead."
-        )

@@ -41,11 +41,9 @@ def rows_to_learn(source, images, numbers, categories):
     given = {name: columns for name, columns in given.items() if columns is not None}
     if not given:
         return None, None
-    for name, columns in given.items():
-        if not is_table(source):
-            raise ValueError(
-                f"--{name} {','.join(columns)} is of a table, but {source!r} is a folder."
-            )
+    if not is_table(source):
+        name, columns = next(iter(given.items()))
+        raise ValueError(f"--{name} {','.join(columns)} is of a table, but {source!r} is a folder.")
     table = read_table(Path(source), text=[*(images or PATH_COLUMNS), *(categories or ())])
     labels = next((name for name in LABEL_COLUMNS if name in table.columns), None)
     for name, columns in given.items():

@@ -110,22 +110,22 @@ def may_leave_out(step):
     return any(one.on_error == "nan" for one in embedders_in(step).values())
 
 
-def unreadable_after(step, table):
-    """Return which rows of the output of a step have an image that could not be read."""
-    return np.any([*unreadable_by_column(step, table).values()], axis=0)
+def in_any(unreadable):
+    """Return which rows are unreadable in any column, of :func:`unreadable_by_column`."""
+    return np.any([*unreadable.values()], axis=0)
 
 
-def image_of_each_row(transformers, X, table):
+def image_of_each_row(transformers, X, unreadable):
     """Return an image for each row, to name it in a message: one that cannot be read, if any.
 
-    `table` is the output of these steps. None if it is not known which image a row has.
+    `unreadable` is that of :func:`unreadable_by_column` after these steps. None if it is not known
+    which image a row has.
     """
     columns = image_columns(transformers[0], X)
-    if len(columns) == 1:
+    if len(columns) == 1 or (columns and not in_any(unreadable).any()):
         return columns[0].images
     if not columns or len(transformers) > 1:
         return None
-    unreadable = unreadable_by_column(transformers[0], table)
     return _unreadable_first(columns, [unreadable[column.name] for column in columns])
 
 
@@ -150,7 +150,7 @@ def table_and_unreadable(transformers, X):
     if transformers is None:
         return X, unreadable_rows(X)
     table = transformers.transform(X)
-    return table, unreadable_after(transformers[-1], table)
+    return table, in_any(unreadable_by_column(transformers[-1], table))
 
 
 def table_of(transformers, X):
@@ -158,12 +158,13 @@ def table_of(transformers, X):
 
     Raise ValueError if an image cannot be read and was embedded as a row of NaN.
     """
-    table, unreadable = table_and_unreadable(transformers, X)
-    rows = np.flatnonzero(unreadable).tolist()
+    table = transformers.transform(X)
+    unreadable = unreadable_by_column(transformers[-1], table)
+    rows = np.flatnonzero(in_any(unreadable)).tolist()
     if rows:
-        images = image_of_each_row(transformers, X, table)
+        images = image_of_each_row(transformers, X, unreadable)
         raise ValueError(
-            f"{len(rows)} of {len(unreadable)} images cannot be read; the first is "
+            f"{len(rows)} of {table.shape[0]} images cannot be read; the first is "
             f"{row_named(rows[0], images)}. Leave them out of X and y."
         )
     return table

@@ -12,12 +12,12 @@ from .._utils._labels import column_of_labels
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import shares_again
 from ..embedding._image_columns import (
+    columns_of_embedders,
     image_columns,
     image_of_each_row,
+    in_any,
     may_leave_out,
     refuse_missing_in_later,
-    table_and_unreadable,
-    unreadable_after,
     unreadable_by_column,
 )
 from ..embedding._unreadable import (
@@ -56,8 +56,8 @@ class ReadableMixin:
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
         step = before.steps[-1][1]
-        unreadable = unreadable_after(step, embedded)
-        images = image_of_each_row(before, X, embedded)
+        by_column = unreadable_by_column(step, embedded)
+        unreadable, images = in_any(by_column), image_of_each_row(before, X, by_column)
         labels = None if is_regressor(self) else y
         what = "train submodels alone" if self.submodels else "are left out"
         warn_of_unreadable(unreadable, what, images, labels=labels)
@@ -77,7 +77,11 @@ class ReadableMixin:
             lost = classes_lost(unreadable, labels)
             of_lost = np.array([label in lost for label in column_of_labels(y)]) if lost else False
             self.submodels_ = fit_submodels(
-                step, rest, embedded, lambda model, table, out: fit(model, table, out | of_lost)
+                columns_of_embedders(step),
+                by_column,
+                rest,
+                embedded,
+                lambda model, table, out: fit(model, table, out | of_lost),
             )
         return embedded, unreadable, answers
 
@@ -116,21 +120,28 @@ class ReadableMixin:
 
     def _answers(self, method, after, X, params, what):
         """Return the result of a method, and which rows have none; `what` says what these get."""
-        embedded, unreadable = table_and_unreadable(self[:after], X)
-        images = image_of_each_row(self[:after], X, embedded)
-        submodels = self.submodels_ if method in METHODS else []
-        masks = unreadable_by_column(self.steps[after - 1][1], embedded)
-        by_submodels = [(one, one.rows_in(masks)) for one in submodels]
+        embedded, by_column, images = self._embedded(after, X)
+        unreadable, submodels = in_any(by_column), self.submodels_ if method in METHODS else []
+        by_submodels = [(one, one.rows_in(by_column)) for one in submodels]
         answered = np.any([unreadable & False, *(rows for _, rows in by_submodels)], axis=0)
         unanswered = unreadable & ~answered
         warn_of_unreadable(unanswered, what, images, all_may_be=True)
         warn_of_unreadable(answered, _BY_SUBMODELS, images, all_may_be=True)
-        rest = self[after:]
-        answers = rest._answer_with_unreadable(method, embedded, unreadable, params, unanswered)
+        answers = answers_for_all(
+            lambda table: self[after:]._answer_all(method, table, params), embedded, unreadable
+        )
+        answers = self._mark_unreadable(method, answers, unanswered)
         for one, rows in by_submodels:
             if rows.any():
                 answers[rows] = one.model._answer_all(method, one.table_of(embedded, rows), params)
         return answers, unanswered
+
+    def _embedded(self, after, X):
+        """Return the table after the embedder, its unreadable rows by column, and their images."""
+        before = self[:after]
+        table = before.transform(X)
+        by_column = unreadable_by_column(before.steps[-1][1], table)
+        return table, by_column, image_of_each_row(before, X, by_column)
 
     @each_warning_once()
     def _score(self, X, y, sample_weight, params):
@@ -147,8 +158,8 @@ class ReadableMixin:
             answers, y, sample_weight = readable([answers, y, sample_weight], unanswered)
             score = accuracy_score if is_classifier(self) else r2_score
             return score(y, answers, sample_weight=sample_weight)
-        embedded, unreadable = table_and_unreadable(self[:after], X)
-        images = image_of_each_row(self[:after], X, embedded)
+        embedded, by_column, images = self._embedded(after, X)
+        unreadable = in_any(by_column)
         warn_of_unreadable(unreadable, "do not count", images)
         embedded, y, sample_weight = readable([embedded, y, sample_weight], unreadable)
         return self[after:].score(embedded, y, sample_weight, **params)
@@ -160,13 +171,11 @@ class ReadableMixin:
             X = step.transform(X)
         return getattr(self._final_estimator, method)(X, **params)
 
-    def _answer_with_unreadable(self, method, embedded, unreadable, params, unanswered=None):
+    def _answer_with_unreadable(self, method, embedded, unreadable, params):
         answers = answers_for_all(
             lambda table: self._answer_all(method, table, params), embedded, unreadable
         )
-        return self._mark_unreadable(
-            method, answers, unreadable if unanswered is None else unanswered
-        )
+        return self._mark_unreadable(method, answers, unreadable)
 
     def _mark_unreadable(self, method, answers, unreadable):
         """Return results with ``unreadable_label`` or NaN in unreadable rows."""

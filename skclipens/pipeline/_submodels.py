@@ -8,7 +8,6 @@ from sklearn.base import clone
 
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import without_warnings
-from ..embedding._image_columns import columns_of_embedders, unreadable_by_column
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -40,21 +39,21 @@ class Submodel(NamedTuple):
         return safe_indexing(safe_indexing(table, self.columns, axis=1), np.flatnonzero(rows))
 
 
-def fit_submodels(step, rest, table, fit):
+def fit_submodels(places, unreadable, rest, table, fit):
     """Return a submodel for each combination of columns of images that a row may lack.
 
     Parameters
     ----------
-    step : ColumnTransformer
-        Fitted.
+    places : dict of str to slice
+        Columns of the table that come of each column of images.
+    unreadable : dict of str to ndarray of shape (n,), bool
+        Which rows lack an image of each.
     rest : BackbonePipeline
-        The steps after it, which are cloned.
+        The steps that get the table, which are cloned.
     table : DataFrame of n rows
-        Output of `step`.
     fit : callable
         Takes a model, its table of n rows, and which rows it cannot learn from; fits the model.
     """
-    places, unreadable = columns_of_embedders(step), unreadable_by_column(step, table)
     found = []
     for n_lacking in range(1, len(places) + 1):
         for lacks in combinations(places, n_lacking):
