@@ -102,7 +102,21 @@ def half_of_each(y, train):
     return np.concatenate([of_class[: len(of_class) // 2] for of_class in rows])
 
 
-class CompleteRows(AdaptiveBackboneEnsemble):
+class Named(AdaptiveBackboneEnsemble):
+    """An ensemble that gets names of columns, as in a pipeline of `make_table_pipeline`."""
+
+    def fit(self, X, y):
+        return super().fit(_named(X), y)
+
+    def predict_proba(self, X):
+        return super().predict_proba(_named(X))
+
+
+def _named(X):
+    return pd.DataFrame(X).add_prefix("column ")
+
+
+class CompleteRows(Named):
     """An ensemble that is fitted on the rows whose last column is not NaN, without this column."""
 
     def fit(self, X, y):
@@ -130,7 +144,7 @@ def ways_of(prompts, places, pictures, Z, lacks, draw):
     of_all = AdaptiveBackboneEnsemble(blocks, **options)
     is_marked = np.where(lacks, np.nan, 1).astype(whole.dtype)[:, None]
     return {
-        OURS: (AdaptiveBackboneEnsemble(rest, **options), whole[:, width:]),
+        OURS: (Named(rest, **options), whole[:, width:]),
         COMPLETE: (CompleteRows(rest, **options), np.hstack([whole[:, width:], is_marked])),
         IMPUTED: (make_pipeline(SimpleImputer(), clone(of_all)), gaps),
         FOREST_WITH_GAPS: (RandomForestClassifier(500, random_state=draw), gaps),

@@ -17,6 +17,7 @@ _HOMES = {
     "CrossModalHead": "heads",
     "EmbeddingStore": "embedding",
     "EmbeddingStoreError": "exceptions",
+    "ForestHead": "heads",
     "GDAHead": "heads",
     "ImageError": "exceptions",
     "ImageRetriever": "retrieval",

@@ -31,6 +31,7 @@ from skclipens.cascade import CascadeEnsemble as CascadeEnsemble
 from skclipens.heads import CrossModalHead as CrossModalHead
 from skclipens.embedding import EmbeddingStore as EmbeddingStore
 from skclipens.exceptions import EmbeddingStoreError as EmbeddingStoreError
+from skclipens.heads import ForestHead as ForestHead
 from skclipens.heads import GDAHead as GDAHead
 from skclipens.exceptions import ImageError as ImageError
 from skclipens.retrieval import ImageRetriever as ImageRetriever

@@ -21,7 +21,12 @@ from skclipens.ensemble import (
     SuperLearnerRouter,
 )
 from skclipens.ensemble.routers._base import BaseRouter
-from skclipens.heads import LinearDiscriminantHead, LinearProbeHead, LogisticDiscriminantHead
+from skclipens.heads import (
+    ForestHead,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    LogisticDiscriminantHead,
+)
 from skclipens.pipeline import BackbonePipeline
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -60,6 +65,7 @@ HEADS = [
     LinearDiscriminantHead(shrinkage=1.0),
     LinearProbeHead(cv=2, max_iter=200),
     LogisticDiscriminantHead(),
+    ForestHead(n_estimators=20, random_state=0),
 ]
 
 

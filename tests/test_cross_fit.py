@@ -11,6 +11,7 @@ from skclipens.datasets import load_emoji
 from skclipens.heads import (
     CLAPHead,
     CrossModalHead,
+    ForestHead,
     GDAHead,
     KernelHead,
     LinearDiscriminantHead,
@@ -21,9 +22,11 @@ from skclipens.heads import (
 )
 
 BACKBONE = "zoo/RN20"
+FOREST = ForestHead(n_estimators=20, random_state=0)
 HEADS = [
     CLAPHead(BACKBONE),
     CrossModalHead(BACKBONE),
+    FOREST,
     GDAHead(BACKBONE),
     KernelHead([(BACKBONE, slice(None))]),
     LinearDiscriminantHead(),
@@ -176,6 +179,7 @@ NO_PROMPTS = [
     LinearProbeHead(),
     LogisticDiscriminantHead(),
     KernelHead(),
+    FOREST,
 ]
 
 

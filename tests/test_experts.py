@@ -104,10 +104,11 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
     assert list(clf.expert_names_) == [
         *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in images),
         "other:linear",
+        "other:forest",
         "all:linear-all",
     ]
     widths = [len(block.columns) for _, _, block in clf.experts_]
-    assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2]
+    assert widths == [*4 * [WIDTH], 2, 2, 2 * WIDTH + 2]
 
 
 def test_a_name_of_a_directory_may_have_the_sign_of_a_prefix(tmp_path, y):
@@ -507,7 +508,7 @@ def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, y):
     learned = [one.name for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
     assert learned == ["all:kernel-all", "all:linear-all"]
     learned = [one.name for one in clf.fit(table, y).experts_ if one.learns]
-    of_blocks = [*(f"{one}:kernel" for one in BACKBONES), "other:linear"]
+    of_blocks = [*(f"{one}:kernel" for one in BACKBONES), "other:linear", "other:forest"]
     assert learned == [*of_blocks, "all:linear-all"]
 
 
@@ -528,8 +529,9 @@ def test_pictures_do_not_outvote_other_columns(frame, y):
     clf = make(None, head="auto", router=StaticRouter(alpha=1e6)).fit(table, y)
     n, weights = len(clf.experts_), clf.routing_weights(table)[0]
     of = dict(zip((one.name for one in clf.experts_), weights, strict=True))
-    for name in ("other:linear", "all:linear-all"):
-        assert of.pop(name) == pytest.approx((1 / n + 1 / 3) / 2, rel=1e-3)
-    assert_allclose(list(of.values()), (1 / n + 1 / 3 / (n - 2)) / 2, rtol=1e-3)
+    assert of.pop("all:linear-all") == pytest.approx((1 / n + 1 / 3) / 2, rel=1e-3)
+    for name in ("other:linear", "other:forest"):
+        assert of.pop(name) == pytest.approx((1 / n + 1 / 6) / 2, rel=1e-3)
+    assert_allclose(list(of.values()), (1 / n + 1 / 3 / (n - 3)) / 2, rtol=1e-3)
     clf.fit(frame, y)
-    assert_allclose(clf.routing_weights(frame)[0], 1 / (n - 1), rtol=1e-3)
+    assert_allclose(clf.routing_weights(frame)[0], 1 / (n - 2), rtol=1e-3)

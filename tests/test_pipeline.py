@@ -1002,6 +1002,7 @@ def test_ensemble_reads_blocks_of_a_column_transformer(cache, pictures, y):
     assert list(clf[-1].expert_names_) == [
         *(f"{name}:{head}" for head in ("zero-shot", "kernel") for name in blocks),
         "other:linear",
+        "other:forest",
         "all:linear-all",
     ]
 

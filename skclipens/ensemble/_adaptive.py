@@ -70,6 +70,7 @@ class AdaptiveBackboneEnsemble(
           regularisation, on each block;
         - ``"logistic"``: a :class:`LogisticDiscriminantHead`, logistic regression that starts from
           the linear discriminant, on each block;
+        - ``"forest"``: a :class:`ForestHead`, trees, on each block;
         - ``"linear-all"``, ``"logistic-all"``: one :class:`LinearDiscriminantHead` or
           :class:`LogisticDiscriminantHead` on all blocks together, in which a block of other
           columns is rescaled to vary as much as an embedding;
@@ -84,14 +85,15 @@ class AdaptiveBackboneEnsemble(
           :class:`sklearn.ensemble.VotingClassifier`;
         - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
-        - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, with a linear head on each block of
-          no backbone, and without zero-shot heads if labels are numbers without ``class_names``. If
-          at least half of the classes have one row, no row can validate a head on one backbone, so
+        - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, without zero-shot heads if labels
+          are numbers without ``class_names``. Each block of no backbone has a linear head, and a
+          forest if it has at most 200 columns, and there are embeddings or X has column names. If
+          at least half of the classes have one row, no row can validate a head on one block, so
           it is ``["zero-shot", "kernel-all", "linear-all"]``, and intermediate features, if there
-          are others, are not used. With more than 100 rows per class
-          and three times as many rows as columns it has ``"logistic-all"``, unless rows times
-          columns times classes are 1e10 or more. If classes differ in size, rows per class are the
-          harmonic mean of their numbers, and rows are this times the number of classes.
+          are others, are not used. With more than 100 rows per class and three times as many rows
+          as columns it has ``"logistic-all"``, unless rows times columns times classes are 1e10 or
+          more. If classes differ in size, rows per class are the harmonic mean of their numbers,
+          and rows are this times the number of classes.
     router : str or router, default="shrunk"
         How the experts are combined.
 
@@ -168,8 +170,8 @@ class AdaptiveBackboneEnsemble(
     random_state : int, RandomState instance or None, default=None
         Controls the folds, and the randomness of heads and router whose ``random_state`` is None.
         With an int as ``cv`` and no groups, the default heads hold out rows without random numbers.
-        The seed then only affects which rows a :class:`KernelHead` samples, and the folds of
-        ``unlabeled="use"``.
+        The seed then only affects a :class:`ForestHead`, which rows a :class:`KernelHead` samples,
+        and the folds of ``unlabeled="use"``.
     verbose : bool or int, default=False
         Whether to show progress bars.
 

@@ -16,6 +16,8 @@ from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, KERNEL_ALL, LINEAR_ALL, LOGISTIC_ALL, head_of, named_heads
 
+_MOST_COLUMNS_OF_TREES = 200  # of a block; wider ones are rather embeddings, or texts
+
 
 def make_experts(
     head, blocks, n_features, feature_names, *, named_classes, one_shot, many_rows, **defaults
@@ -57,7 +59,8 @@ def make_experts(
             block = _block_for_columns(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            kinds = _blocks_of_auto(blocks, named_classes, one_shot, many_rows)
+            is_named = feature_names is not None
+            kinds = _blocks_of_auto(blocks, named_classes, one_shot, many_rows, is_named)
             groups += [(one, one, of_kind, False) for one, of_kind in kinds if of_kind]
         else:
             groups.append((label, kind, _some_blocks_for(kind, blocks), False))
@@ -108,7 +111,7 @@ def _between(name, columns):
     return Block(f"{name}, from column {first}", columns, None)
 
 
-def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
+def _blocks_of_auto(blocks, named_classes, one_shot, many_rows, is_named):
     """Return the kinds of heads of ``"auto"`` with their blocks, which may be none."""
     named = [block for block in blocks if named_classes and block.has_text]
     blocks = _without_intermediate(blocks) if one_shot else blocks
@@ -118,12 +121,19 @@ def _blocks_of_auto(blocks, named_classes, one_shot, many_rows):
     if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, to_join = blocks, []
         linear = "logistic" if many_rows else linear
-    kernels = KERNEL, _blocks_of_kernels(embedded)
+    kernels, forests = (KERNEL, _blocks_of_kernels(embedded)), []
     if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
         others = [] if to_join else others
+    elif embedded or is_named:  # otherwise the columns may be embeddings
+        forests = [one for one in blocks if one.backbone is None and _is_narrow(one)]
     all_columns = [joined(to_join)] if to_join else []
-    return [("zero-shot", named), kernels, (linear, others), (linear_all, all_columns)]
+    of_others = (linear, others), ("forest", forests)
+    return [("zero-shot", named), kernels, *of_others, (linear_all, all_columns)]
+
+
+def _is_narrow(block):
+    return len(block.columns) <= _MOST_COLUMNS_OF_TREES
 
 
 def _without_intermediate(blocks):

@@ -5,6 +5,7 @@ from ._clap import CLAPHead
 from ._class_names import names_of_classes
 from ._clip_adapter import CLIPAdapterHead
 from ._cross_modal import CrossModalHead
+from ._forest import ForestHead
 from ._gda import GDAHead
 from ._kernel import KernelHead
 from ._linear import LinearDiscriminantHead
@@ -19,6 +20,7 @@ __all__ = [
     "CLAPHead",
     "CLIPAdapterHead",
     "CrossModalHead",
+    "ForestHead",
     "GDAHead",
     "KernelHead",
     "LinearDiscriminantHead",

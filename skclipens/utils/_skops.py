@@ -14,6 +14,7 @@ from ..ensemble._merging import MergedExperts
 from ..ensemble._support import Support
 from ..ensemble._unlabeled import UnlabeledCorrection
 from ..ensemble.routers._gated import GateFeatures
+from ..heads._forest import Trees
 from ..heads._sums import Sums
 from ..images import View
 from ..labels import OpenSetClassifier
@@ -29,7 +30,7 @@ _ESTIMATORS = (
 )
 _RECORDS = (
     *(Block, BlockKind, EmbeddingStore, Expert, FewShotSplit, GateFeatures, MergedExperts),
-    *(SeenBlock, SeenColumns, SeenRows, Submodel, Sums, Support, UnlabeledCorrection, View),
+    *(SeenBlock, SeenColumns, SeenRows, Submodel, Sums, Support, Trees, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
 # The module of paths depends on the version of Python, and a model may be loaded by another one.

@@ -1,0 +1,187 @@
+"""A forest of trees, for numbers and categories beside pictures."""
+
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier
+
+from .._utils._docstrings import fill_doc
+from .._utils._linalg import row_batches, some_of
+from .._utils._random import draw_seed
+from .._utils._sklearn import Interval, RealNotInt, StrOptions
+from ._cross_fit import CrossFitTableHead, default_folds
+
+_SMOOTHING = 0.1  # weight of equal probabilities, beside 1 for those of the trees
+_MOST_BYTES = 3e7  # of all trees
+_BYTES_OF_NODE, _BYTES_OF_CLASS = 20, 4
+
+
+@fill_doc
+class ForestHead(CrossFitTableHead):
+    r"""Classify by extremely randomised trees, for columns of numbers and categories.
+
+    A linear head adds up what each column says. Trees [1]_ also use steps and combinations, such as
+    a price that is either low or high, and need no scaling. On embeddings they are worse than the
+    other heads. They are those of :class:`sklearn.ensemble.ExtraTreesClassifier`; with p the mean
+    of their probabilities, the logits are :math:`\log(p + 0.1 / C)`, so that a class that no tree
+    votes for is unlikely but possible.
+
+    Parameters
+    ----------
+    n_estimators : int, default=100
+        Number of trees.
+    max_features : {"sqrt", "log2"}, int, float or None, default="sqrt"
+        Number of columns that each split chooses from; see
+        :class:`sklearn.ensemble.ExtraTreesClassifier`.
+    random_state : int, RandomState instance or None, default=None
+        Controls the randomness of the trees. An ensemble passes its own.
+
+    Attributes
+    ----------
+    %(classes)s
+    trees_ : Trees
+        The nodes of all trees, as arrays: ``roots``, ``feature``, ``threshold``, ``children``,
+        ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
+    %(table_columns)s
+
+    See Also
+    --------
+    LinearDiscriminantHead : Adds up what each column says.
+
+    Notes
+    -----
+    The trees have fewer leaves than rows if they would take more than 30 MB together. Held-out
+    logits of ``cross_fit`` come from forests with half as many trees, which are fitted on folds.
+
+    References
+    ----------
+    .. [1] Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006.
+
+    Examples
+    --------
+    Whether the product of two numbers is positive, which no linear head can tell:
+
+    >>> import numpy as np
+    >>> from skclipens.heads import ForestHead
+    >>> X = np.random.default_rng(0).normal(size=(400, 2))
+    >>> y = X.prod(axis=1) > 0
+    >>> clf = ForestHead(random_state=0).fit(X[::2], y[::2])
+    >>> print(f"{clf.score(X[1::2], y[1::2]):.2f}")
+    0.94
+    """
+
+    _parameter_constraints: dict = {
+        "n_estimators": [Interval(Integral, 2, None, closed="left")],
+        "max_features": [
+            StrOptions({"sqrt", "log2"}),
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+        ],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, *, n_estimators=100, max_features="sqrt", random_state=None):
+        self.n_estimators = n_estimators
+        self.max_features = max_features
+        self.random_state = random_state
+
+    def _fit(self, X, targets, weights, folds, groups):
+        self.trees_ = self._grown(self.n_estimators, X, targets, weights)
+
+    def _cross_fit(self, X, targets, weights, folds, groups):
+        self._fit(X, targets, weights, folds, groups)
+        folds = default_folds(targets, groups) if folds is None else folds
+        logits = np.zeros((len(X), len(self.classes_)), X.dtype)
+        valid = np.zeros(len(X), bool)
+        for train, test in folds:
+            seen = X[train], targets[train], some_of(weights, train)
+            trees = self._grown(self.n_estimators // 2, *seen)
+            logits[test], valid[test] = _smoothed(trees.probabilities(X[test])), True
+        return logits, valid
+
+    def _grown(self, n_trees, X, targets, weights):
+        n_classes = len(self.classes_)
+        n_nodes = _MOST_BYTES / self.n_estimators / (_BYTES_OF_NODE + _BYTES_OF_CLASS * n_classes)
+        forest = ExtraTreesClassifier(
+            n_trees,
+            max_features=self.max_features,
+            max_leaf_nodes=max(int(n_nodes / 2), 2),
+            random_state=draw_seed(self.random_state),
+        )
+        return Trees.of_forest(forest.fit(X, targets, weights), n_classes)
+
+    def _logits_of(self, X):
+        return _smoothed(self.trees_.probabilities(X)).astype(X.dtype, copy=False)
+
+
+def _smoothed(p):
+    return np.log(p + _SMOOTHING / p.shape[1])
+
+
+class Trees(NamedTuple):
+    """The nodes of all trees, one tree after the other.
+
+    In arrays, a model needs no trust in compiled trees of a file, and single rows are fast.
+
+    Attributes
+    ----------
+    roots : ndarray of shape (n_trees,), int
+    feature : ndarray of shape (n_nodes,), int
+        The column that a node compares.
+    threshold : ndarray of shape (n_nodes,)
+        Rows up to this value go to the left child.
+    children : ndarray of shape (n_nodes, 2), int
+        Left and right child. A leaf is its own child.
+    values : ndarray of shape (n_nodes, C), float32
+        Probabilities at the leaves.
+    depth : int
+    """
+
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    children: np.ndarray
+    values: np.ndarray
+    depth: int
+
+    @classmethod
+    def of_forest(cls, forest, n_classes):
+        """Return the trees of a fitted forest, whose classes are positions of all classes."""
+        trees = [one.tree_ for one in forest.estimators_]
+        ends = np.cumsum([tree.node_count for tree in trees])
+        roots = ends - [tree.node_count for tree in trees]
+        feature = np.concatenate([tree.feature for tree in trees])
+        own = np.arange(len(feature))
+        sides = [
+            np.concatenate([side + root for side, root in zip(of_trees, roots, strict=True)])
+            for of_trees in zip(*((one.children_left, one.children_right) for one in trees))
+        ]
+        is_leaf = feature < 0
+        values = np.zeros((len(own), n_classes), np.float32)
+        values[:, forest.classes_] = np.concatenate([tree.value[:, 0] for tree in trees])
+        return cls(
+            roots.astype(np.int32),
+            np.where(is_leaf, 0, feature).astype(np.int32),
+            np.concatenate([tree.threshold for tree in trees]),
+            np.where(is_leaf[:, None], own[:, None], np.stack(sides, axis=1)).astype(np.int32),
+            values,
+            max(tree.max_depth for tree in trees),
+        )
+
+    def probabilities(self, X):
+        """Return the mean over trees of the probabilities of rows, (n, C)."""
+        X = X.astype(np.float32, copy=False)  # as the trees were grown on
+        p = np.empty((len(X), self.values.shape[1]), np.float32)
+        for part in row_batches(len(X), len(self.roots) * p.shape[1]):
+            p[part] = self.values[self._leaves(X[part])].mean(axis=1)
+        return p
+
+    def _leaves(self, X):
+        """Return the leaf of each row in each tree, (n, n_trees)."""
+        node, rows = np.broadcast_to(self.roots, (len(X), len(self.roots))), np.arange(len(X))
+        for _ in range(self.depth):
+            is_right = X[rows[:, None], self.feature[node]] > self.threshold[node]
+            node = self.children[node, is_right.astype(int)]
+        return node

@@ -1,0 +1,143 @@
+"""A forest of trees on columns of numbers, and where the default uses it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_iris, load_wine
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.metrics import log_loss
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_table_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import _make_experts
+from skclipens.heads import ForestHead, _forest
+from skclipens.heads._forest import Trees
+
+pytestmark = pytest.mark.usefixtures("embedded_once")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 5), st.sampled_from([None, 3, 10]))
+def test_its_trees_are_those_of_scikit_learn(seed, n_classes, max_leaf_nodes):
+    """Also for rows on a threshold, and if some classes are unknown to the trees."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 4, (60, 3)).astype(rng.choice([np.float32, np.float64]))
+    y = np.append(np.arange(n_classes), rng.integers(n_classes, size=60 - n_classes)) * 2
+    forest = ExtraTreesClassifier(5, max_leaf_nodes=max_leaf_nodes, random_state=seed).fit(X, y)
+    new = rng.integers(-2, 12, (40, 3)) / 2
+    p = Trees.of_forest(forest, 2 * n_classes).probabilities(new.astype(X.dtype))
+    assert_allclose(p[:, ::2], forest.predict_proba(new), atol=1e-6)
+    assert not p[:, 1::2].any()
+
+
+def test_it_is_the_forest_of_scikit_learn():
+    X, y = load_wine(return_X_y=True)
+    clf = ForestHead(random_state=3).fit(X[::2], y[::2])
+    seed = np.random.RandomState(3).randint(np.iinfo(np.int32).max)
+    forest = ExtraTreesClassifier(100, max_leaf_nodes=5000, random_state=seed)
+    p = forest.fit(X[::2], y[::2]).predict_proba(X[1::2])
+    assert_allclose(clf.predict_proba(X[1::2]), (p + 0.1 / 3) / 1.1, atol=1e-6)
+
+
+def test_held_out_logits_are_those_of_rows_that_are_not_known():
+    """On labels that no column tells, they are no better than guessing."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 4)), rng.integers(2, size=200)
+    clf = ForestHead(random_state=0)
+    logits, valid = clf.cross_fit(X, y)
+    assert valid.all()
+    assert np.mean(logits.argmax(axis=1) == y) < 0.6
+    assert clf.score(X, y) == 1
+    told = X[:, 0] > 0
+    logits, _ = clf.cross_fit(X, told)
+    assert np.mean(logits.argmax(axis=1) == told) > 0.9
+
+
+def test_rows_of_a_group_are_held_out_together():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 4)).repeat(2, axis=0), rng.integers(2, size=100).repeat(2)
+    of_rows, of_groups = (
+        ForestHead(random_state=0).cross_fit(X, y, groups=groups)[0]
+        for groups in (None, np.arange(100).repeat(2))
+    )
+    assert np.mean(of_rows.argmax(axis=1) == y) > 0.75
+    assert np.mean(of_groups.argmax(axis=1) == y) < 0.6
+
+
+def test_many_rows_get_small_trees(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 4)), rng.integers(3, size=2000)
+    monkeypatch.setattr(_forest, "_MOST_BYTES", 1e5)
+    trees = ForestHead(n_estimators=10, random_state=0).fit(X, y).trees_
+    size = sum(one.nbytes for one in trees if isinstance(one, np.ndarray))
+    assert 5e4 < size < 1e5
+    assert_allclose(trees.values[np.unique(trees._leaves(X))].sum(axis=1), 1, rtol=1e-6)
+
+
+def test_one_seed_gives_one_forest_and_none_gives_another():
+    X, y = load_wine(return_X_y=True)
+    for clf in (ForestHead(), AdaptiveBackboneEnsemble(head=["linear", "forest"])):
+        one, same, other = (
+            clf.set_params(random_state=seed).fit(X[::2], y[::2]).predict_proba(X[1::2])
+            for seed in (0, 0, None)
+        )
+        assert_allclose(one, same, rtol=0)
+        assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"n_estimators": 1}, "'n_estimators'"), ({"max_features": "auto"}, "'max_features'")],
+)
+def test_wrong_parameters_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        ForestHead(**options).fit(*load_iris(return_X_y=True))
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Drawings of things in which two numbers, but neither alone, tell the class."""
+    emoji = load_emoji(min_class_size=50)
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"path": rng.permutation(emoji.filenames)[:120]})
+    rows["width"], rows["height"] = rng.normal(size=(2, 120))
+    rows["label"] = np.where(rows["width"] * rows["height"] > 0, "open", "closed")
+    return rows
+
+
+def test_numbers_that_tell_the_class_together_are_used(table, monkeypatch):
+    """The pictures are of other things, so that all depends on the two numbers."""
+    train, test = table[:80], table[80:]
+    clf = make_table_pipeline("zoo/RN20", "path", numbers=["width", "height"], random_state=0)
+    found = clf.fit(train, train["label"])
+    assert found.score(test, test["label"]) > 0.8
+    loss = log_loss(test["label"], found.predict_proba(test))
+    monkeypatch.setattr(_make_experts, "_MOST_COLUMNS_OF_TREES", 0)
+    without = clf.fit(train, train["label"])
+    assert without.score(test, test["label"]) < 0.7
+    assert loss < log_loss(test["label"], without.predict_proba(test)) - 0.1
+
+
+def test_which_blocks_have_a_forest(table):
+    """Tables of numbers, but nothing that may be embeddings: unnamed, or wide."""
+
+    def forests(X, y, **options):
+        clf = AdaptiveBackboneEnsemble(random_state=0, **options).fit(X, y)
+        return [name for name in clf.expert_names_ if "forest" in name]
+
+    y, numbers = table["label"], table[["width", "height"]]
+    embedded = MultiBackboneEmbedder("zoo/RN20").set_output(transform="pandas").fit(table["path"])
+    embedded = embedded.transform(table["path"]).reset_index(drop=True)
+    beside = embedded.join(numbers)
+    assert forests(beside, y) == ["other:forest"]
+    assert forests(numbers, y) == ["all:forest"]
+    assert not forests(embedded, y)
+    assert not forests(numbers.to_numpy(), y)
+    assert not forests(numbers.to_numpy(), y, blocks={"w": [0], "h": [1]})
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 201)))
+    assert not forests(embedded.join(wide.add_prefix("word ")), y)
+    first = [int((y == label).argmax()) for label in np.unique(y)]
+    assert not forests(beside.iloc[first], y.iloc[first])
