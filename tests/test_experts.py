@@ -17,6 +17,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -33,7 +34,7 @@ from skclipens import (
 )
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
-from skclipens.ensemble import MixtureRouter, StaticRouter
+from skclipens.ensemble import MixtureRouter, StaticRouter, _routing
 from skclipens.ensemble.routers import ROUTERS
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -528,6 +529,7 @@ def test_pictures_do_not_outvote_other_columns(frame, y):
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto", router=StaticRouter(alpha=1e6)).fit(table, y)
     n, weights = len(clf.experts_), clf.routing_weights(table)[0]
+    weights = weights / weights.sum()
     of = dict(zip((one.name for one in clf.experts_), weights, strict=True))
     assert of.pop("all:linear-all") == pytest.approx((1 / n + 1 / 3) / 2, rel=1e-3)
     for name in ("other:linear", "other:forest"):
@@ -535,3 +537,20 @@ def test_pictures_do_not_outvote_other_columns(frame, y):
     assert_allclose(list(of.values()), (1 / n + 1 / 3 / (n - 3)) / 2, rtol=1e-3)
     clf.fit(frame, y)
     assert_allclose(clf.routing_weights(frame)[0], 1 / (n - 2), rtol=1e-3)
+
+
+def test_logits_of_pictures_and_numbers_that_tell_different_things_add_up(frame, y, monkeypatch):
+    """Their mean is less sure than both together."""
+    numbers = np.random.default_rng(0).normal(np.unique(y, return_inverse=True)[1], 0.7)
+    table, half = frame.assign(price=numbers), np.arange(len(y)) % 2 == 0
+    clf = make(None, head="auto")
+
+    def loss():
+        clf.fit(table[half], y[half])
+        return log_loss(y[~half], clf.predict_proba(table[~half]))
+
+    found = loss()
+    assert clf.router_.weights_.sum() > 1.5
+    fitted = _routing._prior_weights
+    monkeypatch.setattr(_routing, "_prior_weights", lambda *of: fitted(*of) / fitted(*of).sum())
+    assert found < loss() - 0.02

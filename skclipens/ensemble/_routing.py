@@ -23,6 +23,7 @@ from ._mismatch import warn_of_mismatch
 from ._plan import weights_parameter
 from ._support import find_support
 from .routers import UniformRouter, combine, is_fixed
+from .routers._base import weighted_sum
 
 
 class Combination(NamedTuple):
@@ -222,16 +223,23 @@ def _fitted_router(ensemble, plan, validated, X, logits, targets, metadata):
     if has_fit_parameter(router, "learned"):
         given["learned"] = np.array([expert.learns for expert in experts])
     if has_fit_parameter(router, "prior_weights"):
-        given["prior_weights"] = _prior_weights([expert.reads for expert in experts])
+        kinds = [expert.reads for expert in experts]
+        given["prior_weights"] = _prior_weights(kinds, logits, targets, metadata["sample_weight"])
     router.fit(X, logits, targets, **given)
     return router
 
 
-def _prior_weights(kinds):
+def _prior_weights(kinds, logits, targets, sample_weight):
     """Return the prior weights of experts, from the kind of columns that each reads.
 
     One half is shared by the experts, the other by the kinds of columns. So the many heads on
-    pictures do not outvote one on numbers, and uninformative numbers do not count for half.
+    pictures do not outvote one on numbers, and uninformative numbers do not count for half. The
+    mean of logits is unsure if kinds of columns tell different things, whose logits would add up:
+    the sum of the weights is then fitted.
     """
     _, kind_of, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
-    return (1 / len(kinds) + 1 / (len(sizes) * sizes[kind_of])) / 2
+    weights = (1 / len(kinds) + 1 / (len(sizes) * sizes[kind_of])) / 2
+    if len(sizes) == 1:
+        return weights
+    mean = weighted_sum(weights[None].astype(logits.dtype), logits)
+    return weights / fit_temperature(mean, targets, sample_weight=sample_weight, expected=1.0)

@@ -77,7 +77,8 @@ class StaticRouter(BasePriorRouter):
 
     An ensemble on pictures and other columns passes other :math:`p_e` to ``fit``: one half of the
     sum is shared by all experts, the other half by the kinds of columns. So the many heads on
-    pictures do not outvote the one on the other columns.
+    pictures do not outvote the few on the other columns. The sum, which is 1 otherwise, is then
+    fitted first: kinds of columns may tell different things, whose logits add up.
 
     References
     ----------
