@@ -15,12 +15,15 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import ExtraTreesClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import _make_experts
+from skclipens.ensemble import _make_experts, _routing
+from skclipens.ensemble._routing import _prior_weights
 from skclipens.heads import names_of_classes
 
 from ._machine import describe, heading
@@ -52,8 +55,11 @@ TEST = (
     "wheat-seeds",
     "winequality-red",
 )
+ROLES = {"validation": VALIDATION, "test": TEST}
 WITHOUT = "ensemble without a forest"
-OTHERS = (WITHOUT, CONCATENATED, FOREST, OF_PICTURES, OF_NUMBERS)
+MEANS = "ensemble whose prior weights sum to 1"
+STACKED = "logistic regression of embeddings and trees of the rest, stacked"
+OTHERS = (WITHOUT, MEANS, CONCATENATED, STACKED, FOREST, OF_PICTURES, OF_NUMBERS)
 _MIN_OF_CLASS, _MANY_LABELS = 30, 20
 _LEFT = 10  # pictures of a class that are left for test rows, at least
 _NOTE = """\
@@ -62,15 +68,17 @@ _NOTE = """\
 left out; labels that are amounts are replaced by their quarter. Numbers have mean 0 and variance 1
 on the training rows, and categories are one-hot encoded. The ensemble reads image embeddings,
 pooled features and the other columns; its rivals read image embeddings and the other columns.
-Differences in points, with the 95 % interval of a bootstrap over rows and draws; intervals of means
-over tables hold the tables fixed. Nothing was chosen on these tables and pictures."""
+"Stacked": StackingClassifier of a LogisticRegression (C = 10) on the embeddings, 500 extremely
+randomised trees on the other columns, and a last LogisticRegression (C = 1); with one row per class
+VotingClassifier has the mean of the first two. Differences in points, with the 95 % interval of a
+bootstrap over rows and draws; intervals of means over tables hold the tables fixed."""
 
 
 def parse(arguments):
     parser = parser_of_sets("paired_tables", __doc__, datasets=["cifar10", "caltech101-odd"])
     add = parser.add_argument
     add("folder", type=Path)
-    add("--tables", nargs="+", default=list(TEST))
+    add("--tables", nargs="+", default=["test"], help="names, test or validation")
     add("--shots", nargs="+", type=int, default=[1, 4, 16, 50], help="rows of each class")
     add("--draws", type=int, default=5)
     add("--n-test", type=int, default=500, help="test rows, at most")
@@ -81,7 +89,8 @@ def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
-    tables = {name: read_table(options.folder / f"{name}.csv") for name in options.tables}
+    asked = [name for one in options.tables for name in ROLES.get(one, [one])]
+    tables = {name: read_table(options.folder / f"{name}.csv") for name in asked}
     for dataset, work in sets_of(options, per_class=200, n_test=1):
         pictures = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
         for name, table in tables.items():
@@ -172,12 +181,45 @@ class WithoutForest(AdaptiveBackboneEnsemble):
             return super().fit(X, y)
 
 
+class Means(AdaptiveBackboneEnsemble):
+    """An ensemble with few rows of which the logits are averaged, as if there were no numbers."""
+
+    def fit(self, X, y):
+        with patch.object(_routing, "_prior_weights", _prior_weights_of_means):
+            return super().fit(X, y)
+
+
+def _prior_weights_of_means(*given):
+    weights = _prior_weights(*given)
+    return weights / weights.sum()
+
+
 def ways_of(prompts, places, X, Z, y, draw):
     """Return unfitted classifiers, each with the columns that it reads."""
     ways = ways_of_columns(prompts, places, X, Z, y, draw)
-    ours, both = ways[OURS]
-    without = WithoutForest(ours.blocks, random_state=draw, **prompts)
-    return {name: ways[name] for name in (OURS, *OTHERS[1:])} | {WITHOUT: (without, both)}
+    (ours, both), (_, plain) = ways[OURS], ways[CONCATENATED]
+    options = {"blocks": ours.blocks, "random_state": draw, **prompts}
+    return {name: way for name, way in ways.items() if name in (OURS, *OTHERS)} | {
+        WITHOUT: (WithoutForest(**options), both),
+        MEANS: (Means(**options), both),
+        STACKED: (stacked(plain.shape[1] - Z.shape[1], plain.shape[1], y, draw), plain),
+    }
+
+
+def stacked(n_embedding, width, y, draw):
+    """Return a logistic regression of the first columns and trees of the others, stacked."""
+    parts = {
+        "pictures": (slice(0, n_embedding), LogisticRegression(C=10, max_iter=1000)),
+        "others": (slice(n_embedding, width), ExtraTreesClassifier(500, random_state=draw)),
+    }
+    members = [
+        (name, make_pipeline(make_column_transformer(("passthrough", columns)), one))
+        for name, (columns, one) in parts.items()
+    ]
+    smallest = np.unique(y, return_counts=True)[1].min()
+    if smallest == 1:
+        return VotingClassifier(members, voting="soft")
+    return StackingClassifier(members, LogisticRegression(max_iter=1000), cv=min(5, smallest))
 
 
 if __name__ == "__main__":

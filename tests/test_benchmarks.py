@@ -24,6 +24,7 @@ from benchmarks import (
     missing_pictures,
     near_duplicates,
     out_of_memory,
+    paired_tables,
     real_tables,
     scale,
     search,
@@ -114,6 +115,31 @@ def test_program_of_unlabelled_pictures(on_digits):
     for table in ("All classes, new", "All classes, unlabelled", "Few classes, new"):
         assert f"## {table}" in printed
     assert "| mean of the sets | " in printed
+
+
+def test_rows_of_a_table_get_pictures_of_their_class():
+    rng = np.random.default_rng(0)
+    y, labels = np.repeat(["a", "b"], 30), np.repeat(["cat", "dog", "fish"], [40, 50, 12])
+    train, test = paired_tables.split(y, 4, 20, 0)
+    assert np.unique(y[train], return_counts=True)[1].tolist() == [4, 4] and len(test) == 20
+    assert not np.isin(train, test).any()
+    rows, of_class = paired_tables.paired(y, train, labels, 4, rng)
+    assert sorted(of_class) == ["cat", "dog"]
+    assert (labels[rows] == of_class[y]).all()
+    learned, others = rows[train], np.delete(rows, train)
+    assert len(np.unique(learned)) == len(learned) and not np.isin(learned, others).any()
+
+
+def test_program_of_paired_tables(on_digits, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(80, 2))).assign(word=["x", None] * 40)
+    rows["label"] = np.repeat([1, 2], 40)
+    rows.to_csv(tmp_path / "few.csv", header=False, index=False)
+    options = ["--tables", "few", "--shots", 2, 50, "--draws", 1]
+    printed = on_digits(paired_tables, tmp_path, *options)
+    assert "| set, labelled pictures per class | 2 |\n" in printed  # no class has 50 rows
+    for other in paired_tables.OTHERS:
+        assert f"### Less {other}" in printed
 
 
 @pytest.mark.slow
