@@ -10,7 +10,6 @@ Tables have one role each: the forest of the default was chosen on those of `VAL
 
 import textwrap
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -21,15 +20,25 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import _make_experts, _routing
-from skclipens.ensemble._routing import _prior_weights
 from skclipens.heads import names_of_classes
 
 from ._machine import describe, heading
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import ALL_FEATURES, blocks_of, embed
-from .tables import CONCATENATED, FOREST, OF_NUMBERS, OF_PICTURES, OURS, cell, report, run_draws
+from .tables import (
+    CONCATENATED,
+    FOREST,
+    MEANS,
+    OF_NUMBERS,
+    OF_PICTURES,
+    OURS,
+    WITHOUT_FOREST,
+    Means,
+    WithoutForest,
+    cell,
+    report,
+    run_draws,
+)
 from .tables import ways_of as ways_of_columns
 
 VALIDATION = (
@@ -56,10 +65,8 @@ TEST = (
     "winequality-red",
 )
 ROLES = {"validation": VALIDATION, "test": TEST}
-WITHOUT = "ensemble without a forest"
-MEANS = "ensemble whose prior weights sum to 1"
 STACKED = "logistic regression of embeddings and trees of the rest, stacked"
-OTHERS = (WITHOUT, MEANS, CONCATENATED, STACKED, FOREST, OF_PICTURES, OF_NUMBERS)
+OTHERS = (WITHOUT_FOREST, MEANS, CONCATENATED, STACKED, FOREST, OF_PICTURES, OF_NUMBERS)
 _MIN_OF_CLASS, _MANY_LABELS = 30, 20
 _LEFT = 10  # pictures of a class that are left for test rows, at least
 _NOTE = """\
@@ -173,34 +180,13 @@ def encoded(table, train):
     return encoder.fit(table.iloc[train]).transform(table).astype(np.float32)
 
 
-class WithoutForest(AdaptiveBackboneEnsemble):
-    """An ensemble whose default has no forest."""
-
-    def fit(self, X, y):
-        with patch.object(_make_experts, "_MOST_COLUMNS_OF_TREES", 0):
-            return super().fit(X, y)
-
-
-class Means(AdaptiveBackboneEnsemble):
-    """An ensemble with few rows of which the logits are averaged, as if there were no numbers."""
-
-    def fit(self, X, y):
-        with patch.object(_routing, "_prior_weights", _prior_weights_of_means):
-            return super().fit(X, y)
-
-
-def _prior_weights_of_means(*given):
-    weights = _prior_weights(*given)
-    return weights / weights.sum()
-
-
 def ways_of(prompts, places, X, Z, y, draw):
     """Return unfitted classifiers, each with the columns that it reads."""
     ways = ways_of_columns(prompts, places, X, Z, y, draw)
     (ours, both), (_, plain) = ways[OURS], ways[CONCATENATED]
     options = {"blocks": ours.blocks, "random_state": draw, **prompts}
     return {name: way for name, way in ways.items() if name in (OURS, *OTHERS)} | {
-        WITHOUT: (WithoutForest(**options), both),
+        WITHOUT_FOREST: (WithoutForest(**options), both),
         MEANS: (Means(**options), both),
         STACKED: (stacked(plain.shape[1] - Z.shape[1], plain.shape[1], y, draw), plain),
     }

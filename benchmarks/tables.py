@@ -20,7 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import kind_behind_prefix
-from skclipens.ensemble import StaticRouter
+from skclipens.ensemble import StaticRouter, _make_experts, _routing
+from skclipens.ensemble._routing import _prior_weights
 from skclipens.heads import _base_discriminant
 
 from ._differences import SET, difference, differences_table
@@ -40,7 +41,9 @@ AS_WAS = "weights pulled to 1 / E, numbers vary as an embedding, as it was"
 BY_EXPERTS = "weights pulled to 1 / E"
 BY_KINDS = "weights pulled to kinds of columns alone"
 ONE_VARIANCE = "numbers vary as an embedding"
-CHOICES = (AS_WAS, BY_EXPERTS, BY_KINDS, ONE_VARIANCE)
+WITHOUT_FOREST = "without a forest"
+MEANS = "prior weights sum to 1"
+CHOICES = (WITHOUT_FOREST, MEANS, AS_WAS, BY_EXPERTS, BY_KINDS, ONE_VARIANCE)
 
 
 class Numbers(NamedTuple):
@@ -191,6 +194,27 @@ class OneVariance(AdaptiveBackboneEnsemble):
             return super().fit(X, y)
 
 
+class WithoutForest(AdaptiveBackboneEnsemble):
+    """An ensemble whose default has no forest."""
+
+    def fit(self, X, y):
+        with patch.object(_make_experts, "_MOST_COLUMNS_OF_TREES", 0):
+            return super().fit(X, y)
+
+
+class Means(AdaptiveBackboneEnsemble):
+    """An ensemble whose prior weights sum to 1, as they do without other columns than pictures."""
+
+    def fit(self, X, y):
+        with patch.object(_routing, "_prior_weights", _prior_weights_of_means):
+            return super().fit(X, y)
+
+
+def _prior_weights_of_means(*given):
+    weights = _prior_weights(*given)
+    return weights / weights.sum()
+
+
 def choices_of(prompts, places, X, Z, y, draw):
     """Return unfitted ensembles, each with all columns."""
     blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
@@ -202,6 +226,8 @@ def choices_of(prompts, places, X, Z, y, draw):
         BY_EXPERTS: AdaptiveBackboneEnsemble(router=Evenly(), **options),
         BY_KINDS: AdaptiveBackboneEnsemble(router=ByKinds(), **options),
         ONE_VARIANCE: OneVariance(**options),
+        WITHOUT_FOREST: WithoutForest(**options),
+        MEANS: Means(**options),
     }
     return {name: (one, both) for name, one in ensembles.items()}
 
