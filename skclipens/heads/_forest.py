@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
 from .._utils._docstrings import fill_doc
-from .._utils._linalg import row_batches, some_of
+from .._utils._linalg import parts_of, some_of
 from .._utils._random import draw_seed
 from .._utils._sklearn import Interval, RealNotInt, StrOptions
 from ._cross_fit import CrossFitTableHead, default_folds
@@ -15,6 +15,7 @@ from ._cross_fit import CrossFitTableHead, default_folds
 _SMOOTHING = 0.1  # weight of equal probabilities, beside 1 for those of the trees
 _MOST_BYTES = 3e7  # of all trees
 _BYTES_OF_NODE, _BYTES_OF_CLASS = 20, 4
+_PATHS_AT_ONCE = 2**13  # of rows through trees: few, so that they fit in the cache
 
 
 @fill_doc
@@ -172,16 +173,20 @@ class Trees(NamedTuple):
 
     def probabilities(self, X):
         """Return the mean over trees of the probabilities of rows, (n, C)."""
-        X = X.astype(np.float32, copy=False)  # as the trees were grown on
-        p = np.empty((len(X), self.values.shape[1]), np.float32)
-        for part in row_batches(len(X), len(self.roots) * p.shape[1]):
-            p[part] = self.values[self._leaves(X[part])].mean(axis=1)
-        return p
+        X = np.ascontiguousarray(X, np.float32)  # as the trees were grown on
+        total = np.zeros((len(X), self.values.shape[1]), np.float32)
+        for some in parts_of(len(self.roots), max(1, _PATHS_AT_ONCE // len(X))):
+            total += self.values[self._leaves(X, self.roots[some])].sum(axis=0)
+        return total / len(self.roots)
 
-    def _leaves(self, X):
-        """Return the leaf of each row in each tree, (n, n_trees)."""
-        node, rows = np.broadcast_to(self.roots, (len(X), len(self.roots))), np.arange(len(X))
+    def _leaves(self, X, roots):
+        """Return the leaf of each row in some of the trees, (n_trees, n)."""
+        values, first = X.ravel(), np.arange(len(X)) * X.shape[1]
+        node = np.repeat(roots[:, None], len(X), axis=1)
         for _ in range(self.depth):
-            is_right = X[rows[:, None], self.feature[node]] > self.threshold[node]
-            node = self.children[node, is_right.astype(int)]
+            is_right = values.take(first + self.feature.take(node)) > self.threshold.take(node)
+            child = self.children.take(2 * node + is_right)
+            if np.array_equal(child, node):
+                break
+            node = child
         return node
