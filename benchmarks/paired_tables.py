@@ -106,7 +106,7 @@ def main(arguments=None):
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
     note = _NOTE.format(last=options.draws - 1, **vars(options))
     print(textwrap.fill(note, 100) + "\n")
-    print(report(pd.DataFrame(cells), OTHERS))
+    print(report(pd.DataFrame(cells), OTHERS).replace("| nan ", "| too few rows "))
 
 
 def read_table(path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _said import no_warning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -13,6 +14,7 @@ from sklearn.metrics import log_loss
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_table_pipeline
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import _make_experts
+from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.heads import ForestHead, _forest
 from skclipens.heads._forest import Trees
 
@@ -76,6 +78,20 @@ def test_many_rows_get_small_trees(monkeypatch):
     assert 5e4 < size < 1e5
     leaves = np.unique(trees._leaves(X, trees.roots))
     assert_allclose(trees.values[leaves].sum(axis=1), 1, rtol=1e-6)
+
+
+def test_columns_need_no_scaling():
+    """A column that hides the others from a linear head changes nothing here."""
+    X, y = load_wine(return_X_y=True)
+    scaled = X * 2.0 ** np.array([12, *[-1] * (X.shape[1] - 1)])
+    forest = AdaptiveBackboneEnsemble(head="forest", random_state=0)
+    with no_warning():
+        plain, found = (
+            forest.fit(one[::2], y[::2]).predict_proba(one[1::2]) for one in (X, scaled)
+        )
+    assert_allclose(found, plain, atol=1e-6)
+    with pytest.warns(SuspectedMistakeWarning, match="Scale"):
+        AdaptiveBackboneEnsemble(head="linear").fit(scaled[::2], y[::2])
 
 
 def test_one_seed_gives_one_forest_and_none_gives_another():

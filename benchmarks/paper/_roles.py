@@ -17,6 +17,8 @@ are reported on test sets. No picture has both roles.
   with up to 500 labels per class, with the zoo alone: they trained the models on photographs.
 - **`font-characters`**, digits and capital letters in computer fonts (Chars74K), is laid out on
   disk by `benchmarks.paper.new_sets`, and is for validation with up to 500 labels per class.
+- **Tables of numbers** of the UCI repository, in `benchmarks.paired_tables`. Of 19 names,
+  sorted, those at even positions are for validation, those at odd positions for test.
 - **PACS.** Art paintings and sketches are for validation, photographs and cartoons for test.
 - **Left out** are the faces, the easy faces and the elephant of Caltech101, all at even positions:
   the same photographs are in PACS. Some electric guitars are in both sets, too, but there both are

@@ -94,7 +94,7 @@ def make_table_pipeline(
     >>> clf.fit(table, table["label"]).predict(table[:2]).shape
     (2,)
     >>> clf.expert_names_.tolist()[::3]
-    ['path__zoo/RN20:zero-shot', 'path__zoo/ViT-8:kernel']
+    ['path__zoo/RN20:zero-shot', 'path__zoo/ViT-8:kernel', 'all:linear-all']
     """
     images, numbers = _names(images, "images"), _names(numbers, "numbers")
     categories = _names(categories, "categories")
