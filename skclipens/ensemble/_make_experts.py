@@ -122,11 +122,13 @@ def _blocks_of_auto(blocks, named_classes, one_shot, many_rows, is_named):
         others, to_join = blocks, []
         linear = "logistic" if many_rows else linear
     kernels, forests = (KERNEL, _blocks_of_kernels(embedded)), []
+    if embedded or is_named:  # otherwise the columns may be embeddings
+        forests = [one for one in blocks if one.backbone is None and _is_narrow(one)]
     if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
-        others = [] if to_join else others
-    elif embedded or is_named:  # otherwise the columns may be embeddings
-        forests = [one for one in blocks if one.backbone is None and _is_narrow(one)]
+        others, forests = ([], forests) if to_join else (others, [])
+        # Nor can one show how much numbers count, by which a linear head would depend on them.
+        to_join = [one for one in to_join if one not in forests]
     all_columns = [joined(to_join)] if to_join else []
     of_others = (linear, others), ("forest", forests)
     return [("zero-shot", named), kernels, *of_others, (linear_all, all_columns)]
