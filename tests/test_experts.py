@@ -506,8 +506,10 @@ def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, y):
     first = np.unique(y, return_index=True)[1]
     table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
     clf = make(None, head="auto")
-    learned = [one.name for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
-    assert learned == ["all:kernel-all", "all:linear-all"]
+    learned = [one for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
+    assert [one.name for one in learned] == ["all:kernel-all", "other:forest", "all:linear-all"]
+    price = table.columns.get_loc("price")
+    assert [price in one.block.columns for one in learned] == [False, True, False]
     learned = [one.name for one in clf.fit(table, y).experts_ if one.learns]
     of_blocks = [*(f"{one}:kernel" for one in BACKBONES), "other:linear", "other:forest"]
     assert learned == [*of_blocks, "all:linear-all"]

@@ -157,4 +157,5 @@ def test_which_blocks_have_a_forest(table):
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 201)))
     assert not forests(embedded.join(wide.add_prefix("word ")), y)
     first = [int((y == label).argmax()) for label in np.unique(y)]
-    assert not forests(beside.iloc[first], y.iloc[first])
+    assert forests(beside.iloc[first], y.iloc[first]) == ["other:forest"]
+    assert not forests(numbers.iloc[first], y.iloc[first])
