@@ -126,7 +126,7 @@ def measure(name, table, y, dataset, pictures, backbones, options):
     for k in options.shots:
         splits = [split(y, k, options.n_test, draw) for draw in range(options.draws)]
         largest = max(np.unique(y[train], return_counts=True)[1].max() for train, _ in splits)
-        if largest < k:
+        if largest < k or len(classes_for(largest, dataset.y)) < len(np.unique(y)):
             continue
 
         def ways(train, draw, splits=splits, largest=largest):
@@ -156,8 +156,7 @@ def paired(y, train, labels, n_train, rng):
     No picture of a training row is that of another row.
     """
     labels, classes = np.asarray(labels), np.unique(y)
-    of_set, sizes = np.unique(labels, return_counts=True)
-    chosen = rng.permutation(of_set[sizes >= n_train + _LEFT])[: len(classes)]
+    chosen = rng.permutation(classes_for(n_train, labels))[: len(classes)]
     is_train, rows = np.isin(np.arange(len(y)), train), np.empty(len(y), int)
     for label, of_pictures in zip(classes, chosen, strict=True):
         found = rng.permutation(np.flatnonzero(labels == of_pictures))
@@ -165,6 +164,12 @@ def paired(y, train, labels, n_train, rng):
         rows[learned] = found[: learned.sum()]
         rows[tested] = rng.choice(found[learned.sum() :], tested.sum())
     return rows, pd.Series(chosen, classes)
+
+
+def classes_for(n_train, labels):
+    """Return the classes of pictures that have enough of them."""
+    of_set, sizes = np.unique(labels, return_counts=True)
+    return of_set[sizes >= n_train + _LEFT]
 
 
 def encoded(table, train):
