@@ -158,4 +158,5 @@ def test_which_blocks_have_a_forest(table):
     assert not forests(embedded.join(wide.add_prefix("word ")), y)
     first = [int((y == label).argmax()) for label in np.unique(y)]
     assert forests(beside.iloc[first], y.iloc[first]) == ["other:forest"]
-    assert not forests(numbers.iloc[first], y.iloc[first])
+    for blocks in (None, {"w": ["width"], "h": ["height"]}):
+        assert not forests(numbers.iloc[first], y.iloc[first], blocks=blocks)

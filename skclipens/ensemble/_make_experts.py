@@ -126,8 +126,9 @@ def _blocks_of_auto(blocks, named_classes, one_shot, many_rows, is_named):
         forests = [one for one in blocks if one.backbone is None and _is_narrow(one)]
     if one_shot:  # no row can validate heads on single backbones or blocks
         kernels = KERNEL_ALL, [joined(embedded)] if embedded else []
-        others, forests = ([], forests) if to_join else (others, [])
-        # Nor can one show how much numbers count, by which a linear head would depend on them.
+        others = [] if to_join else others
+        # Nor can one show how much numbers should count in a linear head beside embeddings.
+        forests = forests if embedded else []
         to_join = [one for one in to_join if one not in forests]
     all_columns = [joined(to_join)] if to_join else []
     of_others = (linear, others), ("forest", forests)
