@@ -15,7 +15,6 @@ from .._utils._random import draw_seed
 from .._utils._sklearn import check_parameters
 from .._utils._warnings import warn
 from ..backbones._blocks import columns_of, find_blocks
-from ..heads import ForestHead
 from ..heads._class_names import NUMBERED
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
@@ -218,6 +217,5 @@ def _what_is_read(experts):
 
 def _reads_as_scaled(expert):
     """Return whether it is a head of this package that learns, and depends on scales of columns."""
-    is_own = isinstance(expert.head, LogitClassifierMixin)
-    as_given = getattr(expert.head, "rescale", None) is None
-    return expert.learns and is_own and as_given and not isinstance(expert.head, ForestHead)
+    is_own = isinstance(expert.head, LogitClassifierMixin) and expert.head._minds_scales
+    return expert.learns and is_own and getattr(expert.head, "rescale", None) is None

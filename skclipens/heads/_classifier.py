@@ -160,6 +160,8 @@ class LogitClassifierMixin(EstimatorMixin, LabeledScoreMixin):
         Whether its fit is mostly linear algebra, so that an ensemble fits it in threads.
     _is_up_to_constant : bool
         Whether any constant may be added to the logits of a row; see :func:`centre_logits`.
+    _minds_scales : bool
+        Whether a column counts more if it is in smaller units.
     _linear : callable or None
         Returns coefficients (C, width) and intercept (C,) of the logits of the fitted head, and
         whether they apply to rows scaled to unit length.
@@ -170,6 +172,7 @@ class LogitClassifierMixin(EstimatorMixin, LabeledScoreMixin):
     _starts_from_prompts = False
     _in_closed_form = False
     _is_up_to_constant = False
+    _minds_scales = True
     _linear = None
     _fit_over = None
 

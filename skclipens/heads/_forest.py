@@ -72,6 +72,7 @@ class ForestHead(CrossFitTableHead):
     0.94
     """
 
+    _minds_scales = False
     _parameter_constraints: dict = {
         "n_estimators": [Interval(Integral, 2, None, closed="left")],
         "max_features": [
