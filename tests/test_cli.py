@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from _said import no_warning
 from click.testing import CliRunner
 from safetensors.numpy import save_file
 from sklearn.compose import ColumnTransformer
@@ -898,7 +899,8 @@ def test_other_columns_are_compared(stock):
     run("compare", stock / "train.csv", "--numbers", "price", *splits)
     train = rows_of(stock / "train.csv")
     model = make_table_pipeline(BACKBONES, "file", numbers="price", device="cpu", random_state=0)
-    found = compare_with_baselines(model, train, train["label"], cv=2)
+    with no_warning():  # prompts alone read no numbers, which is no mistake
+        found = compare_with_baselines(model, train, train["label"], cv=2)
     shown = pd.read_csv(stock / "compared.csv").set_index("way")
     np.testing.assert_allclose(shown["accuracy"], found["accuracy"])
 
@@ -926,6 +928,41 @@ def test_models_of_tables_from_python(stock, unseen):
     assert found == [*labels, *labels[:2], "", ""]
 
 
+def test_rows_that_lack_a_picture_are_classified_by_submodels(stock):
+    gaps = rows_of(stock / "train.csv").rename(columns={"file": "front"})
+    gaps.loc[1, "front"] = gaps.loc[4, "back"] = gaps.loc[5, ["front", "back"]] = None
+    gaps.to_csv(stock / "gaps.csv", index=False)
+    columns = ["--images", "front,back", "--numbers", "price", "--submodels"]
+    told = run("fit", stock / "gaps.csv", "-o", stock / "gaps.joblib", *columns, *SMALL)
+    assert "3 of 12 images cannot be read and train submodels alone" in told.stderr
+    same = make_table_pipeline(
+        BACKBONES,
+        ["front", "back"],
+        numbers="price",
+        device="cpu",
+        random_state=0,
+        on_error="nan",
+        submodels=True,
+    )
+    with pytest.warns(UserWarning, match="train submodels alone"):
+        same.fit(gaps, gaps["label"])
+    told = run("predict", stock / "gaps.joblib", stock / "gaps.csv", "--device", "cpu")
+    assert "3 of 12 images cannot be read and their rows are predicted from" in told.stderr
+    found = pd.read_csv(io.StringIO(told.stdout))
+    with pytest.warns(UserWarning, match="predicted from other columns"):
+        expected = same.predict_proba(gaps)
+    np.testing.assert_allclose(found.filter(like="probability__"), expected, atol=1e-5)
+    assert found["label"].tolist() == same.classes_[expected.argmax(axis=1)].tolist()
+    assert found["path"].tolist()[1] == gaps["back"][1]
+    assert found["path"].tolist()[5] == "row 5"
+    told = run("evaluate", stock / "gaps.joblib", stock / "gaps.csv", "-o", stock / "g.html")
+    with pytest.warns(UserWarning, match="predicted from other columns"):
+        assert f"accuracy {same.score(gaps, gaps['label']):.1%}" in told.stderr
+    assert "<td>12, " in (stock / "g.html").read_text("utf-8")
+    run("compare", stock / "gaps.csv", *columns, "--splits", 2, "-o", stock / "c.csv", *SMALL)
+    assert pd.read_csv(stock / "c.csv")["accuracy"].between(0, 1).all()
+
+
 def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
     def message(*arguments, command="fit"):
         output = ["-o", stock / "no.joblib"] if command == "fit" else []
@@ -936,6 +973,10 @@ def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
     assert "--images front is no column of" in message(train, "--images", "front")
     assert "--categories label is the column of the lab" in message(train, "--categories", "label")
     assert "--numbers price is of a table, but" in message(photos / "train", "--numbers", "price")
+    assert "--submodels classifies rows that lack a picture by other" in message(
+        train, "--submodels", "--images", "file"
+    )
+    assert "Column 'file' of" in message(_table(stock, file=""), "--numbers", "price")
     assert "Column 'shop' has 'x' in row 0" in message(
         _table(stock, shop="x"), "--numbers", "shop", *SMALL
     )

@@ -644,6 +644,26 @@ def test_cells_without_bytes_and_path_are_empty(folder, path):
     table = write(pd.DataFrame({"image": cells}), folder / "t.parquet")
     with pytest.raises(ValueError, match=r"'image' .* is empty in 1 rows; the first is row 1"):
         load_table(table)
+    pictures = load_table(table, allow_missing=True)
+    assert pictures.filenames[0]["bytes"] == content and pictures.filenames[1] is None
+    assert pictures.frame["path"].isna().tolist() == [False, True]
+
+
+def test_rows_may_lack_an_image(folder):
+    rows = pd.DataFrame({"path": ["zoo/0.PNG", None, "zoo/1.PNG"], "label": ["a", "b", "a"]})
+    table = write(rows, folder / "t.csv")
+    X, y = load_table(table, allow_missing=True, return_X_y=True)
+    assert X.tolist() == [str(folder / "zoo/0.PNG"), None, str(folder / "zoo/1.PNG")]
+    assert y.tolist() == ["a", "b", "a"]
+    X = MultiBackboneEmbedder("zoo/RN20", on_error="nan").fit_transform(X)
+    assert np.isnan(X).all(axis=1).tolist() == [False, True, False]
+    with pytest.raises(FileNotFoundError, match=r"are missing; the first is row 2, .*gone"):
+        load_table(
+            write(rows.assign(path=["zoo/0.PNG", None, "gone.png"]), folder / "t.csv"),
+            allow_missing=True,
+        )
+    with pytest.raises(ValueError, match=r"'path' .* is empty in 3 rows"):
+        load_table(write(rows.assign(path=None), folder / "t.csv"), allow_missing=True)
 
 
 def test_paths_may_begin_at_the_users_folder(folder, monkeypatch):

@@ -140,18 +140,28 @@ def fit(pictures, output, class_names, **options):
 
 
 def _to_learn(
-    source, class_names, *, raw_names, groups, images, numbers, categories, backbones, **options
+    source,
+    class_names,
+    *,
+    raw_names,
+    groups,
+    images,
+    numbers,
+    categories,
+    submodels,
+    backbones,
+    **options,
 ):
     """Return an unfitted model, and its rows, labels and groups."""
-    rows, columns = rows_to_learn(source, images, numbers, categories)
-    path_column = None if images is None else images[0]
-    pictures, labels, groups = find_labelled(source, raw_names, groups, path_column=path_column)
+    rows, columns = rows_to_learn(source, images, numbers, categories, submodels)
+    of_table = {"path_column": None if images is None else images[0], "may_lack": submodels}
+    pictures, labels, groups = find_labelled(source, raw_names, groups, **of_table)
     options = given_options(class_names=read_class_names(class_names, labels), **options)
     if columns is None:
         model = make_backbone_pipeline(backbones, random_state=0, **options)
         return model, Rows(pictures, pictures), labels, groups
-    model = make_table_pipeline(backbones, random_state=0, **columns, **options)
-    return model, rows, labels, groups
+    options |= {"submodels": submodels, "random_state": 0}
+    return make_table_pipeline(backbones, **columns, **options), rows, labels, groups
 
 
 @cli.command()

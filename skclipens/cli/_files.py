@@ -75,21 +75,26 @@ def _advice_on_url(name):
 
 
 def names_of(pictures):
-    """Return names of pictures for an output: their paths, or else their positions."""
-    return [name_of(one) or f"picture {place}" for place, one in enumerate(pictures)]
+    """Return names of pictures, None if a row lacks one: their paths, or else their positions."""
+    return [
+        name_of(one) or f"{'row' if one is None else 'picture'} {place}"
+        for place, one in enumerate(pictures)
+    ]
 
 
-def find_labelled(source, raw_names, groups=None, *, path_column=None, to_learn=True):
+def find_labelled(
+    source, raw_names, groups=None, *, path_column=None, may_lack=False, to_learn=True
+):
     """Find pictures, the names of their classes, and their groups, in a folder or table.
 
     `raw_names` is whether names of folders are used unchanged, `groups` the column of the table
-    that holds the groups, or None, and `path_column` that of the pictures, if it is not a usual
-    one. If `to_learn` is false, "rejected" may be a true label. Raise
-    ValueError if there are no labels, or the table does not have this column.
+    that holds the groups, or None, `path_column` that of the pictures, if it is not a usual one,
+    and `may_lack` is whether it may have gaps. If `to_learn` is false, "rejected" may be a true
+    label. Raise ValueError if there are no labels, or the table does not have this column.
     """
     of_table = is_table(source)
     if of_table:
-        pictures = load_table(source, path_column=path_column)
+        pictures = load_table(source, path_column=path_column, allow_missing=may_lack)
     else:
         pictures = load_folder(source, raw_names=raw_names)
     if pictures.target is None:

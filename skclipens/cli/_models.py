@@ -55,6 +55,11 @@ def image_names(model):
     return [name for one in embedders_in(model[0]) for name in columns.get(one, ())]
 
 
+def has_submodels(model):
+    """Return whether submodels of a fitted pipeline classify rows that lack pictures."""
+    return bool(getattr(model, "submodels_", ()))
+
+
 def count_fitted(model, pictures):
     """Return how many of the pictures a model was fitted on; 0 if it has no record of them."""
     known = getattr(model[-1], "_fitted_on", [])

@@ -142,6 +142,11 @@ IN_TABLES = _options(
         metavar="A,B,...",
         help="Columns of TABLE with words that do, such as names of shops.",
     ),
+    click.option(
+        "--submodels",
+        is_flag=True,
+        help="Allow rows of TABLE to lack pictures: models of the other columns classify them.",
+    ),
 )
 
 

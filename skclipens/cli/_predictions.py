@@ -1,14 +1,46 @@
 """Predictions of a fitted model for images, each of which is embedded once."""
 
+from typing import Any, NamedTuple
+
+import numpy as np
 import pandas as pd
 
 from .._utils._known_labels import label_of_rejected, with_label
-from .._utils._probabilities import require_classes
+from .._utils._probabilities import labels_and_proba, require_classes
 from .._utils._warnings import silent
-from ..embedding._image_columns import table_and_unreadable
+from ..embedding._image_columns import in_any, unreadable_by_column
 from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable
+from ..pipeline._submodels import BY_SUBMODELS
 from ._files import names_of
+from ._models import has_submodels
 from ._outputs import PROBABILITY, REJECTED
+
+
+class Answers(NamedTuple):
+    """Answers of a model for rows.
+
+    Attributes
+    ----------
+    classifier : estimator
+        The steps of the model that get the table.
+    table : ndarray or DataFrame of n rows
+        With the embedded pictures.
+    labels : ndarray of shape (n,)
+        Predicted labels; None if there is none.
+    proba : ndarray of shape (n, C)
+        Probabilities of the classes; NaN if there are none.
+    unreadable : ndarray of shape (n,), bool
+        Which rows lack a picture, or have one that cannot be read.
+    unanswered : ndarray of shape (n,), bool
+        Which of these rows have no answer: no submodel classifies them.
+    """
+
+    classifier: Any
+    table: Any
+    labels: np.ndarray
+    proba: np.ndarray
+    unreadable: np.ndarray
+    unanswered: np.ndarray
 
 
 def answers(model, rows):
@@ -21,13 +53,12 @@ def answers(model, rows):
     last = model[-1]
     require_classes(last)
     rejected = written_label_of_rejected(last)
-    table, unreadable = embedded(model, rows.X)
-    warn_of_unreadable(unreadable, "have no label", rows.pictures, all_may_be=True)
-    labels, proba = labels_and_proba_among(unreadable, last, table)
-    labels = as_written(labels.astype(object), rejected)
+    asked = ask(model, rows)
+    warn_of_unreadable(asked.unanswered, "have no label", rows.pictures, all_may_be=True)
+    labels = as_written(asked.labels.astype(object), rejected)
     frame = pd.DataFrame({"path": names_of(rows.pictures), "label": labels})
     if hasattr(last, "predict_proba"):
-        frame[[f"{PROBABILITY}{label}" for label in last.classes_]] = proba
+        frame[[f"{PROBABILITY}{label}" for label in last.classes_]] = asked.proba
     return frame
 
 
@@ -53,7 +84,29 @@ def as_written(labels, rejected):
     return with_label(labels, labels == "", REJECTED) if rejected == REJECTED else labels
 
 
-def embedded(model, X):
-    """Return the input of a pipeline's last step, and the mask of images that cannot be read."""
+def ask(model, rows):
+    """Embed the pictures of `Rows` once, and return the `Answers` of a model.
+
+    Those that lack pictures are classified by submodels, if the model has them, with a warning.
+    """
+    n_before = 1 if has_submodels(model) else len(model) - 1
+    before, classifier = model[:n_before], _only_step(model[n_before:])
     with silent(r"\d+ of \d+ images cannot be read"):
-        return table_and_unreadable(model[:-1] if len(model) > 1 else None, X)
+        table = before.transform(rows.X) if n_before else rows.X
+    by_column = unreadable_by_column(before[-1] if n_before else None, table)
+    unreadable = in_any(by_column)
+    labels, proba = labels_and_proba_among(unreadable, classifier, table)
+    unanswered = unreadable.copy()
+    for one in getattr(model, "submodels_", ()):
+        lacking = one.rows_in(by_column)
+        if lacking.any():
+            of_rest = labels_and_proba(_only_step(one.model), one.table_of(table, lacking))
+            labels[lacking], proba[lacking] = of_rest
+            unanswered &= ~lacking
+    answered = unreadable & ~unanswered
+    warn_of_unreadable(answered, BY_SUBMODELS, rows.pictures, all_may_be=True)
+    return Answers(classifier, table, labels, proba, unreadable, unanswered)
+
+
+def _only_step(pipeline):
+    return pipeline[0] if len(pipeline) == 1 else pipeline

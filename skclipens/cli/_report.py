@@ -14,7 +14,6 @@ from sklearn.metrics import (
 import skclipens
 
 from .._utils._messages import listed
-from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once, silent, warn
 from ..datasets._local import readable_name
 from ..embedding._image_columns import embedders_in
@@ -24,7 +23,7 @@ from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
 from ._html import axes, gallery, paragraph, plot, section, table, write_page
 from ._models import count_fitted
-from ._predictions import as_written, embedded, written_label_of_rejected
+from ._predictions import as_written, ask, written_label_of_rejected
 
 _N_MISTAKES = 24
 _N_CONFUSIONS = 10
@@ -37,13 +36,13 @@ _ADVICE = {  # for each value of `raw_names`, if the model does not know a class
 _SAME = 1e-6  # weights that differ by less are the same
 
 
-class Answers(NamedTuple):
-    """Predictions of a model for the labelled images that can be read.
+class Judged(NamedTuple):
+    """Predictions of a model for the labelled rows that it classifies.
 
     Attributes
     ----------
     files : ndarray of shape (n,)
-        Paths of the images, or their names.
+        Pictures of the rows.
     n_fitted : int
         How many of them the model was fitted on.
     labels : ndarray of shape (n,)
@@ -56,7 +55,9 @@ class Answers(NamedTuple):
         Probabilities of the classes.
     rejected : str, int or None
         Label of images of none of the classes; None if the model rejects none.
-    weights : ndarray of shape (n, E) or None
+    with_pictures : ndarray of shape (n,), bool
+        Which rows lack no picture that can be read; submodels classify the others.
+    weights : ndarray of shape (n_with_pictures, E) or None
         Routing weights, if the model has them.
     experts : ndarray of shape (E,) or None
         Names of the experts, if the model has them.
@@ -69,6 +70,7 @@ class Answers(NamedTuple):
     predicted: np.ndarray
     proba: np.ndarray
     rejected: str | int | None
+    with_pictures: np.ndarray
     weights: np.ndarray | None
     experts: np.ndarray | None
 
@@ -82,13 +84,14 @@ class Answers(NamedTuple):
 def write_report(model, rows, labels, path, *, title, raw_names=None):
     """Write a report of a fitted pipeline on its labelled `Rows` as HTML; return the accuracy.
 
-    Images that cannot be read are left out, with a warning. `raw_names` is whether labels are
+    Rows with images that cannot be read are left out, with a warning, unless submodels classify
+    them. `raw_names` is whether labels are
     unchanged names of folders; None if they are not of folders. Raise ValueError if the model does
     not know a label, or has no probabilities.
     """
     from matplotlib import rc_context
 
-    answers = ask(model, rows, labels, raw_names)
+    answers = _judged(model, rows, labels, raw_names)
     with rc_context({"text.parse_math": False}):  # "$" in a name starts no formula
         parts = [
             _summary(answers, _backbones_of(model)),
@@ -102,32 +105,35 @@ def write_report(model, rows, labels, path, *, title, raw_names=None):
     return accuracy_score(answers.labels, answers.predicted)
 
 
-def ask(model, rows, labels, raw_names):
-    """Embed images once; return the `Answers`, by a pipeline's last step, that a report needs."""
+def _judged(model, rows, labels, raw_names):
+    """Ask a model for the labelled `Rows`; return what a report needs, `Judged`."""
     last = model[-1]
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     rejected = written_label_of_rejected(last)
     labels = _as_the_model_writes(labels, last.classes_, rejected, raw_names)
-    table, unreadable = embedded(model, rows.X)
-    warn_of_unreadable(unreadable, "are left out", rows.pictures)
-    table, files, labels = readable([table, rows.pictures, labels], unreadable)
+    classifier, table, predicted, proba, unreadable, unanswered = ask(model, rows)
+    warn_of_unreadable(unanswered, "are left out", rows.pictures)
+    (table,) = readable([table], unreadable)
+    of_rows = [rows.pictures, labels, predicted, proba, ~unreadable]
+    files, labels, predicted, proba, with_pictures = readable(of_rows, unanswered)
     n_fitted = count_fitted(model, files)
     if n_fitted:
         warn(
             f"The model was fitted on {n_fitted} of the {len(files)} images, so the report is "
             "better than it will be on others. Take images that it was not fitted on."
         )
-    predicted, proba = labels_and_proba(last, table)
-    return Answers(
+    has_weights = hasattr(classifier, "routing_weights") and with_pictures.any()
+    return Judged(
         files=files,
         n_fitted=n_fitted,
         labels=labels,
         classes=last.classes_,
-        predicted=as_written(predicted, rejected),
+        predicted=as_written(np.array(predicted.tolist()), rejected),
         proba=proba,
         rejected=rejected,
-        weights=last.routing_weights(table) if hasattr(last, "routing_weights") else None,
+        with_pictures=with_pictures,
+        weights=classifier.routing_weights(table) if has_weights else None,
         experts=getattr(last, "expert_names_", None),
     )
 
@@ -249,15 +255,15 @@ def _reliability(answers):
 def _trust(answers):
     if answers.weights is None:
         return ""
-    means = answers.weights.mean(axis=0)
+    means, labels = answers.weights.mean(axis=0), answers.labels[answers.with_pictures]
     rows = [(answers.experts[e], f"{means[e]:.3f}") for e in np.argsort(-means)]
     if np.ptp(answers.weights, axis=0).max() < _SAME:
         more = paragraph("Each expert has the same weight for every image.")
     else:
-        n_classes = len(np.unique(answers.labels))
+        n_classes = len(np.unique(labels))
         ax = axes(3 + 0.55 * len(means), 3 + 0.25 * n_classes)
         RoutingWeightsDisplay.from_predictions(
-            answers.labels, answers.weights, expert_names=answers.experts, ax=ax
+            labels, answers.weights, expert_names=answers.experts, ax=ax
         )
         more = plot(ax, "routing weights of the classes")
     return section("Who is trusted", table(["Expert", "Mean weight"], rows), more)
@@ -266,7 +272,7 @@ def _trust(answers):
 def _mistakes(answers):
     confidence = answers.proba.max(axis=1)
     likeliest = answers.predicted == answers.classes[answers.proba.argmax(axis=1)]
-    wrong = np.flatnonzero(answers.predicted != answers.labels)
+    wrong = np.flatnonzero((answers.predicted != answers.labels) & answers.with_pictures)
     first = wrong[np.argsort(-confidence[wrong], kind="stable")][:_N_MISTAKES]
     captions = [
         [

@@ -13,7 +13,7 @@ from ..datasets._local import LABEL_COLUMNS
 from ..datasets._tables import PATH_COLUMNS, images_of_table, read_table
 from ..embedding._image_columns import named_columns, refuse_missing_columns
 from ._files import find_labelled, find_pictures, is_table, refuse_no_columns
-from ._models import image_names
+from ._models import has_submodels, image_names
 
 
 class Rows(NamedTuple):
@@ -31,14 +31,19 @@ class Rows(NamedTuple):
     pictures: np.ndarray
 
 
-def rows_to_learn(source, images, numbers, categories):
+def rows_to_learn(source, images, numbers, categories, submodels):
     """Return the `Rows` of a table, and the names of its columns; None twice if none is given.
 
     The names are parameters of :func:`~skclipens.make_table_pipeline`. Raise ValueError if a column
-    is not in the table, or has the labels.
+    is not in the table, or has the labels, and if there are no columns for `submodels`.
     """
     given = {"images": images, "numbers": numbers, "categories": categories}
     given = {name: columns for name, columns in given.items() if columns is not None}
+    if submodels and not (numbers or categories or len(images or ()) > 1):
+        raise ValueError(
+            "--submodels classifies rows that lack a picture by other columns: name them by "
+            "--numbers, --categories or, if there are several with pictures, --images."
+        )
     if not given:
         return None, None
     if not is_table(source):
@@ -50,7 +55,7 @@ def rows_to_learn(source, images, numbers, categories):
         refuse_no_columns(f"--{name}", columns, table, source)
         if labels in columns:
             raise ValueError(f"--{name} {labels} is the column of the labels of {source!r}.")
-    rows, images = _with_images(table, source, images)
+    rows, images = _with_images(table, source, images, submodels)
     return rows, {**given, "images": images}
 
 
@@ -64,7 +69,7 @@ def rows_for(model, sources):
         pictures = find_pictures(sources)
         return Rows(pictures, pictures)
     check_is_fitted(model)
-    columns, parts = named_columns(step), []
+    columns, parts, may_lack = named_columns(step), [], has_submodels(model)
     for source in sources:
         if not is_table(source):
             raise ValueError(
@@ -73,7 +78,7 @@ def rows_for(model, sources):
             )
         table = read_table(Path(source), text=[*images, *_words(step, columns)])
         refuse_missing_columns(step, table, repr(source))
-        parts.append(_with_images(table, source, images)[0])
+        parts.append(_with_images(table, source, images, may_lack)[0])
     X = pd.concat([part.X for part in parts], ignore_index=True)
     return Rows(X, np.concatenate([part.pictures for part in parts]))
 
@@ -81,18 +86,21 @@ def rows_for(model, sources):
 def labelled_rows_for(model, source, raw_names):
     """Return the `Rows` of a folder or table for a fitted model, and their labels."""
     images = image_names(model)
-    path_column = images[0] if images else None
-    pictures, labels, _ = find_labelled(source, raw_names, path_column=path_column, to_learn=False)
+    of_table = {"path_column": images[0] if images else None, "may_lack": has_submodels(model)}
+    pictures, labels, _ = find_labelled(source, raw_names, to_learn=False, **of_table)
     return rows_for(model, [source]) if images else Rows(pictures, pictures), labels
 
 
-def _with_images(table, source, columns):
+def _with_images(table, source, columns, may_lack):
     """Return rows of a table with the pictures in these columns located, and the columns."""
     path = Path(source).absolute()
-    found = [images_of_table(table, path, name) for name in columns or [None]]
+    found = [images_of_table(table, path, name, may_lack) for name in columns or [None]]
     for images, name in found:
         table[name] = pd.Series(images, index=table.index, dtype=object)
-    return Rows(table, found[0][0]), [name for _, name in found]
+    first, *others = (images for images, _ in found)
+    for images in others:  # rows that lack the first picture are named by another
+        first = np.where([one is None for one in first], images, first)
+    return Rows(table, first), [name for _, name in found]
 
 
 def _words(step, columns):

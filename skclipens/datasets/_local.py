@@ -150,7 +150,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     return dataset
 
 
-def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
+def load_table(path, *, path_column=None, label_column=None, allow_missing=False, return_X_y=False):
     """Load paths of pictures, and their labels if there are any, from a CSV or Parquet file.
 
     No picture is decoded.
@@ -170,6 +170,9 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         "category". In a CSV file, labels become numbers, or True and False, if all of them are
         written as Python writes these. Otherwise, as with 007 and 1e5, they are strings, without
         spaces around them.
+    allow_missing : bool, default=False
+        Whether rows may lack an image: None takes its place where the cell is empty. An embedder
+        with ``on_error="nan"`` reads such columns.
     return_X_y : bool, default=False
         If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 
@@ -200,8 +203,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
         If the table has another format, is empty, lacks a column or has it twice; if a row has no
-        path, several paths or several labels, or no label and `return_X_y` is False; or if there
-        are no labels, and `return_X_y` is True.
+        path, unless `allow_missing` is True and others have one, several paths or several labels,
+        or no label and `return_X_y` is False; or if there are no labels, and `return_X_y` is True.
     ImportError
         If the table is Parquet and pyarrow is not installed.
 
@@ -242,7 +245,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     table_path = Path(path).expanduser().absolute()
     table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *LABEL_COLUMNS])
     label_column = usual_column(table, label_column, LABEL_COLUMNS, "label_column")
-    filenames, path_column = images_of_table(table, table_path, path_column)
+    filenames, path_column = images_of_table(table, table_path, path_column, allow_missing)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
     if label_column is None and return_X_y:
         raise ValueError(

@@ -182,10 +182,10 @@ def typed(labels):
     return np.array(labels)
 
 
-def images_of_table(table, path, path_column=None):
+def images_of_table(table, path, path_column=None, allow_missing=False):
     """Return the images of the rows of a table, and the column that has them.
 
-    `path` is the absolute path of the table, and `path_column` that of :func:`load_table`.
+    `path` is the absolute path of the table; the others are parameters of :func:`load_table`.
     """
     usual = [name for name in PATH_COLUMNS if name in table.columns]
     usual.sort(key=lambda name: not isinstance(table[name].iloc[0], (dict, bytes)))
@@ -196,7 +196,7 @@ def images_of_table(table, path, path_column=None):
             f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or name it by "
             "path_column of load_table."
         )
-    return _images_of(table[path_column].tolist(), path_column, path), path_column
+    return _images_of(table[path_column].tolist(), path_column, path, allow_missing), path_column
 
 
 def usual_column(table, given, usual, parameter):
@@ -209,12 +209,17 @@ def usual_column(table, given, usual, parameter):
     return given or next((name for name in usual if name in table.columns), None)
 
 
-def _images_of(cells, column, table_path):
-    """Return the image of each cell: an absolute path, a URL, or a cell with its content."""
+def _images_of(cells, column, table_path, allow_missing):
+    """Return the image of each cell: an absolute path, a URL, a cell with its content, or None."""
     refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
     contents = [_content(cell, row, table_path) for row, cell in enumerate(cells)]
-    check_all_there(contents, column, table_path)
-    images = [_located(*one, table_path) for one in zip(cells, contents, strict=True)]
+    lacks = [is_missing(content) for content in contents]
+    if not allow_missing or all(lacks):
+        check_all_there(contents, column, table_path)
+    images = [
+        None if is_lacking else _located(cell, content, table_path)
+        for cell, content, is_lacking in zip(cells, contents, lacks, strict=True)
+    ]
     missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
     if missing:
         first = images[missing[0]]

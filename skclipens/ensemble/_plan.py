@@ -153,7 +153,9 @@ def _warn_of_unread(ensemble, blocks, names):
     if len(others) < len(names) and (unread := np.setdiff1d(others, columns_of(blocks))).size:
         warn(
             f"No head reads {listed(names[unread].tolist())}: head={ensemble.head!r} reads "
-            "embeddings alone. Add 'linear' or 'linear-all' to head, or leave out the columns."
+            "embeddings alone. Add 'linear', 'forest' or 'linear-all' to head, or leave out the "
+            "columns.",
+            key="unread",
         )
 
 

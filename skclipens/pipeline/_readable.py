@@ -29,9 +29,7 @@ from ..embedding._unreadable import (
     warn_of_unreadable,
     what_unreadable_get,
 )
-from ._submodels import METHODS, fit_submodels
-
-_BY_SUBMODELS = "their rows are predicted from other columns"
+from ._submodels import BY_SUBMODELS, METHODS, fit_submodels
 
 
 class ReadableMixin:
@@ -126,7 +124,7 @@ class ReadableMixin:
         answered = np.any([unreadable & False, *(rows for _, rows in by_submodels)], axis=0)
         unanswered = unreadable & ~answered
         warn_of_unreadable(unanswered, what, images, all_may_be=True)
-        warn_of_unreadable(answered, _BY_SUBMODELS, images, all_may_be=True)
+        warn_of_unreadable(answered, BY_SUBMODELS, images, all_may_be=True)
         answers = answers_for_all(
             lambda table: self[after:]._answer_all(method, table, params), embedded, unreadable
         )

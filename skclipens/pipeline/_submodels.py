@@ -9,6 +9,7 @@ from sklearn.base import clone
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import without_warnings
 
+BY_SUBMODELS = "their rows are predicted from other columns"
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
