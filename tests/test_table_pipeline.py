@@ -121,6 +121,25 @@ def test_errors_in_other_columns_come_before_pictures_are_embedded(table):
         make(numbers=()).fit(words, words["label"])
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_transformer_that_loses_the_index_is_named(table, place):
+    """pandas joins columns by the index, so they would go to other rows."""
+    scale = StandardScaler()
+    new = FunctionTransformer(lambda frame: pd.DataFrame({"z": frame["price"].to_numpy()}))
+    kept = FunctionTransformer(lambda frame: frame.rename(columns={"price": "z"}))
+    rows = table[:40].fillna({"price": 0}).reset_index(drop=True)
+    told = "Transformer 'z' does not keep the index of the rows"
+    for rows in (rows, rows.sample(frac=1, random_state=0)):
+        steps = [("other", scale, ["price"])]
+        steps.insert(place, ("z", new, ["price"]))
+        clf = make(numbers=(), categories=(), transformers=steps)
+        with pytest.warns(SuspectedMistakeWarning, match=told):
+            clf.fit(rows, rows["label"])
+        steps[place] = ("z", kept, ["price"])
+        with no_warning():
+            make(numbers=(), categories=(), transformers=steps).fit(rows, rows["label"])
+
+
 def test_polars(table, fitted):
     polars = pytest.importorskip("polars")
     frame = polars.from_pandas(table)

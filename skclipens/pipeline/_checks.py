@@ -1,5 +1,6 @@
-"""Checks of a pipeline and its input before any image is read."""
+"""Checks of a pipeline and its input, nearly all of them before any image is read."""
 
+import warnings
 from contextlib import suppress
 from inspect import signature
 
@@ -21,7 +22,8 @@ from .._utils._metadata import METADATA
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import check_parameters, routing_enabled
+from .._utils._sklearn import check_parameters, routing_enabled, safe_indexing
+from .._utils._warnings import warn
 from ..embedding._base import BaseEmbedder
 from ..embedding._image_columns import (
     image_columns,
@@ -102,6 +104,25 @@ def warn_of_other_names(pipeline, images, y):
     if y is not None and is_classifier(pipeline):
         class_names = getattr(pipeline._final_estimator, "class_names", None)
         warn_of_named_files(paths_of(images), y, class_names)
+
+
+def warn_of_lost_index(step, X):
+    """Warn of transformers of a fitted ColumnTransformer that do not keep the index of the rows."""
+    if not isinstance(step, ColumnTransformer) or not hasattr(X, "iloc") or len(X) < 2:
+        return
+    rows, found = X.iloc[[1, 0]], None
+    for name, transformer, columns in step.transformers_:
+        if isinstance(transformer, (str, BaseEmbedder)):
+            continue
+        with suppress(Exception), warnings.catch_warnings():  # it may need more rows
+            warnings.simplefilter("ignore")
+            found = transformer.transform(safe_indexing(rows, columns, axis=1))
+        if hasattr(found, "iloc") and found.index.tolist() != rows.index.tolist():
+            warn(
+                f"Transformer {name!r} does not keep the index of the rows, by which pandas joins "
+                "its columns to the others: with an index such as that of shuffled rows, they go "
+                "to other rows. Let it return frames with the index of those that it gets."
+            )
 
 
 def _refuse_no_amounts(y):

@@ -16,7 +16,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled
 from ..embedding._image_columns import image_columns
 from ._channels import warn_of_channels
-from ._checks import check_before_images, warn_of_other_names
+from ._checks import check_before_images, warn_of_lost_index, warn_of_other_names
 from ._classes import ClassesMixin
 from ._fitting import SignatureOfLastStep, all_steps_or_none
 from ._parameters import ParametersMixin
@@ -211,9 +211,9 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
         Warns
         -----
         SuspectedMistakeWarning
-            If prompts fit pictures in memory far better with red and blue exchanged, for which the
-            cheapest backbone embeds about 20 of them again; or if names of classes differ in left
-            and right alone, which ``views="mirror"`` makes alike. Steps may warn, too.
+            If pictures fit prompts far better with red and blue exchanged, for which about 20 are
+            embedded again, classes differ in left and right alone, which ``views="mirror"`` makes
+            alike, or a transformer of a table loses the index of its rows. Steps may warn, too.
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
@@ -222,6 +222,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
                 super().fit(X, y, **params)
         else:
             self._fit_readable(after, X, y, params)
+        warn_of_lost_index(self.steps[0][1], X)
         warn_of_channels(self, X, y)
         return self
 
@@ -286,9 +287,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
 
     predict = _on_images("predict", "Predict labels or values.", "(n,)")
     predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")
-    predict_log_proba = _on_images(
-        "predict_log_proba", "Predict log-probabilities of classes.", "(n, C)"
-    )
+    predict_log_proba = _on_images("predict_log_proba", "Predict log-probabilities.", "(n, C)")
     decision_function = _on_images(
         "decision_function", "Compute a score of each class.", "(n, C), or (n,) if C is 2"
     )
