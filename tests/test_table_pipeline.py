@@ -127,9 +127,9 @@ def test_a_transformer_that_loses_the_index_is_named(table, place):
     scale = StandardScaler()
     new = FunctionTransformer(lambda frame: pd.DataFrame({"z": frame["price"].to_numpy()}))
     kept = FunctionTransformer(lambda frame: frame.rename(columns={"price": "z"}))
-    rows = table[:40].fillna({"price": 0}).reset_index(drop=True)
+    train = table[:40].fillna({"price": 0}).reset_index(drop=True)
     told = "Transformer 'z' does not keep the index of the rows"
-    for rows in (rows, rows.sample(frac=1, random_state=0)):
+    for rows in (train, train.sample(frac=1, random_state=0)):
         steps = [("other", scale, ["price"])]
         steps.insert(place, ("z", new, ["price"]))
         clf = make(numbers=(), categories=(), transformers=steps)
