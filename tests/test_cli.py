@@ -922,6 +922,7 @@ def test_models_of_tables_from_python(stock, unseen):
     several = [stock / name for name in ("new.csv", "new.parquet", "bad.csv")]
     told = run("predict", stock / "pairs.joblib", *several, "--device", "cpu")
     assert "2 of 16 images cannot be read and have no label" in told.stderr
+    assert f"row 14 ('{stock / 'bad.png'}')" in told.stderr
     assert "unknown categories" not in told.stderr
     found = pd.read_csv(io.StringIO(told.stdout), keep_default_na=False)["label"].tolist()
     labels = model.predict(test).tolist()
@@ -955,6 +956,9 @@ def test_rows_that_lack_a_picture_are_classified_by_submodels(stock):
     assert found["label"].tolist() == same.classes_[expected.argmax(axis=1)].tolist()
     assert found["path"].tolist()[1] == gaps["back"][1]
     assert found["path"].tolist()[5] == "row 5"
+    gaps[5:6].to_csv(stock / "none.csv", index=False)
+    told = run("predict", stock / "gaps.joblib", stock / "none.csv", "--device", "cpu")
+    assert pd.read_csv(io.StringIO(told.stdout))["label"].tolist() == found["label"].tolist()[5:6]
     told = run("evaluate", stock / "gaps.joblib", stock / "gaps.csv", "-o", stock / "g.html")
     with pytest.warns(UserWarning, match="predicted from other columns"):
         assert f"accuracy {same.score(gaps, gaps['label']):.1%}" in told.stderr

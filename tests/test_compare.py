@@ -286,13 +286,16 @@ def test_a_row_is_of_the_splits_that_keep_its_backbone(three, labels, of_first, 
     assert found.drop(index=lack)["std"].notna().all()
 
 
-def test_steps_that_learn_see_no_test_rows(pictures, monkeypatch):
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_steps_that_learn_see_no_test_rows(pictures, monkeypatch, on_error):
     """Of many columns of noise, those that fit all labels best would tell those of test rows."""
     files, labels = pictures
     noise = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("noise")
     X = noise.assign(path=files)
-    columns = [("i", CLIPEmbedder("zoo/RN20"), ["path"]), ("n", SelectKBest(), [*noise])]
-    columns = ColumnTransformer(columns).set_output(transform="pandas")
+    image = ("i", CLIPEmbedder("zoo/RN20", on_error=on_error), ["path"])
+    columns = ColumnTransformer([image, ("n", SelectKBest(), [*noise])]).set_output(
+        transform="pandas"
+    )
     clf = AdaptiveBackboneEnsemble(head="linear-all", router="uniform", random_state=0)
     pipe = make_pipeline(columns, StandardScaler().set_output(transform="pandas"), clf)
     expected = cross_val_score(pipe, X, labels, cv=3)

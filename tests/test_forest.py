@@ -69,12 +69,45 @@ def test_held_out_logits_are_those_of_rows_that_are_not_known():
 def test_rows_of_a_group_are_held_out_together():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100, 4)).repeat(2, axis=0), rng.integers(2, size=100).repeat(2)
+    X += 1e-3 * rng.normal(size=X.shape)
     of_rows, of_groups = (
         ForestHead(random_state=0).cross_fit(X, y, groups=groups)[0]
         for groups in (None, np.arange(100).repeat(2))
     )
     assert np.mean(of_rows.argmax(axis=1) == y) > 0.75
     assert np.mean(of_groups.argmax(axis=1) == y) < 0.6
+
+
+def test_pictures_of_one_thing_have_its_numbers():
+    """Trees know such rows by heart, whatever the numbers tell. Categories are equal by chance."""
+    rng = np.random.default_rng(0)
+    y, X = rng.integers(2, size=60).repeat(3), rng.normal(size=(60, 4)).repeat(3, axis=0)
+    logits, valid = ForestHead(random_state=0).cross_fit(X, y)
+    assert valid.all() and np.mean(logits.argmax(axis=1) == y) < 0.6
+    told = X[:, 0] + X[:, 1] > 0
+    logits, _ = ForestHead(random_state=0).cross_fit(X, told)
+    assert np.mean(logits.argmax(axis=1) == told) > 0.8
+    codes = rng.integers(2, size=(180, 2))
+    logits, _ = ForestHead(random_state=0).cross_fit(codes, codes[:, 0] != codes[:, 1])
+    assert ((logits[:, 1] > logits[:, 0]) == (codes[:, 0] != codes[:, 1])).all()
+
+
+def test_a_class_of_one_thing_cannot_be_judged():
+    X = np.random.default_rng(0).normal(size=(20, 3)).repeat(3, axis=0)
+    y = np.r_[np.zeros(30), np.ones(27), np.full(3, 2)]
+    _, valid = ForestHead(random_state=0).cross_fit(X, y)
+    assert valid.tolist() == [True] * 57 + [False] * 3
+
+
+def test_numbers_too_large_for_trees_are_named():
+    X, y = load_wine(return_X_y=True)
+    clf = ForestHead(random_state=0)
+    large = X * np.where(np.arange(13) == 4, 1e39, 1)
+    with pytest.raises(ValueError, match="in row 0, column 4 that is too large for float32"):
+        clf.fit(large, y)
+    clf.fit(X, y)
+    with pytest.raises(ValueError, match="too large for float32"):
+        clf.predict(large)
 
 
 def test_many_rows_get_small_trees(monkeypatch):
@@ -85,7 +118,7 @@ def test_many_rows_get_small_trees(monkeypatch):
     size = sum(one.nbytes for one in trees if isinstance(one, np.ndarray))
     assert 5e4 < size < 1e5
     leaves = np.unique(trees._leaves(X, trees.roots))
-    assert_allclose(trees.values[leaves].sum(axis=1), 1, rtol=1e-6)
+    assert_allclose(trees.values[trees.leaf[leaves]].sum(axis=1), 1, rtol=1e-6)
 
 
 def test_columns_need_no_scaling():

@@ -10,8 +10,9 @@ from _said import no_warning, said
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -138,6 +139,22 @@ def test_a_transformer_that_loses_the_index_is_named(table, place):
         steps[place] = ("z", kept, ["price"])
         with no_warning():
             make(numbers=(), categories=(), transformers=steps).fit(rows, rows["label"])
+
+
+def test_a_transformer_that_needs_more_rows_is_not_blamed(table):
+    def many(frame):
+        if len(frame) == 2:
+            raise ValueError("two rows")
+        return frame
+
+    new = FunctionTransformer(lambda frame: pd.DataFrame({"z": frame["price"].to_numpy()}))
+    rows = table[:40].fillna({"price": 0}).reset_index(drop=True)
+    steps = [("z", new, ["price"]), ("many", FunctionTransformer(many), ["price"])]
+    found = said(make(numbers=(), categories=(), transformers=steps).fit, rows, rows["label"])
+    assert [one for one in found if "keep the index" in one] == [
+        one for one in found if "Transformer 'z'" in one
+    ]
+    assert any("Transformer 'z'" in one for one in found)
 
 
 def test_polars(table, fitted):
@@ -410,6 +427,42 @@ def test_other_columns_may_tell_nothing(gaps):
     clf = make(numbers="x", categories=(), on_error="nan", submodels=True)
     found = said(clf.fit, noise, noise["label"])
     assert len(found) == 1 and "train submodels alone" in found[0]
+
+
+def test_submodels_know_the_classes_of_the_model(gaps):
+    """Also if y is a frame of one column."""
+    rows = gaps[:40].copy()
+    rows.loc[rows["label"] == "clothing", "path"] = None
+    clf = make(head="linear", on_error="nan", categories=(), submodels=True)
+    with pytest.warns(UserWarning, match="No other image shows 'clothing'"):
+        clf.fit(rows, rows[["label"]])
+    assert clf.submodels_[0].model.classes_.tolist() == clf.classes_.tolist()
+
+
+def test_a_score_of_numbered_labels_leaves_out_rows_without_any_picture(gaps):
+    rows = gaps[:40].assign(back=gaps["path"][:40])
+    codes = np.unique(rows["label"], return_inverse=True)[1]
+    options = {"images": ["path", "back"], "numbers": (), "categories": (), "on_error": "nan"}
+    clf = make(**options, estimator=LogisticRegression(), submodels=True)
+    clf.fit(rows, codes)
+    lacks = rows.copy()
+    lacks.loc[3, ["path", "back"]] = None
+    with pytest.warns(UserWarning, match="2 of 40 images cannot be read and do not count"):
+        assert clf.score(lacks, codes) > 0.9
+    with pytest.raises(ImageError, match="None of the 40 images can be read"):
+        clf.score(rows.assign(path=None, back=None), codes)
+
+
+def test_submodels_predict_several_outputs(gaps):
+    rows = gaps[:40].assign(x=np.arange(40.0))
+    several = np.c_[np.arange(40) < 20, np.arange(40) % 2]
+    trees = RandomForestClassifier(random_state=0)
+    clf = make(numbers="x", categories=(), estimator=trees, on_error="nan", submodels=True)
+    with pytest.warns(UserWarning):
+        first, second = clf.fit(rows, several).predict_proba(rows.assign(path=None))
+        assert (clf.predict(rows.assign(path=None))[:, 0] == several[:, 0]).all()
+    assert ((first[:, 1] > 0.5) == several[:, 0]).all()
+    assert first.shape == second.shape == (40, 2)
 
 
 def test_submodels_of_a_regressor(gaps):

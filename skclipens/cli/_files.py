@@ -75,7 +75,7 @@ def _advice_on_url(name):
 
 
 def names_of(pictures):
-    """Return names of pictures, None if a row lacks one: their paths, or else their positions."""
+    """Return names of pictures, or of rows that lack one: their paths, or else their positions."""
     return [
         name_of(one) or f"{'row' if one is None else 'picture'} {place}"
         for place, one in enumerate(pictures)

@@ -145,7 +145,8 @@ IN_TABLES = _options(
     click.option(
         "--submodels",
         is_flag=True,
-        help="Allow rows of TABLE to lack pictures: models of the other columns classify them.",
+        help="Allow rows of TABLE to lack pictures: models of the other columns classify them. "
+        "compare leaves them out.",
     ),
 )
 

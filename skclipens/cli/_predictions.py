@@ -8,7 +8,7 @@ import pandas as pd
 from .._utils._known_labels import label_of_rejected, with_label
 from .._utils._probabilities import labels_and_proba, require_classes
 from .._utils._warnings import silent
-from ..embedding._image_columns import in_any, unreadable_by_column
+from ..embedding._image_columns import image_of_each_row, in_any, unreadable_by_column
 from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable
 from ..pipeline._submodels import BY_SUBMODELS
 from ._files import names_of
@@ -29,6 +29,8 @@ class Answers(NamedTuple):
         Predicted labels; None if there is none.
     proba : ndarray of shape (n, C)
         Probabilities of the classes; NaN if there are none.
+    images : sequence of length n
+        A picture of each row, which names it in messages: one that cannot be read, if any.
     unreadable : ndarray of shape (n,), bool
         Which rows lack a picture, or have one that cannot be read.
     unanswered : ndarray of shape (n,), bool
@@ -39,6 +41,7 @@ class Answers(NamedTuple):
     table: Any
     labels: np.ndarray
     proba: np.ndarray
+    images: Any
     unreadable: np.ndarray
     unanswered: np.ndarray
 
@@ -54,7 +57,7 @@ def answers(model, rows):
     require_classes(last)
     rejected = written_label_of_rejected(last)
     asked = ask(model, rows)
-    warn_of_unreadable(asked.unanswered, "have no label", rows.pictures, all_may_be=True)
+    warn_of_unreadable(asked.unanswered, "have no label", asked.images, all_may_be=True)
     labels = as_written(asked.labels.astype(object), rejected)
     frame = pd.DataFrame({"path": names_of(rows.pictures), "label": labels})
     if hasattr(last, "predict_proba"):
@@ -104,8 +107,10 @@ def ask(model, rows):
             labels[lacking], proba[lacking] = of_rest
             unanswered &= ~lacking
     answered = unreadable & ~unanswered
-    warn_of_unreadable(answered, BY_SUBMODELS, rows.pictures, all_may_be=True)
-    return Answers(classifier, table, labels, proba, unreadable, unanswered)
+    images = image_of_each_row(before, rows.X, by_column) if n_before else None
+    images = rows.pictures if images is None else images
+    warn_of_unreadable(answered, BY_SUBMODELS, images, all_may_be=True)
+    return Answers(classifier, table, labels, proba, images, unreadable, unanswered)
 
 
 def _only_step(pipeline):

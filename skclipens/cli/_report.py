@@ -85,9 +85,8 @@ def write_report(model, rows, labels, path, *, title, raw_names=None):
     """Write a report of a fitted pipeline on its labelled `Rows` as HTML; return the accuracy.
 
     Rows with images that cannot be read are left out, with a warning, unless submodels classify
-    them. `raw_names` is whether labels are
-    unchanged names of folders; None if they are not of folders. Raise ValueError if the model does
-    not know a label, or has no probabilities.
+    them. `raw_names` is whether labels are unchanged names of folders; None if they are not of
+    folders. Raise ValueError if the model does not know a label, or has no probabilities.
     """
     from matplotlib import rc_context
 
@@ -112,8 +111,8 @@ def _judged(model, rows, labels, raw_names):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     rejected = written_label_of_rejected(last)
     labels = _as_the_model_writes(labels, last.classes_, rejected, raw_names)
-    classifier, table, predicted, proba, unreadable, unanswered = ask(model, rows)
-    warn_of_unreadable(unanswered, "are left out", rows.pictures)
+    classifier, table, predicted, proba, images, unreadable, unanswered = ask(model, rows)
+    warn_of_unreadable(unanswered, "are left out", images)
     (table,) = readable([table], unreadable)
     of_rows = [rows.pictures, labels, predicted, proba, ~unreadable]
     files, labels, predicted, proba, with_pictures = readable(of_rows, unanswered)

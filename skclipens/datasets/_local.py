@@ -182,7 +182,7 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
         Dictionary-like object, with the following attributes.
 
         filenames : ndarray of shape (n_samples,), dtype str or object
-            Absolute paths, URLs or images, in the order of the table.
+            Absolute paths, URLs or images, in the order of the table; None where one is missing.
         target : ndarray of shape (n_samples,), dtype int, or None
             Indices into `target_names`; None without a column of labels.
         target_names : ndarray of shape (n_classes,) or None
@@ -203,8 +203,8 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
         If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
         If the table has another format, is empty, lacks a column or has it twice; if a row has no
-        path, unless `allow_missing` is True and others have one, several paths or several labels,
-        or no label and `return_X_y` is False; or if there are no labels, and `return_X_y` is True.
+        path and `allow_missing` is False, several paths, several labels, or no label and
+        `return_X_y` is False; or if there are no labels, and `return_X_y` is True.
     ImportError
         If the table is Parquet and pyarrow is not installed.
 

@@ -213,12 +213,11 @@ def _images_of(cells, column, table_path, allow_missing):
     """Return the image of each cell: an absolute path, a URL, a cell with its content, or None."""
     refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
     contents = [_content(cell, row, table_path) for row, cell in enumerate(cells)]
-    lacks = [is_missing(content) for content in contents]
-    if not allow_missing or all(lacks):
+    if not allow_missing:
         check_all_there(contents, column, table_path)
     images = [
-        None if is_lacking else _located(cell, content, table_path)
-        for cell, content, is_lacking in zip(cells, contents, lacks, strict=True)
+        None if is_missing(content) else _located(cell, content, table_path)
+        for cell, content in zip(cells, contents, strict=True)
     ]
     missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
     if missing:

@@ -85,6 +85,15 @@ def filled(table, rows, value):
     return table
 
 
+def put_in(answers, rows, values):
+    """Replace some rows of results, or of each in a list or tuple of them."""
+    if isinstance(answers, (list, tuple)):
+        for of_output, some in zip(answers, values, strict=True):
+            put_in(of_output, rows, some)
+    else:
+        answers[rows] = values
+
+
 def labels_and_proba_among(unreadable, classifier, table):
     """Return labels, None if unreadable, and probabilities, NaN if unreadable or there are none.
 
@@ -155,7 +164,7 @@ def _reason(rows, images):
 
 def classes_lost(unreadable, labels):
     """Return the classes of which no image can be read; none if there are no such labels."""
-    if labels is None or np.shape(labels) != unreadable.shape:  # an image has several labels
+    if labels is None or np.size(labels) != len(unreadable):  # an image has several labels
         return []
     labels = column_of_labels(labels)
     labeled = ~unlabeled_rows(labels, signs_are_classes=True)

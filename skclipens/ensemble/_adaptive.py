@@ -89,12 +89,12 @@ class AdaptiveBackboneEnsemble(
           are numbers without ``class_names``. Each block of no backbone has a linear head, and a
           forest if it has at most 200 columns, and there are embeddings or X has column names. If
           at least half of the classes have one row, no row can validate a head on one block, so
-          it is ``["zero-shot", "kernel-all", "linear-all"]``; a block that has a forest then has no
-          linear head, and intermediate features, if there are others, are not used. With more than
-          100 rows per class and three times as many rows as columns it has ``"logistic-all"``,
-          unless rows times columns times classes are 1e10 or more. If classes differ in size, rows
-          per class are the harmonic mean of their numbers, and rows are this times the number of
-          classes.
+          it is ``["zero-shot", "kernel-all", "linear-all"]``, and beside embeddings forests, whose
+          blocks no linear head reads; intermediate features, if there are others, are not used.
+          With more than 100 rows per class and three times as many rows as columns it has
+          ``"logistic-all"``, unless rows times columns times classes are 1e10 or more. If classes
+          differ in size, rows per class are the harmonic mean of their numbers, and rows are this
+          times the number of classes.
     router : str or router, default="shrunk"
         How the experts are combined.
 

@@ -36,7 +36,7 @@ def make_experts(
         Whether ``"auto"`` may use heads that start from names.
     one_shot : bool
         Whether most classes have one row. Of the heads that learn, ``"auto"`` then only uses those
-        that read all blocks, since no row can validate the others.
+        that read all blocks, and forests, since no row can validate the others.
     many_rows : bool
         Whether ``"auto"`` has a logistic regression in place of the linear discriminant on all
         blocks.

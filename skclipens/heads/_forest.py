@@ -9,6 +9,7 @@ from sklearn import config_context
 from sklearn.tree import ExtraTreeClassifier
 from sklearn.utils import check_random_state
 
+from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._linalg import parts_of, some_of
 from .._utils._random import draw_seed
@@ -17,7 +18,8 @@ from ._cross_fit import CrossFitTableHead, default_folds
 
 _SMOOTHING = 0.1  # weight of equal probabilities, beside 1 for those of the trees
 _MOST_BYTES = 3e7  # of all trees
-_BYTES_OF_NODE, _BYTES_OF_CLASS = 20, 4
+_BYTES_OF_NODE, _BYTES_OF_CLASS = 24, 4  # each leaf has values of the classes
+_FEWEST_VALUES = 8  # of a column of numbers; categories have fewer
 _PATHS_AT_ONCE = 2**13  # of rows through trees: few, so that they fit in the cache
 
 
@@ -46,7 +48,7 @@ class ForestHead(CrossFitTableHead):
     %(classes)s
     trees_ : Trees
         The nodes of all trees, as arrays: ``roots``, ``feature``, ``threshold``, ``children``,
-        ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
+        ``leaf``, ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
     %(table_columns)s
 
     See Also
@@ -57,6 +59,8 @@ class ForestHead(CrossFitTableHead):
     -----
     The trees have fewer leaves than rows if they would take more than 30 MB together. Held-out
     logits of ``cross_fit`` come from forests with half as many trees, which are fitted on folds.
+    If a column has many values, equal rows of a class are held out together: several pictures of
+    one thing may have its price and weight.
 
     References
     ----------
@@ -100,7 +104,13 @@ class ForestHead(CrossFitTableHead):
         folds = default_folds(targets, groups) if folds is None else folds
         logits = np.zeros((len(X), len(self.classes_)), X.dtype)
         valid = np.zeros(len(X), bool)
+        copies = _copies(X, targets)
         for train, test in folds:
+            if copies is not None:
+                train = train[~np.isin(copies[train], copies[test])]
+                test = test[np.isin(targets[test], targets[train])]
+            if not len(test):
+                continue
             seen = X[train], targets[train], some_of(weights, train)
             trees = self._grown(self.n_estimators // 2, *seen)
             logits[test], valid[test] = _smoothed(trees.probabilities(X[test])), True
@@ -108,21 +118,46 @@ class ForestHead(CrossFitTableHead):
 
     def _grown(self, n_trees, X, targets, weights):
         n_classes = len(self.classes_)
-        n_nodes = _MOST_BYTES / self.n_estimators / (_BYTES_OF_NODE + _BYTES_OF_CLASS * n_classes)
+        n_bytes = 2 * _BYTES_OF_NODE + _BYTES_OF_CLASS * n_classes  # of a leaf and another node
+        n_leaves = _MOST_BYTES / self.n_estimators / n_bytes
         # An ExtraTreesClassifier takes over twice as long for a hundred rows: it clones each tree,
         # seeds a generator for it, and checks its parameters.
         tree = ExtraTreeClassifier(
             max_features=self.max_features,
-            max_leaf_nodes=max(int(n_nodes / 2), 2),
+            max_leaf_nodes=max(int(n_leaves), 2),
             random_state=check_random_state(draw_seed(self.random_state)),
         )
-        X, targets = np.ascontiguousarray(X, np.float32), targets.astype(np.float64)
+        X, targets = _as_trees_read(X), targets.astype(np.float64)
         with config_context(skip_parameter_validation=True):
             trees = [copy(tree).fit(X, targets, weights, check_input=False) for _ in range(n_trees)]
         return Trees.of_fitted(trees, n_classes)
 
     def _logits_of(self, X):
         return _smoothed(self.trees_.probabilities(X)).astype(X.dtype, copy=False)
+
+
+def _copies(X, targets):
+    """Return the first equal row of the same class for each row; None if none is a copy.
+
+    Several pictures of a thing may have its price and weight, which trees know by heart. Without a
+    column of many values, rows of several things are often equal, and none is a copy.
+    """
+    most = max(len(np.unique(column)) for column in X.T)
+    is_by_chance = most <= max(_FEWEST_VALUES, 2 * (targets.max() + 1))
+    return None if is_by_chance else groups_of_copies(X, targets, fewest=1)
+
+
+def _as_trees_read(X):
+    """Return rows as float32; raise ValueError if a value is too large for it."""
+    with np.errstate(over="ignore"):
+        X = np.ascontiguousarray(X, np.float32)
+    if not np.isfinite(X).all():
+        row, column = np.argwhere(~np.isfinite(X))[0]
+        raise ValueError(
+            f"X has a value in row {row}, column {column} that is too large for float32, in which "
+            "trees compare numbers. Scale the column."
+        )
+    return X
 
 
 def _smoothed(p):
@@ -143,7 +178,9 @@ class Trees(NamedTuple):
         Rows up to this value go to the left child.
     children : ndarray of shape (n_nodes, 2), int
         Left and right child. A leaf is its own child.
-    values : ndarray of shape (n_nodes, C), float32
+    leaf : ndarray of shape (n_nodes,), int
+        The row of ``values`` of a leaf; 0 for other nodes.
+    values : ndarray of shape (n_leaves, C), float32
         Probabilities at the leaves.
     depth : int
     """
@@ -152,6 +189,7 @@ class Trees(NamedTuple):
     feature: np.ndarray
     threshold: np.ndarray
     children: np.ndarray
+    leaf: np.ndarray
     values: np.ndarray
     depth: int
 
@@ -168,24 +206,26 @@ class Trees(NamedTuple):
             for of_trees in zip(*((one.children_left, one.children_right) for one in trees))
         ]
         is_leaf = feature < 0
-        values = np.zeros((len(own), n_classes), np.float32)
+        values = np.zeros((is_leaf.sum(), n_classes), np.float32)
         known = fitted[0].classes_.astype(int)
-        values[:, known] = np.concatenate([tree.value[:, 0] for tree in trees])
+        values[:, known] = np.concatenate([tree.value[:, 0] for tree in trees])[is_leaf]
         return cls(
             roots.astype(np.int32),
             np.where(is_leaf, 0, feature).astype(np.int32),
             np.concatenate([tree.threshold for tree in trees]),
             np.where(is_leaf[:, None], own[:, None], np.stack(sides, axis=1)).astype(np.int32),
+            np.where(is_leaf, np.cumsum(is_leaf) - 1, 0).astype(np.int32),
             values,
             max(tree.max_depth for tree in trees),
         )
 
     def probabilities(self, X):
         """Return the mean over trees of the probabilities of rows, (n, C)."""
-        X = np.ascontiguousarray(X, np.float32)  # as the trees were grown on
+        X = _as_trees_read(X)
         total = np.zeros((len(X), self.values.shape[1]), np.float32)
         for some in parts_of(len(self.roots), max(1, _PATHS_AT_ONCE // len(X))):
-            total += self.values[self._leaves(X, self.roots[some])].sum(axis=0)
+            nodes = self._leaves(X, self.roots[some])
+            total += self.values[self.leaf[nodes]].sum(axis=0)
         return total / len(self.roots)
 
     def _leaves(self, X, roots):

@@ -161,10 +161,9 @@ def compare_with_baselines(
     cv = check_cv_to_compare(cv, y, groups)
     for one in baselines.values():
         check_parameters(one)
-    before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
-    X, y, groups = indexable(X, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        before = _embedding_once(before, folder)
+        before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv, folder)
+        X, y, groups = indexable(X, y, groups)
         splits, copies = splits_to_compare(cv, X, y, groups, before, ensemble)
         calls = ((before, ensemble, baselines, X, y, groups, scoring, *split) for split in splits)
         with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
@@ -215,11 +214,12 @@ def _checked_baselines(baselines):
     return dict(baselines)
 
 
-def _table_of(estimator, X, y, groups, cv):
+def _table_of(estimator, X, y, groups, cv, folder):
     """Return the steps to fit in each split or None, the ensemble, and the rows and splits.
 
-    The first steps that need no fit, such as embedders, are applied to X here. Images that they
-    cannot read are left out of rows and splits.
+    The first steps that need no fit, such as embedders, are applied to X here; embedders in other
+    steps use `folder` as their cache if they have none. Images that cannot be read are left out of
+    rows and splits.
     """
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     refuse_class(ensemble, "estimator")
@@ -228,22 +228,22 @@ def _table_of(estimator, X, y, groups, cv):
             "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
             f"{type(ensemble).__name__}."
         )
-    _, rest, table, unreadable = embedded_once(estimator, X, y)
+    _, rest, table, unreadable = embedded_once(_embedding_once(estimator, folder), X, y)
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
     if unreadable.any() and are_splits(cv):
         cv = folds_of_some(cv, ~unreadable, None, y, None)
     return before, ensemble, *readable([table, y, groups], unreadable), cv
 
 
-def _embedding_once(before, folder):
-    """Return a copy of steps in which embedders without a cache use a folder as their cache."""
-    if before is None:
-        return None
-    before = clone(before)
-    for step in before.get_params().values():
-        if isinstance(step, BaseEmbedder) and not step.cache:
-            step.set_params(cache=folder)
-    return before
+def _embedding_once(estimator, folder):
+    """Return a copy in which embedders inside a step of a pipeline have a folder as their cache."""
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    estimator = clone(estimator)
+    for name, one in estimator.get_params().items():
+        if "__" in name and isinstance(one, BaseEmbedder) and not one.cache:
+            one.set_params(cache=folder)
+    return estimator
 
 
 def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):

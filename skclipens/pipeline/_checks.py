@@ -1,6 +1,5 @@
 """Checks of a pipeline and its input, nearly all of them before any image is read."""
 
-import warnings
 from contextlib import suppress
 from inspect import signature
 
@@ -23,7 +22,7 @@ from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled, safe_indexing
-from .._utils._warnings import warn
+from .._utils._warnings import silent, warn
 from ..embedding._base import BaseEmbedder
 from ..embedding._image_columns import (
     image_columns,
@@ -110,12 +109,12 @@ def warn_of_lost_index(step, X):
     """Warn of transformers of a fitted ColumnTransformer that do not keep the index of the rows."""
     if not isinstance(step, ColumnTransformer) or not hasattr(X, "iloc") or len(X) < 2:
         return
-    rows, found = X.iloc[[1, 0]], None
+    rows = X.iloc[[1, 0]]
     for name, transformer, columns in step.transformers_:
         if isinstance(transformer, (str, BaseEmbedder)):
             continue
-        with suppress(Exception), warnings.catch_warnings():  # it may need more rows
-            warnings.simplefilter("ignore")
+        found = None
+        with suppress(Exception), silent(""):  # it may need more rows
             found = transformer.transform(safe_indexing(rows, columns, axis=1))
         if hasattr(found, "iloc") and found.index.tolist() != rows.index.tolist():
             warn(

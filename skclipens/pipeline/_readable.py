@@ -24,6 +24,7 @@ from ..embedding._unreadable import (
     answers_for_all,
     classes_lost,
     filled,
+    put_in,
     readable,
     refuse_splits,
     warn_of_unreadable,
@@ -116,14 +117,17 @@ class ReadableMixin:
         answers, _ = self._answers(method, after, X, params, what)
         return answers
 
-    def _answers(self, method, after, X, params, what):
-        """Return the result of a method, and which rows have none; `what` says what these get."""
+    def _answers(self, method, after, X, params, what, all_may_be=True):
+        """Return the result of a method, and which rows have none; `what` says what these get.
+
+        Raise ImageError if no row has one, unless `all_may_be` is true.
+        """
         embedded, by_column, images = self._embedded(after, X)
         unreadable, submodels = in_any(by_column), self.submodels_ if method in METHODS else []
         by_submodels = [(one, one.rows_in(by_column)) for one in submodels]
         answered = np.any([unreadable & False, *(rows for _, rows in by_submodels)], axis=0)
         unanswered = unreadable & ~answered
-        warn_of_unreadable(unanswered, what, images, all_may_be=True)
+        warn_of_unreadable(unanswered, what, images, all_may_be=all_may_be)
         warn_of_unreadable(answered, BY_SUBMODELS, images, all_may_be=True)
         answers = answers_for_all(
             lambda table: self[after:]._answer_all(method, table, params), embedded, unreadable
@@ -131,7 +135,8 @@ class ReadableMixin:
         answers = self._mark_unreadable(method, answers, unanswered)
         for one, rows in by_submodels:
             if rows.any():
-                answers[rows] = one.model._answer_all(method, one.table_of(embedded, rows), params)
+                table = one.table_of(embedded, rows)
+                put_in(answers, rows, one.model._answer_all(method, table, params))
         return answers, unanswered
 
     def _embedded(self, after, X):
@@ -152,10 +157,11 @@ class ReadableMixin:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
         if self.submodels_:
-            answers, unanswered = self._answers("predict", after, X, {}, "do not count")
+            answers, unanswered = self._answers("predict", after, X, {}, "do not count", False)
             answers, y, sample_weight = readable([answers, y, sample_weight], unanswered)
             score = accuracy_score if is_classifier(self) else r2_score
-            return score(y, answers, sample_weight=sample_weight)
+            # With None among them, labels were objects.
+            return score(y, np.array(answers.tolist()), sample_weight=sample_weight)
         embedded, by_column, images = self._embedded(after, X)
         unreadable = in_any(by_column)
         warn_of_unreadable(unreadable, "do not count", images)
