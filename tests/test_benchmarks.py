@@ -151,6 +151,7 @@ def test_program_of_tables(on_digits):
     assert printed.count("### Log-loss") == len(tables.KINDS)
 
 
+@pytest.mark.slow
 def test_other_choices_of_what_an_ensemble_does_with_numbers(on_digits):
     printed = on_digits(tables, "--shots", 2, "--draws", 1, "--choices")
     for choice in tables.CHOICES:
