@@ -46,6 +46,7 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens.datasets import load_emoji
+from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.utils import skops_trusted_types
 
@@ -743,6 +744,23 @@ def test_rows_of_one_picture_that_differ_elsewhere_are_a_group(frame):
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
     X.iloc[::2, :-1] = X.iloc[0, :-1].to_numpy()  # in place of pictures that are missing
     assert not said(clf.fit, X, y)
+
+
+def test_pictures_of_one_thing_that_share_its_numbers_are_told(frame):
+    """As if each row were of a thing of its own, heads would know the things of held-out rows."""
+    X, y = frame
+    rng = np.random.default_rng(0)
+    things = pd.factorize(y + (pd.Series(y).groupby(y).cumcount() // 4).astype(str))[0]
+    numbers = rng.normal(size=(len(y), 2))[things]
+    alike = X.join(pd.DataFrame(numbers, columns=["price", "weight"]))
+    told = r"rows have the same numbers and label as an earlier row, but another picture"
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    with pytest.warns(SuspectedMistakeWarning, match=told):
+        clf.fit(alike, y)
+    with no_warning():
+        clf.fit(alike, y, groups=things)
+        clf.fit(alike.assign(weight=rng.normal(size=len(y))), y)
+        clf.fit(alike.drop(columns="weight"), y)  # such as a price that several things have
 
 
 def test_copies_are_a_group_where_weights_cannot_be_taken(frame):

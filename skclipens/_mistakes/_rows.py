@@ -4,7 +4,7 @@ import numpy as np
 
 from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import can_be_held_out
-from .._utils._linalg import subsample
+from .._utils._linalg import subsample, take_columns
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
@@ -16,7 +16,9 @@ _MIN_RELATIVE_LOSS = 0.97
 # 4, since what combines experts was fitted on these rows.
 _BY_CHANCE = 5
 _MAX_SHARE = 0.1  # of the rows whose image occurred before
-_FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index of the row before
+_FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
+_MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
+_MANY_VALUES = 20  # of a column of numbers; grades and counts have fewer
 
 
 def warn_of_weights(weights):
@@ -83,6 +85,36 @@ def warn_of_groups(X, y, groups, rows):
             f"{len(apart)} of {len(y)} rows are copies of a row in another group, such as row "
             f"{another} of row {one}. What learned from one is then judged by the other. Give "
             "copies the same group, or leave them out."
+        )
+
+
+def warn_of_things(X, y, rows, columns):
+    """Warn if rows have the same numbers and label, but other pictures, as those of one thing do.
+
+    That is if many rows are equal to an earlier one in all columns but those of embeddings,
+    `columns`, two of which have many values; all have its label, and there are more such things
+    than classes. `rows` are the numbers of the rows in the message.
+    """
+    numbers = np.delete(np.arange(X.shape[1]), columns)
+    if len(y) < _FEWEST or len(numbers) > _MOST_COLUMNS:
+        return
+    n_classes, table = len(np.unique(y)), take_columns(X, numbers)
+    n_values = np.array([len(np.unique(column)) for column in table.T])
+    if np.sum(n_values > max(_MANY_VALUES, 2 * n_classes)) < 2:
+        return
+    first = groups_of_copies(table, np.zeros(len(y), int), fewest=1)
+    after = [] if first is None else np.flatnonzero(first != np.arange(len(y)))
+    if len(after) < _MANY * len(y) or len(np.unique(first[after])) < 2 * n_classes:
+        return
+    some = subsample(after)
+    differ = (take_columns(X[some], columns) != take_columns(X[first[some]], columns)).any(axis=1)
+    if (y[after] == y[first[after]]).all() and differ.mean() > 0.5:
+        one, another = rows[[first[after[0]], after[0]]]
+        warn(
+            f"{len(after)} of {len(y)} rows have the same numbers and label as an earlier row, but "
+            f"another picture, such as rows {one} and {another}, as several pictures of one thing "
+            "do. If they are, pass groups, such as its id: otherwise, heads are tested on things "
+            "that they learned from."
         )
 
 

@@ -9,6 +9,7 @@ from .._mistakes._rows import (
     warn_of_contradictions,
     warn_of_groups,
     warn_of_objects,
+    warn_of_things,
     warn_of_weights,
 )
 from .._utils._class_texts import warn_of_classes
@@ -56,6 +57,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
     warn_of_contradictions(rows.X, rows.y, rows.input_rows, columns)
     warn_of_groups(rows.X, rows.y, rows.metadata["groups"], rows.input_rows)
+    if groups is None and columns is not None and isinstance(cv, Real):
+        warn_of_things(rows.X, rows.y, rows.input_rows, columns)
     return _without_copies(ensemble, rows, columns), unlabeled
 
 
