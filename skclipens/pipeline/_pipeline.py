@@ -106,6 +106,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMi
         ColumnTransformer is the first step, and an embedder in it has ``on_error="nan"``. The steps
         after it are fitted once more without each column of pictures, and without each combination
         of them, on all rows that have the rest: pattern submodels (Mercaldo and Blume, 2020).
+        :meth:`score` then counts such rows, too, so a search cannot compare both values.
     unreadable_label : str, number or None, default=None
         What ``predict`` of a classifier returns for an image that cannot be read, if an embedder
         has ``on_error="nan"``. With None, ``predict`` returns an array of dtype object. With a
