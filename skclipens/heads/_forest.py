@@ -59,8 +59,8 @@ class ForestHead(CrossFitTableHead):
     -----
     The trees have fewer leaves than rows if they would take more than 30 MB together. Held-out
     logits of ``cross_fit`` come from forests with half as many trees, which are fitted on folds.
-    If a column has many values, equal rows of a class are held out together: several pictures of
-    one thing may have its price and weight.
+    If a column has many values, equal rows of a class are held out together, unless `groups` are
+    given: several pictures of one thing may have its price and weight.
 
     References
     ----------
@@ -104,7 +104,7 @@ class ForestHead(CrossFitTableHead):
         folds = default_folds(targets, groups) if folds is None else folds
         logits = np.zeros((len(X), len(self.classes_)), X.dtype)
         valid = np.zeros(len(X), bool)
-        copies = _copies(X, targets)
+        copies = _copies(X, targets) if groups is None else None
         for train, test in folds:
             if copies is not None:
                 train = train[~np.isin(copies[train], copies[test])]
