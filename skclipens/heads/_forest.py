@@ -109,7 +109,7 @@ class ForestHead(CrossFitTableHead):
             if copies is not None:
                 train = train[~np.isin(copies[train], copies[test])]
                 test = test[np.isin(targets[test], targets[train])]
-            if not len(test):
+            if not len(test) or np.ptp(targets[train]) == 0:  # nothing to tell apart
                 continue
             seen = X[train], targets[train], some_of(weights, train)
             trees = self._grown(self.n_estimators // 2, *seen)
