@@ -99,7 +99,7 @@ def warn_of_things(X, y, rows, columns):
     if len(y) < _FEWEST or len(numbers) > _MOST_COLUMNS:
         return
     n_classes, table = len(np.unique(y)), take_columns(X, numbers)
-    n_values = np.array([len(np.unique(column)) for column in table.T])
+    n_values = np.array([len(np.unique(column)) for column in subsample(table).T])
     if np.sum(n_values > max(_MANY_VALUES, 2 * n_classes)) < 2:
         return
     first = groups_of_copies(table, np.zeros(len(y), int), fewest=1)
