@@ -117,7 +117,7 @@ class ReadableMixin:
         answers, _ = self._answers(method, after, X, params, what)
         return answers
 
-    def _answers(self, method, after, X, params, what, all_may_be=True):
+    def _answers(self, method, after, X, params, what, *, all_may_be=True):
         """Return the result of a method, and which rows have none; `what` says what these get.
 
         Raise ImageError if no row has one, unless `all_may_be` is true.
@@ -157,7 +157,9 @@ class ReadableMixin:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
         if self.submodels_:
-            answers, unanswered = self._answers("predict", after, X, {}, "do not count", False)
+            answers, unanswered = self._answers(
+                "predict", after, X, {}, "do not count", all_may_be=False
+            )
             answers, y, sample_weight = readable([answers, y, sample_weight], unanswered)
             score = accuracy_score if is_classifier(self) else r2_score
             # With None among them, labels were objects.
