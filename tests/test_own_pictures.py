@@ -366,10 +366,31 @@ def test_tables_name_pictures(folder, ending):
     assert list(pictures.frame.columns) == ["path", "price", "label", "target"]
 
 
-def test_one_column_of_a_table_has_the_pictures(folder):
-    table = write(pd.DataFrame({"front": ["a.png"], "side": ["b.png"]}), folder / "t.csv")
-    with pytest.raises(ValueError, match=r"\['front', 'side'\] names several columns. A row has"):
-        load_table(table, path_column=["front", "side"])
+def test_several_columns_of_a_table_have_pictures(folder):
+    table = pd.DataFrame({"front": [None, "zoo/0.PNG"], "price": [1, 2], "side": ["zoo/1.PNG"] * 2})
+    table["class"] = ["cat", "dog"]
+    path = write(table, folder / "t.csv")
+    named = {"path_column": ["front", "side"], "allow_missing": True}
+    pictures = load_table(path, **named)
+    front, side = str(folder / "zoo/0.PNG"), str(folder / "zoo/1.PNG")
+    assert pictures.filenames.tolist() == [side, front]
+    assert pictures.frame.columns.tolist() == ["front", "price", "side", "label", "target"]
+    X, y = load_table(path, **named, return_X_y=True)
+    assert X.columns.tolist() == ["front", "side"] and y.tolist() == ["cat", "dog"]
+    for found in (X, pictures.frame, load_table(write(X, folder / "u.csv"), **named).frame):
+        assert found["side"].tolist() == [side, side]
+        assert found["front"].isna().tolist() == [True, False] and found["front"][1] == front
+    with pytest.raises(ValueError, match=r"Column 'front' of .*t.csv' is empty in 1 rows"):
+        load_table(path, path_column=["side", "front"])
+    with pytest.raises(ValueError, match="path_column='back' is not a column"):
+        load_table(path, path_column=["side", "back"])
+
+
+@pytest.mark.parametrize("columns", [[], ["side", "side"]])
+def test_columns_of_pictures_are_named_once(folder, columns):
+    table = write(pd.DataFrame({"side": ["zoo/1.PNG"]}), folder / "t.csv")
+    with pytest.raises(ValueError, match=r"path_column=\[.*\] must name columns, each once."):
+        load_table(table, path_column=columns)
 
 
 def test_columns_of_a_table_can_be_named(folder):

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._messages import listed
 from ..datasets._local import LABEL_COLUMNS
-from ..datasets._tables import PATH_COLUMNS, images_of_table, read_table
+from ..datasets._tables import PATH_COLUMNS, locate_images, read_table
 from ..embedding._image_columns import named_columns, refuse_missing_columns
 from ._files import find_labelled, find_pictures, is_table, refuse_no_columns
 from ._models import has_submodels, image_names
@@ -93,14 +93,8 @@ def labelled_rows_for(model, source, raw_names):
 
 def _with_images(table, source, columns, may_lack):
     """Return rows of a table with the pictures in these columns located, and the columns."""
-    path = Path(source).absolute()
-    found = [images_of_table(table, path, name, may_lack) for name in columns or [None]]
-    for images, name in found:
-        table[name] = pd.Series(images, index=table.index, dtype=object)
-    first, *others = (images for images, _ in found)
-    for images in others:  # rows that lack the first picture are named by another
-        first = np.where([one is None for one in first], images, first)
-    return Rows(table, first), [name for _, name in found]
+    pictures, columns = locate_images(table, Path(source).absolute(), columns, may_lack)
+    return Rows(table, pictures), columns
 
 
 def _words(step, columns):

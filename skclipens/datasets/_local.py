@@ -12,7 +12,6 @@ from sklearn.utils import Bunch
 from .._utils._class_texts import first_rows, warn_of_spellings, written_apart
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ..images._errors import SEVERAL as SEVERAL_IMAGES
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
 from ..images._folders import class_folders, is_hidden, walk, walk_class
 from ..images._protocols import is_url
@@ -24,6 +23,7 @@ from ._tables import (
     TABLE_SUFFIXES,
     check_all_there,
     images_of_table,
+    locate_images,
     read_table,
     refuse_several,
     typed,
@@ -159,12 +159,12 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
     ----------
     path : str or os.PathLike
         A file that ends in ``.csv`` or ``.parquet``; the latter needs pyarrow.
-    path_column : str, default=None
-        The column of paths. Relative paths start at the folder of the table; "~/" is the user's
-        folder. URLs and images (cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64)
-        are not changed. None means the first existing column of "path", "filename", "file" and
-        "image", preferably one that contains images. In a Parquet file, it and `label_column` may
-        be levels of the index.
+    path_column : str or list of str, default=None
+        The column of paths, or the columns if rows have several images. Relative paths start at the
+        folder of the table; "~/" is the user's folder. URLs and images (cells ``{"bytes", "path"}``
+        of the Hugging Face hub, bytes, base64) are not changed. None means the first existing
+        column of "path", "filename", "file" and "image", preferably one that contains images. In a
+        Parquet file, it and `label_column` may be levels of the index.
     label_column : str, default=None
         The column of labels. None means the first existing column of "label", "class" and
         "category". In a CSV file, labels become numbers, or True and False, if all of them are
@@ -183,28 +183,32 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
 
         filenames : ndarray of shape (n_samples,), dtype str or object
             Absolute paths, URLs or images, in the order of the table; None where one is missing.
+            If `path_column` is a list, the first that each row has.
         target : ndarray of shape (n_samples,), dtype int, or None
             Indices into `target_names`; None without a column of labels.
         target_names : ndarray of shape (n_classes,) or None
             The labels, sorted.
         frame : DataFrame of shape (n_samples, n_columns)
             "path", the other columns of the table, "label" and "target". These three replace
-            columns with the same names. Others keep the types of a Parquet file. In a CSV file,
-            "NA", "NULL", "nan", "None" and the like are missing values in a column of numbers, and
-            text elsewhere.
+            columns with the same names. If `path_column` is a list, its columns keep their names,
+            and no "path" is added. Others keep the types of a Parquet file. In a CSV file, "NA",
+            "NULL", "nan", "None" and the like are missing values in a column of numbers, and text
+            elsewhere.
 
     (filenames, labels) : tuple if `return_X_y` is True
-        The paths, URLs or images, and the label of each: None where the cell is empty, which `fit`
-        refuses unless its parameter `unlabeled` says what to do with such pictures.
+        The paths, URLs or images, as a DataFrame of the columns if `path_column` is a list, and the
+        label of each row: None where the cell is empty, which `fit` refuses unless its parameter
+        `unlabeled` says what to do with such pictures.
 
     Raises
     ------
     FileNotFoundError
         If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
-        If the table has another format, is empty, lacks a column or has it twice; if a row has no
-        path and `allow_missing` is False, several paths, several labels, or no label and
-        `return_X_y` is False; or if there are no labels, and `return_X_y` is True.
+        If the table has another format, is empty, lacks a column or has it twice; if `path_column`
+        is empty or names a column twice; if a row has no path and `allow_missing` is False, several
+        paths in a cell, several labels, or no label and `return_X_y` is False; or if there are no
+        labels, and `return_X_y` is True.
     ImportError
         If the table is Parquet and pyarrow is not installed.
 
@@ -238,15 +242,23 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
             f"path is a {type(path).__name__}, and names a file. fit takes columns of a table as "
             "they are: clf.fit(table['path'], table['label'])."
         )
-    if isinstance(path_column, list):
-        raise ValueError(f"path_column={path_column!r} names several columns. {SEVERAL_IMAGES}")
     if is_url(str(path)):
         raise ValueError(f"{str(path)!r} is a URL: download the table, and name its file.")
     table_path = Path(path).expanduser().absolute()
-    table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *LABEL_COLUMNS])
+    several = None if path_column is None or isinstance(path_column, str) else [*path_column]
+    if several is not None and not 0 < len(several) == len({*several}):
+        raise ValueError(f"path_column={path_column!r} must name columns, each once.")
+    table = read_table(
+        table_path, [*(several or [path_column]), label_column, *PATH_COLUMNS, *LABEL_COLUMNS]
+    )
     label_column = usual_column(table, label_column, LABEL_COLUMNS, "label_column")
-    filenames, path_column = images_of_table(table, table_path, path_column, allow_missing)
-    columns = table.drop(columns=[path_column, "path"], errors="ignore")
+    if several is None:
+        filenames, path_column = images_of_table(table, table_path, path_column, allow_missing)
+        columns = table.drop(columns=[path_column, "path"], errors="ignore")
+        columns.insert(0, "path", filenames)
+    else:
+        filenames, _ = locate_images(table, table_path, several, allow_missing)
+        columns = table
     if label_column is None and return_X_y:
         raise ValueError(
             f"{str(table_path)!r} has none of the columns {', '.join(LABEL_COLUMNS)}, but "
@@ -254,15 +266,15 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
             "column."
         )
     if label_column is None:
-        columns.insert(0, "path", filenames)
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
     labels = _labels_of(table[label_column], table_path, may_lack=return_X_y)
     if return_X_y:
         warn_of_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
-        return filenames, labels
-    columns = columns.drop(columns=label_column, errors="ignore").reset_index(drop=True)
-    columns = dict(columns.items())  # as Series, which keep their types
-    return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
+        return filenames if several is None else table[several], labels
+    names, target = np.unique(labels, return_inverse=True)
+    frame = columns.drop(columns=label_column, errors="ignore").reset_index(drop=True)
+    frame = frame.assign(label=labels, target=target)
+    return Bunch(filenames=filenames, target=target, target_names=names, frame=frame)
 
 
 def _labels_of(column, table_path, may_lack):

@@ -199,6 +199,22 @@ def images_of_table(table, path, path_column=None, allow_missing=False):
     return _images_of(table[path_column].tolist(), path_column, path, allow_missing), path_column
 
 
+def locate_images(table, path, columns, allow_missing=False):
+    """Locate the images in columns of a table, in place; return one of each row, and the columns.
+
+    Parameters are those of :func:`images_of_table`, for each column; None stands for the usual one.
+    """
+    import pandas as pd
+
+    found = [images_of_table(table, path, name, allow_missing) for name in columns or [None]]
+    for images, name in found:
+        table[name] = pd.Series(images, index=table.index, dtype=object)
+    first, *others = (images for images, _ in found)
+    for images in others:  # rows that lack the first image are named by another
+        first = np.where([one is None for one in first], images, first)
+    return first, [name for _, name in found]
+
+
 def usual_column(table, given, usual, parameter):
     """Return the column that is given, or the first usual one; None if there is none."""
     if given is not None and given not in table.columns:
