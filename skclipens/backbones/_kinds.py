@@ -8,7 +8,6 @@ from ._spec import Backbone
 
 FEATURES = ("projected", "pooled", "intermediate")  # in the order of an embedder's blocks
 _PARTS = [(features, views) for features in FEATURES for views in (False, True)]
-_COLUMN = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,11 @@ def kind_behind_prefix(name):
 
 def numbered_columns(names):
     """Split names of columns into block and number; None for names that no embedder gives."""
-    matches = (_COLUMN.match(name) for name in names)
-    return [match and (match["block"], int(match["position"])) for match in matches]
+    parts = (name.rpartition("__") for name in names)
+    return [
+        (block, int(position)) if block and position.isdecimal() else None
+        for block, _, position in parts
+    ]
 
 
 def refuse_other_columns(owner, kinds, names):
