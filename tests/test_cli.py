@@ -20,6 +20,8 @@ from safetensors.numpy import save_file
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.svm import LinearSVC
 
 import skclipens
@@ -929,6 +931,53 @@ def test_models_of_tables_from_python(stock, unseen):
     assert found == [*labels, *labels[:2], "", ""]
 
 
+def weekday(table):
+    return table.apply(lambda days: days.dt.weekday)
+
+
+def test_columns_of_a_csv_file_have_the_types_that_they_had_in_fit(stock):
+    """Also where a model has transformers of its own."""
+    days = pd.to_datetime("2026-11-01") + pd.to_timedelta(np.arange(12), "D")
+    table = rows_of(stock / "train.csv").assign(zip=["0101", "0202"] * 6, day=days, size="36")
+    table.loc[0, "size"] = "XS"
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    model = make_table_pipeline(
+        "zoo/RN20",
+        "file",
+        transformers=[
+            ("codes", encoder, ["zip", "size"]),
+            ("day", FunctionTransformer(weekday), ["day"]),
+        ],
+        device="cpu",
+    )
+    expected = model.fit(table, table["label"]).predict_proba(table[1:])
+    path = stock / "own.joblib"
+    joblib.dump(model, path)
+    table[1:].to_csv(stock / "own.csv", index=False)
+    table[1:].to_parquet(stock / "own.parquet")
+    for source in ("own.csv", "own.parquet"):
+        told = run("predict", path, stock / source, "--device", "cpu")
+        found = pd.read_csv(io.StringIO(told.stdout)).filter(like="probability__")
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    table[1:].assign(day="Monday").to_csv(stock / "own.csv", index=False)
+    told = run("predict", path, stock / "own.csv", fails=True).stderr
+    assert "Column 'day' of" in told and "held dates in fit" in told
+
+
+def test_what_the_command_cannot_write_is_refused(photos, tmp_path):
+    paths, labels = load_folder(photos / "train", return_X_y=True)
+    several = make_backbone_pipeline(
+        "zoo/RN20", estimator=MultiOutputClassifier(LogisticRegression()), device="cpu"
+    )
+    joblib.dump(several.fit(paths, np.c_[labels, labels]), tmp_path / "several")
+    joblib.dump(make_backbone_pipeline("zoo/RN20"), tmp_path / "unfitted")
+    for command, options in (("predict", []), ("evaluate", ["-o", tmp_path / "r.html"])):
+        told = run(command, tmp_path / "several", photos / "train", *options, fails=True).stderr
+        assert "predicts several labels for each row, and a row gets one here: use" in told
+        told = run(command, tmp_path / "unfitted", photos / "train", *options, fails=True).stderr
+        assert "it has no classes_. Give a fitted classifier" in told
+
+
 def test_rows_that_lack_a_picture_are_classified_by_submodels(stock):
     gaps = rows_of(stock / "train.csv").rename(columns={"file": "front"})
     gaps.loc[1, "front"] = gaps.loc[4, "back"] = gaps.loc[5, ["front", "back"]] = None
@@ -984,6 +1033,9 @@ def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
     assert "Column 'shop' has 'x' in row 0" in message(
         _table(stock, shop="x"), "--numbers", "shop", *SMALL
     )
+    twice = stock / "twice.csv"
+    twice.write_text(train.read_text("utf-8").replace("price", "shop", 1), "utf-8")
+    assert "has the column 'shop' twice" in message(twice, "--numbers", "shop")
     lacks = _table(stock, price=None)
     assert "bad.csv' has no column 'price'; it has" in message(
         model_of_tables, lacks, command="predict"

@@ -404,6 +404,33 @@ def test_groups_are_checked_before_they_are_split(table, labels, groups, message
         compare_with_baselines(clf, table, labels, cv=2, groups=groups)
 
 
+def test_more_folds_than_groups_are_refused_before_pictures_are_read():
+    clf = make_backbone_pipeline("zoo/RN20")
+    with pytest.raises(ValueError, match="cv=3 folds need 3 groups, but there are 2"):
+        compare_with_baselines(clf, ["no.png"] * 8, list("abababab"), cv=3, groups=[0, 1] * 4)
+
+
+@pytest.mark.parametrize("empty", [[], np.zeros(8, bool)])
+def test_splits_without_rows_are_refused_before_pictures_are_read(empty):
+    clf = make_backbone_pipeline("zoo/RN20")
+    splits = [(np.arange(4), np.arange(4, 8)), (np.arange(4), empty)]
+    with pytest.raises(ValueError, match="Split 1 of cv has no test rows: leave it out"):
+        compare_with_baselines(clf, ["no.png"] * 8, list("abababab"), cv=splits)
+
+
+def test_splits_of_which_no_test_image_can_be_read_are_left_out(pictures):
+    paths, labels = pictures[0].astype(object), pictures[1]
+    paths[0] = None
+    train, test = np.arange(1, 60, 2), np.arange(2, 60, 2)
+    clf = make_backbone_pipeline(BACKBONES, on_error="nan", random_state=0)
+    said = r"1 of 2 splits of cv are left out: images of all of their training rows or of all of"
+    with pytest.warns(UserWarning, match=said):
+        found = compare_with_baselines(clf, paths, labels, cv=[(train, [0]), (train, test)])
+    assert found["std"].isna().all() or (found["std"] == 0).all()
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="cv has no split to compare"):
+        compare_with_baselines(clf, paths, labels, cv=[(train, [0])])
+
+
 def test_a_splitter_by_groups_needs_groups():
     """It says so before it reads the pictures, of which there are none."""
     clf = make_backbone_pipeline("zoo/RN20")

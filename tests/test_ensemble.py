@@ -18,6 +18,7 @@ from scipy.special import expit, log_softmax, softmax
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -334,6 +335,19 @@ def test_frozen_heads_know_classes_that_these_rows_do_not_show(fitted_heads, X, 
     few = np.isin(y, np.unique(y)[:4])
     clf = make(head=frozen(fitted_heads)).fit(X[few], y[few])
     assert_array_equal(clf.classes_, np.unique(y))
+
+
+@pytest.mark.parametrize("router", ["uniform", "shrunk", "vote"])
+def test_frozen_heads_of_which_no_row_can_judge_all(router):
+    X, y = load_iris(return_X_y=True)
+    heads = []
+    for left_out in range(3):
+        own = np.flatnonzero(y != left_out)[::2]
+        head = FrozenEstimator(LogisticRegression().fit(X[own], y[own]))
+        heads.append((f"without {left_out}", head, slice(None)))
+    clf = AdaptiveBackboneEnsemble(head=heads, router=router).fit(X[1::2], y[1::2])
+    assert not clf.validated_.any()
+    assert clf.score(X[1::2], y[1::2]) > 0.9
 
 
 @pytest.mark.parametrize("router", ["uniform", "static", "shrunk", "vote"])

@@ -616,6 +616,14 @@ def test_bad_tensors():
     assert_fails(torch.zeros(3, 2, 2).to_sparse(), "Sparse", "Pass a dense one")
 
 
+def test_tensors_whose_sign_is_lazy():
+    torch = pytest.importorskip("torch")
+    pixels = torch.rand(3, 4, 4)
+    lazy = torch.complex(torch.zeros(3, 4, 4), -pixels).conj().imag
+    assert lazy.is_neg()
+    np.testing.assert_array_equal(load_image(lazy), load_image(pixels))
+
+
 def test_bad_pil_values_and_types():
     assert_fails(Image.fromarray(np.full((2, 2), 70000, np.int32)), "mode I", "[0, 65535]")
     assert_fails(Image.fromarray(np.full((2, 2), 300, np.float32)), "300", "[0, 255]")
@@ -627,6 +635,8 @@ def test_bad_pil_values_and_types():
     assert_fails([UPRIGHT, UPRIGHT], "of type list", "one image at a time")
     assert_fails(["a.jpg", "b.jpg"], "of type list", "make a column of each")
     assert_fails([0.5, 1], "of type list", "Rows of a table are passed as an array")
+    pixels = np.zeros((2, 2, 3), int).tolist()
+    assert_fails(pixels, "of type list", "If these are pixels, pass an array: np.array(image, np.u")
     assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
     for label in (1, 0.5, "cat"):
         assert_fails((np.zeros((2, 2)), label), "of type tuple", "an image and its label")

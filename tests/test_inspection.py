@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import same_color
 from numpy.testing import assert_allclose
 from scipy.special import softmax
+from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -580,8 +581,29 @@ def test_costs_and_accuracies_belong_together():
     ):
         with pytest.raises(ValueError, match=message):
             AccuracyCostDisplay.from_predictions(["a", "b"], *values)
-    with pytest.raises(ValueError, match="costs of line 'x' must be a list of numbers"):
-        AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": (1, 0.5)})
+    for line in ((1, 0.5), pd.Series([0.5, 0.6], index=[1, 2])):
+        with pytest.raises(ValueError, match="costs of line 'x' must be a list of numbers"):
+            AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": line})
+    with pytest.raises(ValueError, match=r"\['x'\] must be \(costs, accuracies\); got 3 values"):
+        AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": [1, 2, 3]})
+    with pytest.raises(ValueError, match="oracle has 75, and is made of fractions"):
+        AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], oracle=75)
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_output_in_frames_changes_no_display(output, clf, test_set):
+    pytest.importorskip(output)
+    expected = [
+        AccuracyCostDisplay.from_estimator(clf, *test_set).accuracies,
+        DiversityGainDisplay.from_estimator(clf, *test_set).gains,
+    ]
+    with config_context(transform_output=output):
+        found = [
+            AccuracyCostDisplay.from_estimator(clf, *test_set).accuracies,
+            DiversityGainDisplay.from_estimator(clf, *test_set).gains,
+        ]
+    for one, other in zip(expected, found, strict=True):
+        assert_allclose(one, other)
 
 
 @settings(max_examples=10)
@@ -728,6 +750,11 @@ def test_given_predictions_of_combinations_are_doubted(predictions, test_set):
     of_experts = np.searchsorted(np.unique(y), predictions)
     with pytest.warns(UserWarning, match="Labels of y_true begin at 1, and predictions at 0"):
         draw({"all": (codes + 1, of_experts, of_experts[:, 0])})
+
+
+def test_combinations_may_have_numbers_as_names(predictions, test_set):
+    of_2024 = test_set[1], predictions, predictions[:, 0]
+    assert DiversityGainDisplay.from_predictions({2024: of_2024}).names == ["2024"]
 
 
 def test_wrong_combinations_are_named(clf, test_set):

@@ -121,6 +121,19 @@ def test_what_is_said_of_a_row_does_not_depend_on_its_label_being_right(emoji):
     assert not np.allclose(logits[0], logits[1])
 
 
+def test_folds_may_be_a_generator():
+    X, y = load_digits(return_X_y=True)
+    X, y = np.vstack([X[:120], X[:1]]), np.append(y[:120], y[:1])  # with a copy
+    folds = list(StratifiedKFold(3).split(X, y))
+    found = [AdaptiveBackboneEnsemble(head=GaussianNB(), random_state=0) for _ in range(2)]
+    of_list, of_generator = (
+        clf.cross_fit(X, y, folds=some)
+        for clf, some in zip(found, (folds, iter(folds)), strict=True)
+    )
+    assert of_list[1].all()
+    assert_array_equal(of_list[0], of_generator[0])
+
+
 def test_rows_without_a_label_or_a_weight_are_not_judged(emoji):
     _, X, y = emoji
     some, weights = y.astype(object), np.ones(84)
@@ -1132,3 +1145,10 @@ def test_a_row_of_weight_two_is_as_familiar_as_two_copies(emoji, rate):
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+def test_a_class_without_weight_is_told_of_any_classifier(emoji):
+    _, X, y = emoji
+    weights = (y != y[0]).astype(float)
+    with pytest.warns(UserWarning, match=f"No row of '{y[0]}' has a weight above zero"):
+        OpenSetClassifier(GaussianNB(), random_state=0).fit(X, y, sample_weight=weights)

@@ -319,6 +319,22 @@ def test_minus_one_is_a_label_of_rejected_rows():
     assert expected_calibration_error(y, np.eye(3)[[1, 0, 2]], labels=[-1, 0, 1]) == 0
 
 
+def test_minus_one_is_no_label_where_nothing_is_rejected():
+    y, of_experts, p = [0, -1, 2], np.array([[0, 0], [2, 1], [2, 2]]), np.eye(3)
+    for measure in (
+        lambda: oracle_accuracy_score(y, of_experts),
+        lambda: permuted_oracle_accuracy_score(y, of_experts),
+        lambda: headroom_closed_score(y, of_experts, [0, 1, 2]),
+        lambda: expected_calibration_error(y, p, labels=[0, 1, 2]),
+        lambda: RoutingWeightsDisplay.from_predictions(y, np.ones((3, 2))),
+    ):
+        with pytest.raises(ValueError, match="y_true has no label for 1 of 3 rows; the first is r"):
+            measure()
+    with pytest.warns(UndefinedMetricWarning):
+        headroom_closed_score(y, of_experts, [0, -1, 2])  # the combination rejects
+    assert oracle_accuracy_score([-1, 1], [[1], [1]]) == 0.5  # two classes
+
+
 def test_what_is_rejected_by_an_empty_text_is_what_minus_one_rejects():
     y, of_experts, combined = [0, 1, 0], [[0, -1], [1, 1], [1, 0]], [0, -1, 0]
     names = np.array(["cat", "dog", ""])
@@ -353,7 +369,18 @@ def test_what_is_rejected_by_an_empty_text_is_what_minus_one_rejects():
 def test_names_beside_codes_are_refused(measure, predictions):
     with pytest.raises(ValueError, match="'x' in row 0, column 0 and 0 in row 0, column 1: labels"):
         measure(predictions)
-    measure(np.array([[-1, "x"], ["y", "y"]], dtype=object))  # a row that is rejected
+    for rejects in ([[-1, "x"], ["y", "y"]], [["x", "y"], [-1, "x"]]):  # the other expert, the best
+        with_code, with_text = (
+            measure(np.array(rejects, dtype=object)),
+            measure(np.array([["" if one == -1 else one for one in row] for row in rejects])),
+        )
+        np.testing.assert_equal(np.asarray(with_code), np.asarray(with_text))
+
+
+def test_predictions_may_be_variable_width_strings_of_numpy():
+    of_experts = np.array([["a", "b"], ["b", "b"]])
+    found = disagreement_matrix(of_experts.astype(np.dtypes.StringDType()))
+    assert_allclose(found, disagreement_matrix(of_experts))
 
 
 def test_an_index_in_another_order_is_named():

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
@@ -75,6 +76,16 @@ def test_names_of_classes_are_names(head, split):
         assert_array_equal([names[label] for label in other.predict(new)], clf.predict(new))
         columns = np.searchsorted(other.classes_, labels)
         assert_allclose(other.predict_proba(new)[:, columns], clf.predict_proba(new), **CLOSE)
+
+
+def test_names_of_classes_do_not_decide_which_rows_choose_the_strength():
+    X, y = load_digits(return_X_y=True)
+    some = np.flatnonzero(np.isin(y, (3, 8, 9)))
+    X, y = X[some] + np.random.default_rng(0).normal(size=(len(some), 64)) * 6, y[some]
+    clf, other = AdaptiveBackboneEnsemble(random_state=0), AdaptiveBackboneEnsemble(random_state=0)
+    p = clf.fit(X[:330], y[:330]).predict_proba(X[330:])
+    assert clf.experts_[0].head.C_ > 0
+    np.testing.assert_allclose(p, other.fit(X[:330], -y[:330]).predict_proba(X[330:])[:, ::-1])
 
 
 @pytest.mark.parametrize("of", ["classes", "groups"])

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, top_k_accuracy_score
 from sklearn.model_selection import (
     GridSearchCV,
+    KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
     cross_val_score,
@@ -194,6 +195,12 @@ def test_a_class_of_one_group_is_not_held_out():
     assert_array_equal(selector.path_["score"], expected.path_["score"])
 
 
+def test_scores_that_take_no_weights_get_none():
+    clf = make(scoring="adjusted_rand_score")
+    clf.fit(NOISY, SPECIES, sample_weight=np.ones(150))
+    assert_array_equal(clf.path_["score"], clone(clf).fit(NOISY, SPECIES).path_["score"])
+
+
 def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
     with pytest.raises(ValueError, match=r"cv=5 with these groups leaves no fold .* more groups"):
         make(cv=5).fit(NOISY, SPECIES, groups=SPECIES)
@@ -207,6 +214,12 @@ def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
     ]
     with pytest.raises(ValueError, match=r"^cv leaves no fold whose two sides have the same"):
         make(cv=sides[:1]).fit(NOISY, SPECIES)
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ValueError, match=r"^cv=KFold\(.* leaves no fold"),
+    ):
+        in_order = np.argsort(SPECIES, kind="stable")
+        make(cv=KFold(3)).fit(NOISY[in_order], SPECIES[in_order])
     both, second = make(cv=sides).fit(NOISY, SPECIES), make(cv=sides[1:]).fit(NOISY, SPECIES)
     assert_array_equal(both.path_["score"], second.path_["score"])
 

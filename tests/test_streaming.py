@@ -18,6 +18,7 @@ import tarfile
 import threading
 import time
 import uuid
+import warnings
 import weakref
 import zipfile
 from collections import OrderedDict
@@ -618,6 +619,21 @@ def test_an_unreadable_image_is_named(tmp_path, broken, files, embedder, row):
     alone = [names[min(row, 4)] if i == min(row, 4) else files[0] for i in range(6)]
     with pytest.raises(ImageError, match=reasons[row]):
         embedder.embed_to(tmp_path / "out", alone, protocols=ALL, chunk_size=2)
+
+
+def test_a_call_that_stops_warns_of_what_it_has_embedded(tmp_path, files, embedder):
+    dark = np.random.default_rng(0).integers(0, 9, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(dark).save(tmp_path / "dark.png")
+    names = [str(tmp_path / "dark.png"), files[0], "no_such.png"]
+    with (
+        pytest.warns(UserWarning, match=r"looks wrong.* In row 0 \('.*dark.png'\): nearly black"),
+        pytest.raises(ImageError, match="no_such"),
+    ):
+        embedder.embed_to(tmp_path / "out", names, chunk_size=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ImageError, match="no_such"):
+            embedder.embed_to(tmp_path / "other", names, chunk_size=2)
 
 
 def test_a_resumed_call_tries_unreadable_images_again(

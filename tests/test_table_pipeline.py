@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -463,6 +464,22 @@ def test_submodels_predict_several_outputs(gaps):
         assert (clf.predict(rows.assign(path=None))[:, 0] == several[:, 0]).all()
     assert ((first[:, 1] > 0.5) == several[:, 0]).all()
     assert first.shape == second.shape == (40, 2)
+
+
+def test_the_score_of_several_outputs_counts_rows_of_which_all_are_right(gaps):
+    rows = gaps[:40].assign(x=np.arange(40.0))
+    several = np.c_[rows["label"], np.where(np.arange(40) < 20, "low", "high")]
+    options = {"numbers": "x", "categories": (), "on_error": "nan"}
+    one = MultiOutputClassifier(LogisticRegression())
+    clf = make(**options, estimator=one, submodels=True)
+    with pytest.warns(UserWarning):
+        clf.fit(rows, several)
+        predicted = clf.predict(rows)
+        right = (predicted == several).all(axis=1)
+        assert 0.3 < right.mean() < 1 and clf.score(rows, several) == right.mean()
+        weights = np.arange(40.0)
+        found = clf.score(rows, pd.DataFrame(several), sample_weight=weights)
+    assert found == pytest.approx(np.average(right, weights=weights))
 
 
 def test_submodels_of_a_regressor(gaps):

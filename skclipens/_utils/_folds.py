@@ -222,12 +222,12 @@ def validation_rows(y):
 def stratified_rows(y, most):
     """Return sorted positions of at most `most` rows, evenly spaced within each class.
 
-    Classes keep their frequencies. `y` has labels, or positions of classes in their order.
+    Classes keep their frequencies. The labels in `y` have no order.
     """
     if len(y) <= most:
         return np.arange(len(y))
     some = (np.arange(most) * len(y)) // most
-    return np.sort(np.argsort(y, kind="stable")[some])
+    return np.sort(np.argsort(by_appearance(y), kind="stable")[some])
 
 
 def refuse_no_groups(cv, groups):

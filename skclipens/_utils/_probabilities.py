@@ -29,6 +29,16 @@ def require_classes(classifier):
         )
 
 
+def require_one_label(classifier, advice):
+    """Raise ValueError, with advice, unless a fitted classifier predicts one label for each row."""
+    require_classes(classifier)
+    if predicts_several(classifier):
+        raise ValueError(
+            f"{type(classifier).__name__} predicts several labels for each row, and a row gets one "
+            f"here: {advice}"
+        )
+
+
 def predicts_several(classifier):
     """Return whether a fitted classifier of scikit-learn predicts several labels for each row."""
     if isinstance(classifier.classes_, list) or getattr(classifier, "multilabel_", False):

@@ -19,13 +19,15 @@ def check_own_config(backbone):
 
     Raise ValueError if weights are in several parts; if there is a key that open_clip does not
     know, which it would ignore in ``preprocess_cfg``; text instead of a number; a model that timm
-    does not have; or another ``embed_dim`` than towers without a projection have. Warn if two sizes
-    differ, or one of several files of weights is read only because its name is the first.
+    does not have; a tower without pooling; or another ``embed_dim`` than towers without a
+    projection have. Warn if two sizes differ, or one of several files of weights is read only
+    because its name is the first.
     """
     file = str(backbone.config_file)
     config, preprocessing = backbone.config, backbone.preprocess_config
     _check_keys(config, preprocessing, file)
     _check_timm(config["vision_cfg"], file)
+    _check_pooling(config["vision_cfg"], file)
     _check_widths(config, file)
     _warn_of_size(config["vision_cfg"], preprocessing, file)
     _check_files(backbone.weight_files)
@@ -88,6 +90,14 @@ def _check_timm(vision, file):
         raise ValueError(
             f"{file!r} has 'timm_model_name': {name!r} in 'vision_cfg', which timm does not have. "
             f"{hint}timm.list_models() lists them."
+        )
+
+
+def _check_pooling(vision, file):
+    if vision.get("pool_type") == "none" and not vision.get("attentional_pool"):
+        raise ValueError(
+            f"{file!r} has 'pool_type': 'none' in 'vision_cfg', which gives a row for each patch "
+            "of an image. Write the pool_type of its training, such as 'tok' or 'avg'."
         )
 
 

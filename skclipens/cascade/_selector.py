@@ -269,7 +269,7 @@ class BackboneSelector(
         options = {"groups": groups, "every_class": True, "random_state": seed, "X": X[rows]}
         options["images"] = embeddings_beside_others(blocks, X.shape[1])
         found = few_shot_folds(y[rows], cv, **options) if len(rows) else []
-        if not found and groups is None:
+        if not found and groups is None and isinstance(cv, Integral):
             classes = np.unique(y)
             raise ValueError(
                 "Cross-validation needs two classes with two rows each; got "
@@ -343,9 +343,10 @@ def _fit_and_score(estimator, scoring, X, y, metadata, train, test):
     """Return the score of held-out rows, with their weights if the score takes them."""
     given = metadata_for(estimator, **rows_of(metadata, train))
     fitted = clone(estimator).fit(X[train], y[train], **given)
-    weights, takes_weights = metadata["sample_weight"], isinstance(scoring, str)
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    weights = metadata["sample_weight"]
+    takes_weights = isinstance(scoring, str) and scorer._accept_sample_weight()
     if routing_enabled() and hasattr(scoring, "get_metadata_routing"):
         takes_weights = get_routing_for_object(scoring).consumes("score", ["sample_weight"])
     given = {"sample_weight": weights[test]} if takes_weights and weights is not None else {}
-    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     return scorer(fitted, X[test], y[test], **given)

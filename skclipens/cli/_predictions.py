@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .._utils._known_labels import label_of_rejected, with_label
-from .._utils._probabilities import labels_and_proba, require_classes
+from .._utils._probabilities import labels_and_proba, require_one_label
 from .._utils._warnings import silent
 from ..embedding._image_columns import image_of_each_row, in_any, unreadable_by_column
 from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable
@@ -54,7 +54,7 @@ def answers(model, rows):
     no probabilities.
     """
     last = model[-1]
-    require_classes(last)
+    require_one_label(last, "use the model in Python.")
     rejected = written_label_of_rejected(last)
     asked = ask(model, rows)
     warn_of_unreadable(asked.unanswered, "have no label", asked.images, all_may_be=True)

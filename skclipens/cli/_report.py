@@ -14,6 +14,7 @@ from sklearn.metrics import (
 import skclipens
 
 from .._utils._messages import listed
+from .._utils._probabilities import require_one_label
 from .._utils._warnings import each_warning_once, silent, warn
 from ..datasets._local import readable_name
 from ..embedding._image_columns import embedders_in
@@ -107,6 +108,7 @@ def write_report(model, rows, labels, path, *, title, raw_names=None):
 def _judged(model, rows, labels, raw_names):
     """Ask a model for the labelled `Rows`; return what a report needs, `Judged`."""
     last = model[-1]
+    require_one_label(last, "use the model in Python.")
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     rejected = written_label_of_rejected(last)

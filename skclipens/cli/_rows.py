@@ -49,7 +49,8 @@ def rows_to_learn(source, images, numbers, categories, submodels):
     if not is_table(source):
         name, columns = next(iter(given.items()))
         raise ValueError(f"--{name} {','.join(columns)} is of a table, but {source!r} is a folder.")
-    table = read_table(Path(source), text=[*(images or PATH_COLUMNS), *(categories or ())])
+    text = [*(images or PATH_COLUMNS), *(categories or ())]
+    table = read_table(Path(source), text, others=numbers or ())
     labels = next((name for name in LABEL_COLUMNS if name in table.columns), None)
     for name, columns in given.items():
         refuse_no_columns(f"--{name}", columns, table, source)
@@ -69,15 +70,20 @@ def rows_for(model, sources):
         pictures = find_pictures(sources)
         return Rows(pictures, pictures)
     check_is_fitted(model)
-    columns, parts, may_lack = named_columns(step), [], has_submodels(model)
+    columns = [*chain(*named_columns(step).values())]
+    kinds, parts, may_lack = model._kinds_of_columns, [], has_submodels(model)
+    text = [name for name in columns if kinds.get(name) == "text"]
     for source in sources:
         if not is_table(source):
             raise ValueError(
                 f"{source!r} is no table, but the model classifies rows of tables: give a .csv or "
-                f"parquet file with the columns {listed([*chain(*columns.values())])}."
+                f"parquet file with the columns {listed(columns)}."
             )
-        table = read_table(Path(source), text=[*images, *_words(step, columns)])
+        table = read_table(Path(source), text=[*images, *text], others=columns)
         refuse_missing_columns(step, table, repr(source))
+        for name in columns:
+            if kinds.get(name) == "date":
+                table[name] = _dates_of(table[name], source)
         parts.append(_with_images(table, source, images, may_lack)[0])
     X = pd.concat([part.X for part in parts], ignore_index=True)
     return Rows(X, np.concatenate([part.pictures for part in parts]))
@@ -97,8 +103,11 @@ def _with_images(table, source, columns, may_lack):
     return Rows(table, pictures), columns
 
 
-def _words(step, columns):
-    """Return the columns whose categories were text in the fit of a table pipeline."""
-    encoder = step.named_transformers_.get("categories")
-    known = zip(columns.get("categories", ()), getattr(encoder, "categories_", ()), strict=False)
-    return [name for name, words in known if any(isinstance(one, str) for one in words)]
+def _dates_of(column, source):
+    try:
+        return pd.to_datetime(column)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"Column {column.name!r} of {source!r} held dates in fit, and these cannot be read as "
+            f"dates: {error}"
+        ) from error

@@ -27,14 +27,14 @@ _MISSING = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "N
 _TRUTH = {"True": True, "False": False}
 
 
-def read_table(path, text):
+def read_table(path, text, others=()):
     """Read a CSV or Parquet file that has rows.
 
     The columns `text` of a CSV file stay text, without blanks around it; those that are missing are
     ignored. Other columns become numbers if possible; "NA" and the like are then missing ones.
     Raise FileNotFoundError if there is no such file; ValueError if it is a folder or has another
-    format, no rows, or a column of `text` twice; and ImportError if the file is Parquet and pyarrow
-    is not installed.
+    format, no rows, or a column of `text` or `others` twice; and ImportError if the file is Parquet
+    and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(
@@ -49,13 +49,13 @@ def read_table(path, text):
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {str(path)!r}.")
     is_csv = path.suffix.lower() == ".csv"
-    table = _read_csv(path, text) if is_csv else _read_parquet(path, text)
+    table = _read_csv(path, text, others) if is_csv else _read_parquet(path, text)
     if not len(table):
         raise ValueError(f"{str(path)!r} has no rows.")
     return table
 
 
-def _read_csv(path, text):
+def _read_csv(path, text, others):
     import pandas as pd
 
     # "None" and "NA" can be names of classes.
@@ -83,15 +83,17 @@ def _read_csv(path, text):
             f"The rows of {str(path)!r} have more values than its first line has names. Put values "
             "with commas in them between quotes, and name all columns."
         )
-    for name in text:
+    for name in [*text, *others]:
         if names.count(name) > 1:
             raise ValueError(f"{str(path)!r} has the column {name!r} twice: rename one.")
+    for name in text:
         if name in table:
             stripped = table[name].str.strip()
             _refuse_line_breaks(stripped, path)
             table[name] = stripped.where(stripped != "")
     for name in table.columns.difference([one for one in text if one is not None]):
-        table[name] = _as_numbers(table[name])
+        if (numbers := _as_numbers(table[name])) is not table[name]:
+            table[name] = numbers
     return table
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._probabilities import predicts_several, require_classes
+from .._utils._probabilities import require_one_label
 from .._utils._warnings import silent
 from ._base import BaseEmbedder
 from ._folder import Folder, content_of
@@ -98,13 +98,9 @@ def _check(classifier, out_folder):
             f"{name} is a pipeline that embeds images, and a table of embeddings holds none: pass "
             f"what reads them, {name}[-1]."
         )
-    require_classes(classifier)
     last = classifier[-1] if isinstance(classifier, Pipeline) else classifier
-    if predicts_several(last):
-        raise ValueError(
-            f"{type(last).__name__} predicts several labels for each row, and a row gets one here: "
-            "call its predict on parts of the table, read_embeddings(folder, rows=...)."
-        )
+    advice = "call its predict on parts of the table, read_embeddings(folder, rows=...)."
+    require_one_label(last, advice)
     if out_folder is not None and not hasattr(classifier, "predict_proba"):
         raise ValueError(
             f"out_folder is for probabilities, and {type(classifier).__name__} has none: leave it "

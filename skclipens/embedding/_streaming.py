@@ -4,7 +4,7 @@
 knows, and ``_parts`` reads it.
 """
 
-from contextlib import closing
+from contextlib import closing, suppress
 from numbers import Integral
 from typing import NamedTuple
 
@@ -71,6 +71,10 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
             for name, fingerprint, of_part in written:
                 parts[name] = fingerprint
                 notes |= of_part
+    except BaseException:
+        with suppress(Warning):  # a filter may make errors of warnings
+            warn_of(notes, images.names)  # the next call does not read these images again
+        raise
     finally:
         if (parts, stamps) != (listed, earlier) and table.is_of(manifest):
             table.write_manifest({**manifest, "stamps": stamps, "parts": parts})

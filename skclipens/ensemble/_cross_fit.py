@@ -30,7 +30,7 @@ class EnsembleCrossFitMixin:
             Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
-        folds : list of (train, test), default=None
+        folds : iterable of (train, test), default=None
             Replaces the parameter ``cv``.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, as in :meth:`fit`.
@@ -62,6 +62,7 @@ class EnsembleCrossFitMixin:
         If no row can be held out from temperatures and router, as with one row per class, these
         were fitted on the same rows. With zero-shot heads they are only a few numbers.
         """
+        folds = None if folds is None else list(folds)  # which are read more than once
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, hold_out=True)
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
         valid = np.zeros(len(learned.y), bool)

@@ -39,12 +39,12 @@ class HeldOut(NamedTuple):
     def validated(self, y, n_classes):
         """Find the experts that rows of more than half of the classes can validate.
 
-        Return their mask, (E,), and the positions in ``rows`` of those that validate all of them;
-        none without experts. `y` has the labels of ``rows``.
+        Return their mask, (E,), and the positions in ``rows`` of those that validate all of them.
+        No expert is validated if there is no such row. `y` has the labels of ``rows``.
         """
         experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.valid.T])
         rows = np.flatnonzero(self.valid[:, experts].all(axis=1) & experts.any())
-        return experts, rows
+        return experts & bool(len(rows)), rows
 
     def take(self, some):
         """Return the HeldOut of some of the rows, by positions in ``rows``."""

@@ -90,7 +90,8 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
     is 1), with equal priors.
 
     A mean of n rows has noise, which adds :math:`\mathrm{tr}(\Sigma^{-1} S) / n` to its expected
-    squared distance from any row. This lowers the logit of a class by half of that term, so classes
+    squared distance from any row, times N / (N - C), as S is too small by this factor if N rows are
+    of C classes. This lowers the logit of a class by half of that term, so classes
     with few rows would be predicted too seldom. Half of the loss is added again
     (``benchmarks/uneven.py``). If all classes have the same number of rows, nothing is added.
 

@@ -42,6 +42,11 @@ def error_of_type(image):
             advice = SEVERAL
         elif len(image) == 2 and isinstance(image[1], (str, Real)):
             advice = "If it is an image and its label, pass images alone: [x[0] for x in X]."
+        elif image and isinstance(image[0], (list, tuple)):
+            advice = (
+                "If these are pixels, pass an array: np.array(image, np.uint8). A data set of the "
+                "Hugging Face hub gives arrays after with_format('numpy')."
+            )
         if image and all(isinstance(x, Real) for x in image):
             advice = "Rows of a table are passed as an array or a DataFrame, such as np.array(X)."
     elif isinstance(image, Integral):

@@ -336,8 +336,8 @@ def _tensor_to_rgb(tensor, name):
         tensor = tensor.detach().cpu()
         if tensor.is_floating_point():
             tensor = tensor.float()  # numpy has no bfloat16
-        array = tensor.numpy()
-    except (TypeError, NotImplementedError) as error:  # sparse, quantized, without values
+        array = tensor.numpy(force=True)  # also of a lazy negation or conjugation
+    except (TypeError, RuntimeError) as error:  # sparse, quantized, nested, without values
         raise image_error(name, str(error).rstrip("."), "Pass a dense one.") from error
     if array.ndim == 3 and array.shape[0] in CHANNELS:
         array = array.transpose(1, 2, 0)

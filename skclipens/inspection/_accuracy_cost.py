@@ -207,8 +207,13 @@ class AccuracyCostDisplay:
         """
         refuse_no_column(names, "names", of="point")
         warn_of_other_order(costs, name_of_X="costs", accuracies=accuracies, names=names)
-        for of_line in (lines or {}).values():
-            warn_of_other_order(of_line[0], name_of_X="costs", accuracies=of_line[1])
+        for label, of_line in (lines or {}).items():
+            if len(of_line) != 2:
+                raise ValueError(
+                    f"lines[{label!r}] must be (costs, accuracies); got {len(of_line)} values."
+                )
+            of_costs, of_accuracies = of_line
+            warn_of_other_order(of_costs, name_of_X="costs", accuracies=of_accuracies)
         names = list(names)
         costs, accuracies = _check_pair(costs, accuracies, "costs", "accuracies")
         check_consistent_length(names, costs)
@@ -216,6 +221,8 @@ class AccuracyCostDisplay:
             label: _check_pair(*line, f"costs of line {label!r}", f"accuracies of line {label!r}")
             for label, line in (lines or {}).items()
         }
+        if oracle is not None:
+            _refuse_no_fractions(np.array([oracle], dtype=float), "oracle")
         display = cls(names, costs, accuracies, lines=lines, cost_label=cost_label, oracle=oracle)
         return display.plot(annotate=annotate, ax=ax)
 
@@ -363,9 +370,13 @@ def _check_pair(costs, accuracies, name_costs, name_accuracies):
         )
     if (wrong := pair[0][pair[0] < 0]).size:
         raise ValueError(f"{name_costs} has {wrong[0]:g}, and costs are at least 0.")
-    if (wrong := pair[1][(pair[1] < 0) | (pair[1] > 1 + _ROUNDING)]).size:
-        raise ValueError(
-            f"{name_accuracies} has {wrong[0]:g}, and is made of fractions, from 0 to 1. Divide "
-            "percentages by 100."
-        )
+    _refuse_no_fractions(pair[1], name_accuracies)
     return pair
+
+
+def _refuse_no_fractions(accuracies, name):
+    if (wrong := accuracies[~((accuracies >= 0) & (accuracies <= 1 + _ROUNDING))]).size:
+        raise ValueError(
+            f"{name} has {wrong[0]:g}, and is made of fractions, from 0 to 1. Divide percentages "
+            "by 100."
+        )

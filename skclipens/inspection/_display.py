@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._known_labels import warn_of_unknown_labels
+from .._utils._known_labels import known_labels, warn_of_unknown_labels
 from .._utils._labels import refuse_unlabeled
 from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._image_columns import table_of
@@ -34,7 +34,6 @@ def split_classifier(
     Raise TypeError if the method is missing, NotFittedError, or ValueError if a row has no label or
     the pipeline embeds an image that cannot be read as a row of NaN.
     """
-    refuse_unlabeled(y, classes=[-1])
     classifier, before = _unwrapped(estimator)
     if not hasattr(classifier, method):
         raise TypeError(
@@ -42,6 +41,7 @@ def split_classifier(
             f"fitted search over either; got {type(classifier).__name__}."
         )
     check_is_fitted(classifier)
+    refuse_unlabeled(y, classes=known_labels(classifier))
     warn_of_other_order(X, y=y, sample_weight=sample_weight)
     if known_only:
         warn_of_unknown_labels(classifier, y)
@@ -85,7 +85,7 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
 
 def expert_logits(ensemble, X):
     """Return the calibrated logits of the experts of a fitted ensemble, (n, E, C)."""
-    logits = ensemble.transform(X)
+    logits = np.asarray(ensemble.transform(X))  # a DataFrame, if the user has set the output
     return logits.reshape(len(logits), -1, len(ensemble.classes_))
 
 

@@ -213,7 +213,7 @@ def _measure(combinations, sample_weight=None):
     given = [(name, *_triple(name, one)) for name, one in combinations.items()]
     measured = [_measure_one(*one, sample_weight) for one in given]
     diversities, gains = np.transpose(measured)
-    return list(combinations), diversities, gains
+    return [str(name) for name in combinations], diversities, gains
 
 
 def _triple(name, given):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._utils._docstrings import fill_doc
+from .._utils._known_labels import label_of_rejected
 from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import warn_of_suspect_labels
@@ -131,17 +132,11 @@ class ReliabilityDisplay:
         )
         predicted, proba = labels_and_proba(classifier, X)
         warn_of_suspect_labels(classifier, X, y, predicted)
-        return cls.from_predictions(
-            y,
-            proba,
-            labels=classifier.classes_,
-            n_bins=n_bins,
-            strategy=strategy,
-            sample_weight=sample_weight,
-            name=type(estimator).__name__ if name is None else name,
-            ax=ax,
-            **kwargs,
-        )
+        rejected = [label_of_rejected(classifier)]
+        of_rows = y, proba, classifier.classes_
+        bins = top_label_bins(*of_rows, n_bins, strategy, sample_weight, rejected)
+        name = type(estimator).__name__ if name is None else name
+        return cls(*bins, name=name).plot(ax=ax, **kwargs)
 
     @classmethod
     @fill_doc

@@ -14,6 +14,7 @@ from .._utils._folds import few_shot_folds, folds_of_some
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
+from .._utils._rows import warn_of_unweighted_classes
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import silent
@@ -55,6 +56,7 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     n_rows, rows = len(y), np.arange(len(y))
     if sample_weight is not None and not sample_weight.all():
         rows = np.flatnonzero(sample_weight)
+        warn_of_unweighted_classes(np.setdiff1d(y, y[rows]))
         cv = folds_of_some(cv, sample_weight > 0, None, y, groups)
         X, y, metadata = safe_indexing(X, rows), y[rows], rows_of(metadata, rows)
     given = metadata_for(estimator, **metadata)

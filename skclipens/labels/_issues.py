@@ -65,8 +65,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
           replaced by a random class [1]_, of those that judged labels have. This probability and
           one temperature of the held-out logits are the same for all classes, so few rows suffice.
           Results are averages over their posterior, with a uniform prior of the probability and a
-          standard normal one of the logarithm of the temperature. A label is marked if it is wrong
-          with a probability above 0.5.
+          standard normal one of the logarithm of the temperature, of which values up to 1 from the
+          most probable one count. A label is marked if it is wrong with a probability above 0.5.
         - ``"confident-learning"``: the threshold of a class is its mean probability for the rows
           with its label. Count the m rows for which another class than their label has the largest
           probability of those above their thresholds: the m labels with the lowest probabilities

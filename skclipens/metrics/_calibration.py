@@ -88,11 +88,14 @@ def expected_calibration_error(
 
 
 @_check_bins
-def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
-    """Return the mean confidence, accuracy and share of rows of each bin that is not empty."""
+def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rejected=()):
+    """Return the mean confidence, accuracy and share of rows of each bin that is not empty.
+
+    `rejected` are true labels of rows of none of the classes, beside `labels`.
+    """
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(y_proba, name_of_X="y_proba", **given)
-    y_true = check_truth(y_true)
+    y_true = check_truth(y_true, [-1] if labels is None else labels, rejected)
     is_named = not is_default(getattr(y_proba, "columns", None))
     columns = names_of_columns(y_proba) if is_named else None
     y_proba = _check_proba(y_proba)

@@ -7,7 +7,7 @@ from .._mistakes._predictions import warn_of_exchanged
 from .._utils._column_names import names_of_columns
 from .._utils._labels import CHECK_SPELLING, column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
-from .._utils._one_column import refuse_no_column
+from .._utils._one_column import refuse_no_column, without_string_dtype
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._warnings import warn
 from .._utils._weights_and_groups import check_weights
@@ -16,16 +16,17 @@ _ENOUGH = 10  # so many rows are not all wrong by chance
 _OF_POSITIONS = "Positions of classes become labels by classes_[positions]."
 
 
-def check_correct(y_true, predictions, sample_weight=None, name="predictions"):
+def check_correct(y_true, predictions, sample_weight=None, name="predictions", others=()):
     """Return whether each prediction is right, of shape (n, E), and the weights of rows or None.
 
-    `name` is that of the argument with the predictions.
+    `name` is that of the argument with the predictions; `others` are predictions for the same rows.
 
     Warn if labels and predictions of at least ten rows seem to be numbered differently.
     """
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(predictions, name_of_X=name, **given)
-    y_true, predictions = check_truth(y_true), check_predictions(predictions, name)
+    predictions = check_predictions(predictions, name)
+    y_true = check_truth(y_true, predictions, others)
     correct, warned = matches(y_true, predictions)
     if not warned:
         best = correct.mean(axis=0).argmax()
@@ -35,10 +36,11 @@ def check_correct(y_true, predictions, sample_weight=None, name="predictions"):
 
 def check_combined(y_true, predictions, y_pred, sample_weight=None):
     """Return what `check_correct` does and, in between, which rows a combination gets right."""
-    correct, sample_weight = check_correct(y_true, predictions, sample_weight)
+    combined = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
+    correct, sample_weight = check_correct(y_true, predictions, sample_weight, others=combined)
     warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
-    y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
-    return correct, check_correct(y_true, y_pred, name="y_pred")[0], sample_weight
+    of_combined, _ = check_correct(y_true, combined, name="y_pred", others=predictions)
+    return correct, of_combined, sample_weight
 
 
 def matches(y_true, predictions):
@@ -76,17 +78,21 @@ def _warn_of_other_labels(y_true, predictions, correct):
     return False
 
 
-def check_truth(y_true):
-    """Return the true labels, of shape (n,), one for each row."""
+def check_truth(y_true, *predicted):
+    """Return the true labels, of shape (n,), one for each row.
+
+    Among other numbers, -1 says that a row has no label, unless some prediction is -1, too.
+    """
     found = None if y_true is None else column_of_labels(y_true, name="y_true", warn=True)
-    refuse_unlabeled(y_true, name="y_true", classes=[-1])
+    is_predicted = any(np.any(np.asarray(labels) == -1) for labels in predicted)
+    refuse_unlabeled(y_true, name="y_true", classes=[-1] if is_predicted else ())
     return found
 
 
 def check_predictions(predictions, name="predictions"):
     """Return the predicted labels, of shape (n, E), one for each row and expert.
 
-    -1 or "", the label of rows that a classifier rejects, is allowed.
+    -1 or "", the label of rows that a classifier rejects, is allowed; among strings, -1 becomes "".
     """
     refuse_no_column(predictions, name, of="expert")
     if np.ndim(predictions) == 3:
@@ -100,9 +106,8 @@ def check_predictions(predictions, name="predictions"):
             "wanted, (n, E). Look at the order of the arguments. np.reshape(predictions, (-1, 1)) "
             "makes a column of the labels of one expert."
         )
-    given = without_mask(predictions)
-    predictions = check_array(given, dtype=None, input_name=name)
-    _refuse_names_beside_codes(predictions, given)
+    given = without_string_dtype(without_mask(predictions))
+    predictions = _without_codes(check_array(given, dtype=None, input_name=name), given)
     if predictions.dtype.kind == "f":
         wrong = predictions != np.floor(predictions)
         advice = (
@@ -124,12 +129,15 @@ def check_predictions(predictions, name="predictions"):
     return predictions
 
 
-def _refuse_names_beside_codes(predictions, given):
-    """Raise ValueError if only some cells are strings; -1, as for a rejected row, is allowed."""
+def _without_codes(predictions, given):
+    """Return predictions with "" for -1, a rejected row, among strings.
+
+    Raise ValueError if other numbers are among strings.
+    """
     if isinstance(given, (list, tuple)) and predictions.dtype.kind == "U":
         predictions = np.array(given, dtype=object)  # numpy made strings of the numbers
     if predictions.dtype.kind != "O":
-        return
+        return predictions
     first = {}
     for place, label in np.ndenumerate(predictions):
         if not is_missing(label) and (isinstance(label, str) or label != -1):
@@ -139,6 +147,7 @@ def _refuse_names_beside_codes(predictions, given):
         raise ValueError(
             f"predictions has {named}: labels are all strings, or none is. {_OF_POSITIONS}"
         )
+    return np.where(predictions == -1, "", predictions) if True in first else predictions
 
 
 def _is_text(labels):

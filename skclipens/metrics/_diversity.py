@@ -119,9 +119,9 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     1.0
     """
     _, weight = check_correct(y_true, predictions, sample_weight)
-    labels, codes = np.unique(check_truth(y_true), return_inverse=True)
-    shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
     predictions = check_predictions(predictions)
+    labels, codes = np.unique(check_truth(y_true, predictions), return_inverse=True)
+    shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
     named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
     return float(min(np.dot(named, shares), 1))  # the shares are rounded
 

@@ -27,7 +27,7 @@ from ..embedding._unreadable import are_splits, readable
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
-from ._compare_splits import check_cv_to_compare, splits_to_compare
+from ._compare_splits import check_cv_to_compare, splits_to_compare, without_empty
 from ._intervals import paired_interval
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
@@ -231,7 +231,7 @@ def _table_of(estimator, X, y, groups, cv, folder):
     _, rest, table, unreadable = embedded_once(_embedding_once(estimator, folder), X, y)
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
     if unreadable.any() and are_splits(cv):
-        cv = folds_of_some(cv, ~unreadable, None, y, None)
+        cv = without_empty(folds_of_some(cv, ~unreadable, None, y, None))
     return before, ensemble, *readable([table, y, groups], unreadable), cv
 
 

@@ -18,7 +18,9 @@ def check_cv_to_compare(cv, y, groups):
     cv = check_cv_of_rows(cv, len(y), groups)
     splitter_of(cv, y, classifier=True)
     if isinstance(cv, Integral):
-        _check_n_folds(cv, y)
+        _check_n_folds(cv, y, groups)
+    elif isinstance(cv, list):
+        _refuse_empty(cv)
     return cv
 
 
@@ -85,7 +87,34 @@ def _warn_of_new_classes(splits, y, are_folds):
     )
 
 
-def _check_n_folds(n_folds, y):
+def without_empty(splits):
+    """Return splits that have training and test rows; warn of others, whose images are unreadable.
+
+    Raise ValueError if no split is left.
+    """
+    left = [split for split in splits if all(map(len, split))]
+    n_lost = len(splits) - len(left)
+    if n_lost:
+        of_rows = "images of all of their training rows or of all of their test rows"
+        if not left:
+            raise ValueError(f"cv has no split to compare on: {of_rows} cannot be read.")
+        warn(f"{n_lost} of {len(splits)} splits of cv are left out: {of_rows} cannot be read.")
+    return left
+
+
+def _refuse_empty(splits):
+    for place, split in enumerate(splits):
+        for side, rows in zip(("training", "test"), map(np.asarray, split), strict=True):
+            if not (rows.any() if rows.dtype == bool else rows.size):
+                raise ValueError(f"Split {place} of cv has no {side} rows: leave it out.")
+
+
+def _check_n_folds(n_folds, y, groups=None):
+    n_groups = n_folds if groups is None else len(np.unique(groups))
+    if n_folds > n_groups:
+        raise ValueError(
+            f"cv={n_folds} folds need {n_folds} groups, but there are {n_groups}. Take fewer folds."
+        )
     largest = np.unique(y, return_counts=True)[1].max()
     if n_folds > largest:
         raise ValueError(

@@ -1,17 +1,23 @@
 """Decorators of the fit methods of a pipeline."""
 
+from datetime import date
 from functools import wraps
 from inspect import signature
 from types import MethodType
 
+from .._utils._column_names import names_of_columns
 from .._utils._metadata import METADATA
+from .._utils._missing import is_missing
 from .._utils._sklearn import unchanged_by_failure
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once
 
 
 def all_steps_or_none(method):
-    """Decorate a fit method: if it fails, all steps are left unchanged."""
+    """Decorate a fit method: if it fails, all steps are left unchanged.
+
+    It also notes which columns of a table hold text or dates, as a CSV file does not say that.
+    """
 
     @wraps(method)
     def fit(self, *args, **params):
@@ -19,9 +25,27 @@ def all_steps_or_none(method):
             refuse_class(step, f"Step {name!r}")
         steps = (step for _, step in self.steps if hasattr(step, "fit"))
         with unchanged_by_failure(self, *steps), each_warning_once():
-            return method(self, *args, **params)
+            answers = method(self, *args, **params)
+            self._kinds_of_columns = _kinds_of_columns(args[0] if args else params.get("X"))
+            return answers
 
     return fit
+
+
+def _kinds_of_columns(X):
+    """Return the columns of a frame that begin with text or a date, as a dict of "text", "date"."""
+    first = {
+        name: next((value for value in X[name] if not is_missing(value)), None)
+        for name in names_of_columns(X) or ()
+        if getattr(X[name].dtype, "kind", "O") not in "biufc"
+    }
+    kinds = {"text": str, "date": date}
+    return {
+        name: kind
+        for name, value in first.items()
+        for kind, of in kinds.items()
+        if isinstance(value, of)
+    }
 
 
 class SignatureOfLastStep:

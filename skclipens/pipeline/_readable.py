@@ -1,7 +1,9 @@
 """Run the steps of a pipeline without the images that an embedder cannot read."""
 
+from types import MappingProxyType
+
 import numpy as np
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import is_regressor
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -37,6 +39,7 @@ class ReadableMixin:
     """Mixin for a pipeline that leaves out unreadable images if ``on_error="nan"``."""
 
     submodels_ = ()
+    _kinds_of_columns = MappingProxyType({})
 
     def _after_embedder(self):
         """Return the position of the step after an embedder with on_error="nan", or None."""
@@ -150,7 +153,8 @@ class ReadableMixin:
     def _score(self, X, y, sample_weight, params):
         """Return the score of the last step on the images that can be read.
 
-        With submodels, the accuracy or R² of all rows that are predicted.
+        With submodels, the accuracy or R² of all rows that are predicted. Of several outputs, all
+        must be right.
         """
         after = self._after_embedder()
         if after is None:
@@ -161,9 +165,8 @@ class ReadableMixin:
                 "predict", after, X, {}, "do not count", all_may_be=False
             )
             answers, y, sample_weight = readable([answers, y, sample_weight], unanswered)
-            score = accuracy_score if is_classifier(self) else r2_score
             # With None among them, labels were objects.
-            return score(y, np.array(answers.tolist()), sample_weight=sample_weight)
+            return _score_of(self, y, np.array(answers.tolist()), sample_weight)
         embedded, by_column, images = self._embedded(after, X)
         unreadable = in_any(by_column)
         warn_of_unreadable(unreadable, "do not count", images)
@@ -200,3 +203,11 @@ def _readable_arguments(table, y, params, left_out):
         for some, (name, all_) in zip(values, params.items(), strict=True)
     ]
     return table, y, dict(zip(params, values, strict=True))
+
+
+def _score_of(model, y, answers, sample_weight):
+    if is_regressor(model):
+        return r2_score(y, answers, sample_weight=sample_weight)
+    if answers.ndim == 2:
+        return np.average((answers == np.asarray(y)).all(axis=1), weights=sample_weight)
+    return accuracy_score(y, answers, sample_weight=sample_weight)
