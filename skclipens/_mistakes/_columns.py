@@ -51,6 +51,15 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     """
     if len(X) < 2:
         return None
+    index = warn_of_index(X, y, names)
+    _warn_of_constant_blocks(blocks, X)
+    warn_of_rescaled_blocks(compared_with_texts, X)
+    _warn_of_dominant_columns(read_as_scaled, X, names, index)
+    return index
+
+
+def warn_of_index(X, y, names):
+    """Warn of a column that numbers the rows; return its position, or None."""
     index, why = _index(X, y, names)
     if index is not None:
         warn(
@@ -58,9 +67,6 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
             "out: it tells nothing about new rows.",
             key="index of rows",
         )
-    _warn_of_constant_blocks(blocks, X)
-    warn_of_rescaled_blocks(compared_with_texts, X)
-    _warn_of_dominant_columns(read_as_scaled, X, names, index)
     return index
 
 

@@ -39,7 +39,7 @@ def warn_of_contradictions(X, y, rows, columns):
     `rows` are the numbers of the rows in the message, and `columns` those of embeddings, if there
     are others, too.
     """
-    first, same = groups_of_copies(X, np.zeros(len(y), int)), "are the same"
+    first, same = groups_of_copies(X), "are the same"
     other = _contradicting(first, y)
     if not len(other) and columns is not None:
         first, same = same_pictures(X, columns), "are of the same picture"
@@ -102,7 +102,7 @@ def warn_of_things(X, y, rows, columns):
     n_values = np.array([len(np.unique(column)) for column in subsample(table).T])
     if np.sum(n_values > max(_MANY_VALUES, 2 * n_classes)) < 2:
         return
-    first = groups_of_copies(table, np.zeros(len(y), int), fewest=1)
+    first = groups_of_copies(table, fewest=1)
     after = [] if first is None else np.flatnonzero(first != np.arange(len(y)))
     if len(after) < _MANY * len(y) or len(np.unique(first[after])) < 2 * n_classes:
         return

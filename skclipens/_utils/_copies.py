@@ -10,7 +10,7 @@ from ._tables import FLOATS, is_list_of_rows
 WIDE, _SOME = 32, 8  # fewest columns of a table with copies; number of columns compared first
 
 
-def groups_of_copies(X, y, fewest=WIDE):
+def groups_of_copies(X, y=None, fewest=WIDE):
     """Return, for each row, the first that equals it and has its label; None if all are different.
 
     Rows of fewer columns than `fewest` may be equal by chance, and do not count as copies.
@@ -23,6 +23,7 @@ def groups_of_copies(X, y, fewest=WIDE):
     keys = np.sum(X[:, columns] * np.sqrt(np.arange(2.0, 2 + _SOME)), axis=1)
     _, place, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(sizes[place] > 1)
+    y = np.zeros(len(X)) if y is None else y
     for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):
         groups[row] = found.setdefault((X[row].tobytes(), label), row)
     return None if (groups == np.arange(len(X))).all() else groups
@@ -47,7 +48,7 @@ def groups_of_pictures(X, y, columns):
 
 def same_pictures(X, columns):
     """Return, for each row, the first row that is equal in some columns; None if no rows are."""
-    return groups_of_copies(take_columns(X, columns), np.zeros(len(X), int))
+    return groups_of_copies(take_columns(X, columns))
 
 
 def merge_copies(X, y, weights, fewest=WIDE):

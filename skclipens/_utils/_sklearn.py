@@ -20,32 +20,6 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 from ._warnings import each_warning_once
 
-__all__ = [
-    "BaseSearchCV",
-    "HasMethods",
-    "InOrder",
-    "Interval",
-    "MethodsOfFitted",
-    "RealNotInt",
-    "StrOptions",
-    "VisualBlock",
-    "as_output",
-    "check_feature_names_in",
-    "check_first_partial_fit",
-    "check_parameters",
-    "check_sample_weight",
-    "fit_context",
-    "is_of_kind",
-    "numpy_only",
-    "routing_enabled",
-    "safe_indexing",
-    "unchanged_by_failure",
-    "validate_params",
-    "will_have",
-    "with_settings",
-]
-
-
 # A set has no order, a dict would give only its keys, and views of a dict cannot be cloned.
 _NOT_IN_ORDER = (str, bytes, Mapping, MappingView, Set)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from .. import zoo
 from .._utils._warnings import warn
-from ._transformers import CONFIG as TRANSFORMERS
-from ._transformers import PREPROCESSING, as_of_open_clip
+from ._transformers import PREPROCESSING, TRANSFORMERS, as_of_open_clip
 
 CONFIG = "open_clip_config.json"
 # Of open_clip's tokenizers. Others go to transformers, where "trust_remote_code" runs code.

@@ -11,8 +11,7 @@ from pathlib import Path
 from ..exceptions import BackboneNotAvailableError
 from ._available import check_hub, weight_names
 from ._configs import CONFIG
-from ._transformers import CONFIG as TRANSFORMERS
-from ._transformers import PREPROCESSING
+from ._transformers import PREPROCESSING, TRANSFORMERS
 
 _ADVICE = (
     f"A repository of an open_clip model, which holds {CONFIG}, or of a CLIPModel of transformers "

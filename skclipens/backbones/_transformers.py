@@ -3,7 +3,7 @@
 import re
 from math import isclose
 
-CONFIG = "config.json"
+TRANSFORMERS = "config.json"
 PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 # Defaults of CLIPTextConfig, CLIPVisionConfig and CLIPImageProcessor. Files may leave them out.
 _OF_BOTH_TOWERS = {"num_hidden_layers": 12, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}

@@ -73,8 +73,8 @@ def _build_by_open_clip(backbone, files):
     _check_size(model.visual, backbone.config["vision_cfg"])
     if state is not None:
         model.load_state_dict(state)
-    elif backbone.path:
-        _warn_of_positions(backbone, model, stored)
+    elif backbone.path and (message := positions_message(stored, model, backbone)):
+        warn(f"{str(backbone.path)!r}: {message}")
     return model
 
 
@@ -121,12 +121,6 @@ def _check_size(tower, vision):
             f"it has 'image_size': {vision.get('image_size', 224)} in 'vision_cfg', but timm's "
             f"{vision['timm_model_name']!r} takes images of {list(takes)} only. Write this size."
         )
-
-
-def _warn_of_positions(backbone, model, shapes):
-    """Warn if a file was trained with another image size or text length than the model."""
-    if message := positions_message(shapes, model, backbone):
-        warn(f"{str(backbone.path)!r}: {message}")
 
 
 def require_transformers(backbone, setting):

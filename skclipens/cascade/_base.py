@@ -6,7 +6,6 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from .._utils._estimator import EstimatorMixin
 from .._utils._folds import CV_CONSTRAINTS
-from .._utils._known_labels import label_of_rejected
 from .._utils._probabilities import log_of
 from .._utils._sklearn import InOrder, Interval, MethodsOfFitted, StrOptions
 from ..heads._classifier import LabeledScoreMixin
@@ -108,9 +107,6 @@ class BaseCascade(
             Labels that the estimator of this stage predicts.
         """
         return self.predict_with_cost(X).labels
-
-    def _label_of_rejected(self):
-        return label_of_rejected(self._last_stage())
 
     def _labels_and_proba(self, X):
         found = self.predict_with_cost(X)

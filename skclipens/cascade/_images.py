@@ -257,8 +257,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         if hasattr(estimator, "_check_before_fit"):
             estimator._check_before_fit(columns, y, **metadata)
 
-    def _last_stage(self):
-        return self.cascade_._last_stage()
+    def _label_of_rejected(self):
+        return self.cascade_._label_of_rejected()
 
     def _measures_cost(self):
         return isinstance(self.cost, str) and self.cost == "seconds"

@@ -343,7 +343,7 @@ def _fit_and_score(estimator, scoring, X, y, metadata, train, test):
     """Return the score of held-out rows, with their weights if the score takes them."""
     given = metadata_for(estimator, **rows_of(metadata, train))
     fitted = clone(estimator).fit(X[train], y[train], **given)
-    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    scorer = get_scorer(scoring)
     weights = metadata["sample_weight"]
     takes_weights = isinstance(scoring, str) and scorer._accept_sample_weight()
     if routing_enabled() and hasattr(scoring, "get_metadata_routing"):

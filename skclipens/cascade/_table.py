@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import can_be_held_out, check_cv_of_rows, few_shot_folds, held_out_rows
+from .._utils._known_labels import label_of_rejected
 from .._utils._labels import allow_few_rows_per_class, check_at_least_two
 from .._utils._linalg import parts_of, some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
@@ -280,8 +281,8 @@ class CascadeEnsemble(BaseCascade):
         X = check_rows_as_in_fit(self, X)
         return self._run(range(len(X)), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
-    def _last_stage(self):
-        return self.estimators_[-1]
+    def _label_of_rejected(self):
+        return label_of_rejected(self.estimators_[-1])
 
     def _run(self, rows, columns_of_stage):
         """Predict a range of rows; a function returns the columns of a stage for some rows."""

@@ -55,11 +55,6 @@ def image_names(model):
     return [name for one in embedders_in(model[0]) for name in columns.get(one, ())]
 
 
-def has_submodels(model):
-    """Return whether submodels of a fitted pipeline classify rows that lack pictures."""
-    return bool(getattr(model, "submodels_", ()))
-
-
 def count_fitted(model, pictures):
     """Return how many of the pictures a model was fitted on; 0 if it has no record of them."""
     known = getattr(model[-1], "_fitted_on", [])
@@ -87,6 +82,6 @@ def with_parameters(model, **parameters):
             known = one.get_params(deep=False)
             given = {k: v for k, v in parameters.items() if k in known and v is not None}
             one.set_params(**given)
-    for one in getattr(model, "submodels_", ()):
+    for one in model.submodels_:
         with_parameters(one.model, **parameters)
     return model

@@ -12,7 +12,6 @@ from ..embedding._image_columns import image_of_each_row, in_any, unreadable_by_
 from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable
 from ..pipeline._submodels import BY_SUBMODELS
 from ._files import names_of
-from ._models import has_submodels
 from ._outputs import PROBABILITY, REJECTED
 
 
@@ -92,7 +91,7 @@ def ask(model, rows):
 
     Those that lack pictures are classified by submodels, if the model has them, with a warning.
     """
-    n_before = 1 if has_submodels(model) else len(model) - 1
+    n_before = 1 if model.submodels_ else len(model) - 1
     before, classifier = model[:n_before], _only_step(model[n_before:])
     with silent(r"\d+ of \d+ images cannot be read"):
         table = before.transform(rows.X) if n_before else rows.X
@@ -100,7 +99,7 @@ def ask(model, rows):
     unreadable = in_any(by_column)
     labels, proba = labels_and_proba_among(unreadable, classifier, table)
     unanswered = unreadable.copy()
-    for one in getattr(model, "submodels_", ()):
+    for one in model.submodels_:
         lacking = one.rows_in(by_column)
         if lacking.any():
             of_rest = labels_and_proba(_only_step(one.model), one.table_of(table, lacking))

@@ -13,7 +13,7 @@ from ..datasets._local import LABEL_COLUMNS
 from ..datasets._tables import PATH_COLUMNS, locate_images, read_table
 from ..embedding._image_columns import named_columns, refuse_missing_columns
 from ._files import find_labelled, find_pictures, is_table, refuse_no_columns
-from ._models import has_submodels, image_names
+from ._models import image_names
 
 
 class Rows(NamedTuple):
@@ -71,7 +71,7 @@ def rows_for(model, sources):
         return Rows(pictures, pictures)
     check_is_fitted(model)
     columns = [*chain(*named_columns(step).values())]
-    kinds, parts, may_lack = model._kinds_of_columns, [], has_submodels(model)
+    kinds, parts, may_lack = model._kinds_of_columns, [], bool(model.submodels_)
     text = [name for name in columns if kinds.get(name) == "text"]
     for source in sources:
         if not is_table(source):
@@ -92,7 +92,7 @@ def rows_for(model, sources):
 def labelled_rows_for(model, source, raw_names):
     """Return the `Rows` of a folder or table for a fitted model, and their labels."""
     images = image_names(model)
-    of_table = {"path_column": images[0] if images else None, "may_lack": has_submodels(model)}
+    of_table = {"path_column": images[0] if images else None, "may_lack": bool(model.submodels_)}
     pictures, labels, _ = find_labelled(source, raw_names, to_learn=False, **of_table)
     return rows_for(model, [source]) if images else Rows(pictures, pictures), labels
 

@@ -350,9 +350,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         blocks = [(block.kind.name, block.width) for block in self._blocks()]
         return np.array([f"{name}__{i}" for name, width in blocks for i in range(width)], object)
 
-    def __sklearn_is_fitted__(self):
-        return True
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False

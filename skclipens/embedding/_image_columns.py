@@ -147,8 +147,6 @@ def unreadable_in_columns(step, X):
 
 def table_and_unreadable(transformers, X):
     """Return the input of the last step of a pipeline, and which of its rows are unreadable."""
-    if transformers is None:
-        return X, unreadable_rows(X)
     table = transformers.transform(X)
     return table, in_any(unreadable_by_column(transformers[-1], table))
 

@@ -96,7 +96,8 @@ def embed_with_store(store, images, models, compute, known=None, notes=None):
         with store._held():
             for which, positions in table.lacking_some.items():
                 table.fill(compute, iter(positions), which)
-    table.copy_duplicates()
+    for row, first in table.copies.items():
+        table.values[row] = table.values[first]
     return table.values
 
 
@@ -199,10 +200,6 @@ class _Table:
     def _unchanged(self, i):
         """Return whether a file is unchanged; True for other images, which may be costly to get."""
         return self.stamps[i] is None or file_stamp(self.images[i]) == self.stamps[i]
-
-    def copy_duplicates(self):
-        for row, first in self.copies.items():
-            self.values[row] = self.values[first]
 
 
 def _parts(n):

@@ -95,7 +95,7 @@ class _Part:
             normalize_blocks(values, [slice(None)])
         return values
 
-    def _compute(self, stage, rows, notes, positions, which=None):
+    def _compute(self, stage, rows, notes, positions, which):
         """Yield positions in the rows, a batch at a time, with their embeddings.
 
         Warnings about images are added to `notes`, by position.

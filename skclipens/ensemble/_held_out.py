@@ -1,7 +1,7 @@
 """Fit experts, and compute their logits of held-out rows."""
 
 from contextvars import copy_context
-from functools import cached_property, partial
+from functools import cache, partial
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -80,11 +80,15 @@ def fit_and_hold_out(
     See :func:`fit_experts`, and :class:`skclipens.AdaptiveBackboneEnsemble` for ``cv``.
     """
     _encode_ahead(experts, y, verbose)
-    folds = Folds(X, y, cv, metadata["groups"], random_state)
-    if not folds.once or not any(expert.learns for expert in experts):
+    learns, groups = any(expert.learns for expert in experts), metadata["groups"]
+    # Made on first use, and once.
+    splits = cache(partial(few_shot_folds, y, cv, groups=groups, random_state=random_state, X=X))
+    if not learns or not isinstance(cv, Real) or isinstance(cv, Integral):
+        # If the folds are not required, a head may use a cheaper way, such as leave-one-out.
+        required = learns and (groups is not None or not isinstance(cv, Real))
         options = {"metadata": metadata, "n_jobs": n_jobs, "verbose": verbose}
-        return _cross_fit(experts, X, y, classes, folds, **options)
-    ((train, rows),) = folds.splits
+        return _cross_fit(experts, X, y, classes, splits, required, **options)
+    ((train, rows),) = splits()
     seen = X[train], y[train], rows_of(metadata, train)
     with _bar(len(experts), verbose) as bar:
         experts = [
@@ -100,22 +104,7 @@ def _encode_ahead(experts, y, verbose):
     encode_ahead([expert.head for expert in experts], np.unique(y), verbose)
 
 
-class Folds:
-    """The folds of the user's ``cv`` and groups, made on first use."""
-
-    def __init__(self, X, y, cv, groups, random_state):
-        self.once = isinstance(cv, Real) and not isinstance(cv, Integral)
-        # If the folds are not required, a head may use a cheaper way, such as leave-one-out.
-        self.required = groups is not None or not isinstance(cv, Real)
-        self._make = partial(few_shot_folds, y, cv, groups=groups, random_state=random_state, X=X)
-
-    @cached_property
-    def splits(self):
-        """The folds, a list of (train, test)."""
-        return self._make()
-
-
-def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
+def _cross_fit(experts, X, y, classes, splits, required, *, metadata, n_jobs, verbose):
     """Fit on all rows, and get held-out logits by cross-fitting.
 
     Heads that learn nothing from rows, or that have ``cross_fit``, are fitted once.
@@ -123,14 +112,19 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
     rows = validation_rows(y)
     place = np.full(len(y), -1)
     place[rows] = np.arange(len(rows))
-    jobs = _refits(experts, folds, is_validation=place >= 0)
-    required = folds.splits if folds.required and any(expert.learns for expert in experts) else None
+    jobs = _refits(experts, splits, is_validation=place >= 0)
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, valid = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:
         # In this process, which has cached the text features of the classes.
         fit = partial(
-            _fit_one, X=X, y=y, classes=classes, folds=required, metadata=metadata, rows=rows
+            _fit_one,
+            X=X,
+            y=y,
+            classes=classes,
+            folds=splits() if required else None,
+            metadata=metadata,
+            rows=rows,
         )
         for e, (expert, places, own_logits) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
@@ -144,14 +138,12 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
     return fitted, HeldOut(rows, logits, valid)
 
 
-def _refits(experts, folds, is_validation):
+def _refits(experts, splits, is_validation):
     """Return the fits on folds as (expert, train, test), with the validation rows in test."""
     to_refit = [
         e for e, one in enumerate(experts) if one.learns and not hasattr(one.head, "cross_fit")
     ]
-    parts = [
-        (train, test[is_validation[test]]) for train, test in (folds.splits if to_refit else ())
-    ]
+    parts = [(train, test[is_validation[test]]) for train, test in (splits() if to_refit else ())]
     return [(e, *part) for e in to_refit for part in parts if len(part[1])]
 
 

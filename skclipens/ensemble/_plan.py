@@ -8,7 +8,10 @@ import numpy as np
 from sklearn.base import clone
 
 from .._mistakes._columns import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
-from .._utils._folds import is_one_shot
+from .._mistakes._models import warn_of_blocks
+from .._mistakes._names import warn_of_names
+from .._utils._folds import is_one_shot, stratified_rows
+from .._utils._linalg import SOME_ROWS, subsample, unit_rows
 from .._utils._messages import listed
 from .._utils._metadata import declines_weights, keywords_of_fit, log_class_weights, refuse_weights
 from .._utils._random import draw_seed
@@ -17,7 +20,7 @@ from .._utils._warnings import warn
 from ..backbones._blocks import columns_of, find_blocks
 from ..heads._class_names import NUMBERED
 from ..heads._classifier import LogitClassifierMixin
-from ..heads._text_head import BaseTextHead
+from ..heads._text_head import BaseTextHead, embeddings_of
 from ._experts import distinct_blocks, find_classes
 from ._heads import named_heads
 from ._make_experts import make_experts
@@ -221,3 +224,27 @@ def _reads_as_scaled(expert):
     """Return whether it is a head of this package that learns, and depends on scales of columns."""
     is_own = isinstance(expert.head, LogitClassifierMixin) and expert.head._minds_scales
     return expert.learns and is_own and getattr(expert.head, "rescale", None) is None
+
+
+def warn_of_mismatch(experts, classes, feature_names, X, y):
+    """Warn if blocks or class names seem to be in another order.
+
+    `classes` are all classes; a head may know only some. If y is None, class names are not checked.
+    See :func:`warn_of_blocks` and :func:`warn_of_names`.
+    """
+    with_texts = [one for one in experts if isinstance(one.head, BaseTextHead)]
+    readers = list({expert.block.name: expert for expert in with_texts}.values())
+    some = subsample(np.arange(len(X))) if y is None else stratified_rows(y, SOME_ROWS)
+    X = X[some]
+    rows = {reader.block.name: unit_rows(reader.columns_of(X)) for reader in readers}
+    blocks = [
+        embeddings_of(head, rows[block.name], feature_names, block.columns, block.name)
+        for _, head, block in readers
+    ]
+    warn_of_blocks(blocks, only_prompts=all(one.is_zero_shot for one in experts))
+    if y is None or len(classes) > len(X):
+        return
+    knowing = [one for one in with_texts if len(one.head.classes_) == len(classes)]
+    heads = {expert.block.name: expert.head for expert in knowing}
+    targets = np.searchsorted(classes, y[some])
+    warn_of_names(list(heads.values()), [rows[name] for name in heads], targets)

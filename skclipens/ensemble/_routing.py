@@ -19,8 +19,7 @@ from ..heads._temperature import (
     unvalidated_spread,
 )
 from ._experts import distinct_blocks
-from ._mismatch import warn_of_mismatch
-from ._plan import weights_parameter
+from ._plan import warn_of_mismatch, weights_parameter
 from ._support import find_support
 from .routers import UniformRouter, combine, is_fixed
 from .routers._base import weighted_sum

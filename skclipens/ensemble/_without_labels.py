@@ -18,8 +18,7 @@ from ..heads import ZeroShotHead
 from ..heads._class_names import check_names
 from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
-from ._mismatch import warn_of_mismatch
-from ._plan import make_plan
+from ._plan import make_plan, warn_of_mismatch
 from ._routing import Combination
 from .routers import is_fixed, named_router
 

@@ -9,9 +9,8 @@ from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._positions import positions, refuse_shared
 from .._utils._sklearn import Interval, StrOptions
 from ._cross_fit import N_FOLDS, CrossFitTableHead
-from ._discriminant import Discriminant
+from ._discriminant import Discriminant, Rescaling
 from ._held_out_discriminants import HeldOutDiscriminants
-from ._rescaling import Rescaling
 from ._ridge import needs_float64
 from ._shrinkage import VARIANCES, is_tall, logits_at, search_shrinkage
 

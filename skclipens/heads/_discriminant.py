@@ -4,6 +4,7 @@ If most classes have one row, there is no scatter within classes: see `logistic_
 """
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, eigh, get_lapack_funcs, qr
@@ -23,12 +24,40 @@ from .._utils._linalg import (
     take_rows,
     total_weight,
 )
-from ._rescaling import Rescaling
 
 _MAX_ITER = 1000
+# Relative to the mean. Sums of float64 are not rounded as a whole, but at each of millions of rows.
+_ROUNDING = {"float32": 4 * np.finfo(np.float32).eps, "float64": 1e-10}
 _ALIKE = 1e-5  # relative difference of sums of weights, which may be rounding
 _COMPANY = 1e3  # times the precision: the least share of its class that a held-out row may leave
 _OF_NOISE = 0.5  # share of the noise of a mean that is given back to its class: see `_offsets`
+
+
+class Rescaling(NamedTuple):
+    """Blocks of columns, and the total variance to which each is scaled.
+
+    Attributes
+    ----------
+    blocks : tuple of ndarray of int
+        Positions of the columns of each block. If it is empty, no columns are scaled.
+    variance : float
+        The sum of the variances of the scaled columns of a block.
+    """
+
+    blocks: tuple = ()
+    variance: float = 1.0
+
+    def scales(self, totals, centre, dtype):
+        """Return the factors by which columns are multiplied, (n_features,).
+
+        `totals` are the total variances of the blocks. A block whose variance is zero, up to
+        rounding, is not scaled. `centre` is the mean of all rows.
+        """
+        scales, rounding = np.ones_like(centre), _ROUNDING[np.dtype(dtype).name]
+        for columns, total in zip(self.blocks, totals, strict=True):
+            if np.sqrt(total) > rounding * np.linalg.norm(centre[columns]):
+                scales[columns] = np.sqrt(self.variance / total)
+        return scales
 
 
 class BaseDiscriminant:

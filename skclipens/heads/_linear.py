@@ -15,8 +15,8 @@ from .._utils._weights_and_groups import check_weights
 from ..embedding._parts import PartedTable
 from ..embedding._unreadable import warn_of_unreadable
 from ._base_discriminant import BaseDiscriminantHead
+from ._discriminant import Rescaling
 from ._from_files import PassRequest, RowsOfFiles, SumsOver
-from ._rescaling import Rescaling
 from ._shrinkage import DEFAULT_SHRINKAGE
 from ._sums import SummedDiscriminant, Sums
 

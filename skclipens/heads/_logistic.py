@@ -279,7 +279,7 @@ class _LogisticFit:
         if solution is None:
             return coef, intercept
         white, bias = self._split(solution)
-        change = self._unwhitened(white)
+        change = solve_triangular(self._root, white.T, lower=True, trans="T").T * self._scales
         return coef + change, intercept + bias - change @ self._centre
 
     def logits(self, X, solution):
@@ -290,9 +290,6 @@ class _LogisticFit:
     def _split(self, solution):
         parts = solution.reshape(len(self._prior[0]), -1).astype(self._X.dtype)
         return parts[:, :-1], parts[:, -1]
-
-    def _unwhitened(self, white):
-        return solve_triangular(self._root, white.T, lower=True, trans="T").T * self._scales
 
     def loss(self, solution, C):
         """Return the penalised loss and its gradient, both divided by the sum of the weights."""

@@ -3,8 +3,7 @@
 import numpy as np
 
 from .._utils._linalg import one_hot, parts_of
-from ._discriminant import BaseDiscriminant
-from ._rescaling import Rescaling
+from ._discriminant import BaseDiscriminant, Rescaling
 
 
 class Sums:

@@ -87,6 +87,13 @@ def mean_weights(sample_weight, n, dtype=np.float32):
     return (sample_weight / sample_weight.mean()).astype(dtype)
 
 
+def for_router(router, X, logits, targets, sample_weight):
+    """Return a torch generator, and rows, logits, targets and mean weights as tensors."""
+    weights = mean_weights(sample_weight, len(targets), X.dtype)
+    device, generator = resolve_device(router.device), make_generator(router.random_state)
+    return generator, *as_tensors(device, X, logits.astype(X.dtype), targets, weights)
+
+
 def weighted_cross_entropy(logits, targets, weights):
     """Return the mean over rows of weights times cross-entropy, in torch."""
     from torch.nn import functional

@@ -86,7 +86,7 @@ def as_image_list(X):
     elif hasattr(X, "__array__"):
         items = _split_array(X if np.ma.isMaskedArray(X) else np.asarray(X))
     elif _is_dataset(X):
-        items = ImagesOfDataset(X)
+        items = OnDemand(X, of_pairs=True)
     else:
         raise ValueError(
             "Expected a list, array, tensor, frame column or dataset of images, got "
@@ -136,8 +136,8 @@ class OnDemand(Sequence):
     dataset fails to give the item.
     """
 
-    def __init__(self, dataset):
-        self.dataset = dataset
+    def __init__(self, dataset, *, of_pairs=False):
+        self.dataset, self._of_pairs = dataset, of_pairs
         self._source = _source_of(dataset)
 
     def __len__(self):
@@ -148,22 +148,14 @@ class OnDemand(Sequence):
             raise IndexError(i)
         try:
             with _locks[id(self._source) // 16 % len(_locks)]:
-                return _copied(self._image_of(self.dataset[i]))
+                item = self.dataset[i]
+                is_pair = self._of_pairs and isinstance(item, (tuple, list))
+                return _copied(item[0] if is_pair else item)
         except (ImageError, MemoryError):
             raise
         except Exception as error:  # any error of the dataset's own code
             name = f"item {i} of the {type(self.dataset).__name__}"
             raise error_of_other_code(name, error) from error
-
-    def _image_of(self, item):
-        return item
-
-
-class ImagesOfDataset(OnDemand):
-    """Images of a torch dataset: the first entry of each item that is a tuple or list."""
-
-    def _image_of(self, item):
-        return item[0] if isinstance(item, (tuple, list)) else item
 
 
 def _source_of(dataset):

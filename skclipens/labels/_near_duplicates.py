@@ -71,7 +71,7 @@ def group_near_duplicates(X):
     (table,) = readable([X], unreadable)
     rows = unit_table(table, columns_to_compare(table, None))
     # All rows of a single column have the same direction.
-    same = groups_of_copies(rows, np.zeros(len(rows), int), fewest=2)
+    same = groups_of_copies(rows, fewest=2)
     same = np.arange(len(rows)) if same is None else same
     first = np.flatnonzero(same == np.arange(len(rows)))
     pairs = np.vstack([np.arange(len(rows)), same])

@@ -357,14 +357,12 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
 
     def _reject_label(self, classes):
         """Return the label of rows of none of the classes; raise ValueError if it does not fit."""
-        label = self._label_beside(classes)
+        label = self._label_of_rejected(classes)
         check_is_no_class(label, classes, "reject_label", "a row is of none")
         return label
 
-    def _label_of_rejected(self):
-        return self._label_beside(self.classes_)
-
-    def _label_beside(self, classes):
+    def _label_of_rejected(self, classes=None):
+        classes = self.classes_ if classes is None else classes
         if self.reject_label is None:
             return "" if classes.dtype.kind in "OUT" else -1
         return self.reject_label

@@ -16,7 +16,7 @@ from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import check_parameters, safe_indexing
+from .._utils._sklearn import check_parameters, is_of_kind, safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, without_warnings
 from .._utils._weights_and_groups import check_groups
@@ -206,7 +206,7 @@ def _checked_baselines(baselines):
         refuse_class(one, f"baselines[{name!r}]")
         if not hasattr(one, "fit") or not hasattr(one, "get_params"):
             raise TypeError(f"baselines[{name!r}] is {one!r}. Give a classifier.")
-        if hasattr(one, "__sklearn_tags__") and is_regressor(one):
+        if is_of_kind(one, is_regressor):
             raise TypeError(
                 f"baselines[{name!r}] is a {type(one).__name__}, a regressor, whose numbers are no "
                 "labels. Take a classifier."

@@ -120,21 +120,6 @@ class FewShotSplit(BaseShuffleSplit):
         self._check_sizes(classes, y_index, parts)
         return self._draw(classes, y_index, groups, parts)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits, `n_splits`.
-
-        Parameters
-        ----------
-        X, y, groups : object, default=None
-            Always ignored, exist for API compatibility.
-
-        Returns
-        -------
-        n_splits : int
-            The number of pairs that ``split`` generates.
-        """
-        return self.n_splits
-
     def _check_sizes(self, classes, y_index, parts):
         """Raise ValueError if a class cannot be on both sides; warn if it has too few rows."""
         n_rows = np.bincount(y_index)

@@ -3,6 +3,7 @@
 import inspect
 
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 
 from .._utils._messages import nearest
 from ..embedding import MultiBackboneEmbedder
@@ -68,8 +69,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     >>> clf.routing_weights(X[test[:3]]).shape[0]
     3
     """
-    embedder, estimator = embedder_and_estimator(backbones, estimator, parameters)
-    steps = named_steps(embedder, estimator)
+    steps = make_pipeline(*embedder_and_estimator(backbones, estimator, parameters)).steps
     return BackbonePipeline(steps, unreadable_label=unreadable_label)
 
 
@@ -86,11 +86,6 @@ def embedder_and_estimator(backbones, estimator, parameters):
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
     embedder.set_output(transform="pandas")  # the pipeline sets it too, but steps may be used alone
     return embedder, estimator
-
-
-def named_steps(*steps):
-    """Return steps with names, as :func:`sklearn.pipeline.make_pipeline` gives them."""
-    return [(type(step).__name__.lower(), step) for step in steps]
 
 
 def signature_with_parts(function):

@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 
 from .._utils._validation import refuse_class
-from ._make import embedder_and_estimator, named_steps, signature_with_parts
+from ._make import embedder_and_estimator, signature_with_parts
 from ._pipeline import BackbonePipeline
 from ._table_columns import NumberImputer, NumberScaler, WordEncoder
 
@@ -112,7 +112,7 @@ def make_table_pipeline(
     for column in images:
         steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
     columns = ColumnTransformer(steps)
-    steps = named_steps(columns.set_output(transform="pandas"), estimator)
+    steps = make_pipeline(columns.set_output(transform="pandas"), estimator).steps
     return BackbonePipeline(steps, submodels=submodels, unreadable_label=unreadable_label)
 
 

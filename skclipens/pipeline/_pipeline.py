@@ -17,10 +17,9 @@ from .._utils._sklearn import routing_enabled
 from ..embedding._image_columns import image_columns
 from ._channels import warn_of_channels
 from ._checks import check_before_images, warn_of_lost_index, warn_of_other_names
-from ._classes import ClassesMixin
 from ._fitting import SignatureOfLastStep, all_steps_or_none
-from ._parameters import ParametersMixin
 from ._readable import ReadableMixin
+from ._setters import SettersMixin
 
 _DOC = """{summary}
 
@@ -73,7 +72,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(EstimatorMixin, ReadableMixin, ClassesMixin, ParametersMixin, Pipeline):
+class BackbonePipeline(EstimatorMixin, ReadableMixin, SettersMixin, Pipeline):
     """A scikit-learn pipeline from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` that also

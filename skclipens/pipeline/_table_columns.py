@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from .._mistakes._columns import warn_of_columns
+from .._mistakes._columns import warn_of_index
 from .._mistakes._seen_columns import see_columns, warn_of_units
 from .._mistakes._table_columns import (
     warn_of_codes,
@@ -60,7 +60,7 @@ class NumberScaler(StandardScaler):
         values, names = np.asarray(X), getattr(X, "columns", None)
         is_one = y is not None and np.ndim(y) == 1
         codes = codes_of(np.asarray(y).astype(str)) if is_one else np.zeros(len(values))
-        warn_of_columns([], [], [], values, codes, names)
+        warn_of_index(values, codes, names)
         for name, column in zip(range(len(values.T)) if names is None else names, values.T):
             warn_of_outlier(column, name)
         columns = [Block("numbers", np.array([i]), None) for i in range(values.shape[1])]
@@ -111,7 +111,9 @@ def as_numbers(X):
     ValueError
         If a value is no number, or infinite; names the column and the row.
     """
-    return _converted(X, _numbers, np.float64)
+    return _converted(
+        X, lambda values, name: [_number(v, name, i) for i, v in enumerate(values)], np.float64
+    )
 
 
 def as_words(X):
@@ -130,10 +132,6 @@ def _converted(X, convert, dtype):
 
     columns = {name: convert(X[name].to_list(), name) for name in X.columns}
     return pd.DataFrame(columns, index=getattr(X, "index", None), dtype=dtype)
-
-
-def _numbers(values, name):
-    return [_number(value, name, row) for row, value in enumerate(values)]
 
 
 def _number(value, name, row):

@@ -6,12 +6,9 @@ import numpy as np
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._sklearn import Interval
-from ...backbones import resolve_device
 from ...heads._training import (
     TRAINING_CONSTRAINTS,
-    as_tensors,
-    make_generator,
-    mean_weights,
+    for_router,
     train,
     training_mode,
     weighted_cross_entropy,
@@ -127,16 +124,11 @@ class MixtureRouter(BaseRouter):
     def _fit(self, X, logits, targets, sample_weight=None):
         import torch
 
-        device = resolve_device(self.device)
-        generator = make_generator(self.random_state)
         n_experts = logits.shape[1]
         self.n_active_ = n_experts if self.n_active is None else min(self.n_active, n_experts)
-        row_weights = mean_weights(sample_weight, len(targets), X.dtype)
-        arrays = X, logits.astype(X.dtype), targets, row_weights
-        X, logits, targets, row_weights = as_tensors(device, *arrays)
-        gate, noise_gate = (
-            torch.zeros((X.shape[1], n_experts), device=device, dtype=X.dtype) for _ in range(2)
-        )
+        given = for_router(self, X, logits, targets, sample_weight)
+        generator, X, logits, targets, row_weights = given
+        gate, noise_gate = (X.new_zeros((X.shape[1], n_experts)) for _ in range(2))
         gate.requires_grad_()
         noise_gate.requires_grad_()
         all_active = self.n_active_ == n_experts

@@ -7,13 +7,10 @@ import numpy as np
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._sklearn import Interval, StrOptions
-from ...backbones import resolve_device
 from ...heads._training import (
     TRAINING_CONSTRAINTS,
-    as_tensors,
+    for_router,
     has_fused_adam,
-    make_generator,
-    mean_weights,
     train,
     training_mode,
     weighted_cross_entropy,
@@ -137,11 +134,8 @@ class NeuralLogitController(BaseRouter):
     def _fit(self, X, logits, targets, sample_weight=None):
         import torch
 
-        device = resolve_device(self.device)
-        generator = make_generator(self.random_state)
-        weights = mean_weights(sample_weight, len(targets), X.dtype)
-        arrays = X, logits.astype(X.dtype), targets, weights
-        X, logits, targets, weights = as_tensors(device, *arrays)
+        given = for_router(self, X, logits, targets, sample_weight)
+        generator, X, logits, targets, weights = given
         network = self._network(X.shape[1], logits.shape[1], generator).to(X)
 
         def loss_of(rows):
@@ -153,7 +147,7 @@ class NeuralLogitController(BaseRouter):
             network.parameters(),
             lr=self.learning_rate,
             weight_decay=self.weight_decay,
-            fused=has_fused_adam(device),
+            fused=has_fused_adam(X.device),
         )
         self.loss_curve_ = train(
             self, optimizer, loss_of, len(targets), generator, budget=self.budget
