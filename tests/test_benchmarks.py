@@ -217,6 +217,7 @@ def test_program_of_doubts_of_pictures(capsys, monkeypatch):
     assert "Of 12 right uses, 0.0% raise a warning; limit 2.0%." in printed
 
 
+@pytest.mark.slow
 def test_program_of_doubts_of_tables(capsys, monkeypatch):
     monkeypatch.setattr(doubts_of_tables, "N_ROWS", (100,))
     doubts_of_tables.main(["--tables", "iris", "--draws", "1"])
