@@ -349,9 +349,13 @@ def test_weak_signals_of_many_rows_are_no_mistake():
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=4000)
     X = rng.normal(size=(4000, 8)) + 0.09 * y[:, None]
-    clf = AdaptiveBackboneEnsemble(random_state=0)
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0)  # which holds out all rows
     assert not said(clf.fit, X, y)
-    assert "X does not predict y" in " ".join(said(clf.fit, X, rng.permutation(y)))
+    other = rng.permutation(y)
+    assert "X does not predict y: on 4000 held-out rows" in " ".join(said(clf.fit, X, other))
+    clf.set_params(head="auto")  # a fifth, unless the discriminant is the best
+    assert not said(clf.fit, X + 0.1 * y[:, None], y)
+    assert "X does not predict y: on " in " ".join(said(clf.fit, X, other))
 
 
 # Columns of blocks

@@ -146,7 +146,7 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
     else:
         combination, predictions = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
         if combination.validated.all() and not predictions.beats_guessing:
-            warn_of_guessing(predictions.relative_loss, len(held_out.rows), len(classes))
+            warn_of_guessing(predictions.relative_loss, len(predictions.rows), len(classes))
     support, has_weights = None, hasattr(combination.router, "weights")
     # Blending with prompts needs logits that are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and has_weights:
