@@ -442,6 +442,7 @@ def test_keys_that_open_clip_does_not_know(model):
         ({"quick_gelu": "false"}, "'quick_gelu': 'false' in 'model_cfg'. It is true or false: wr"),
         ({"init_logit_scale": "2.3"}, "'init_logit_scale': '2.3' in 'model_cfg'. It is a number"),
         ({"vision_cfg": {"pool_type": "none"}}, "'pool_type': 'none' in 'vision_cfg', which gives"),
+        ({"text_cfg": {"pool_type": "none"}}, "'pool_type': 'none' in 'text_cfg', which gives a"),
         ({"vision_cfg": {"timm_model_name": "dla46c"}}, "'dla46c' in .* you mean 'dla46_c'"),
         (
             {"embed_dim": 32},

@@ -959,9 +959,33 @@ def test_columns_of_a_csv_file_have_the_types_that_they_had_in_fit(stock):
         told = run("predict", path, stock / source, "--device", "cpu")
         found = pd.read_csv(io.StringIO(told.stdout)).filter(like="probability__")
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    table[1:].assign(day="Monday").to_csv(stock / "own.csv", index=False)
-    told = run("predict", path, stock / "own.csv", fails=True).stderr
-    assert "Column 'day' of" in told and "held dates in fit" in told
+    for day in ("Monday", "30.11.2026", 1793491200):
+        table[1:].assign(day=day).to_csv(stock / "own.csv", index=False)
+        told = run("predict", path, stock / "own.csv", fails=True).stderr
+        assert "Column 'day' of" in told and "held dates in fit" in told
+    table[1:].assign(day=1793491200).to_parquet(stock / "own.parquet")
+    assert "is a number" in run("predict", path, stock / "own.parquet", fails=True).stderr
+
+
+def test_dates_with_a_time_zone_and_text_of_several_lines(stock):
+    hours = pd.date_range("2026-10-20", periods=12, freq="D", tz="Europe/Berlin")
+    table = rows_of(stock / "train.csv").assign(hour=hours, text=" red\ncar")
+    of_zone = FunctionTransformer(hours_and_lengths)
+    model = make_table_pipeline(
+        "zoo/RN20", "file", transformers=[("own", of_zone, ["hour", "text"])], device="cpu"
+    )
+    expected = model.fit(table, table["label"]).predict_proba(table)
+    joblib.dump(model, stock / "zone.joblib")
+    table.to_csv(stock / "zone.csv", index=False)
+    told = run("predict", stock / "zone.joblib", stock / "zone.csv", "--device", "cpu")
+    found = pd.read_csv(io.StringIO(told.stdout)).filter(like="probability__")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def hours_and_lengths(table):
+    return pd.DataFrame(
+        {"hour": table["hour"].dt.hour + 1.0 * table.index, "length": table["text"].str.len()}
+    )
 
 
 def test_what_the_command_cannot_write_is_refused(photos, tmp_path):

@@ -665,6 +665,9 @@ def test_reliability_knows_the_label_of_rejected_rows(table):
     clf = OpenSetClassifier(LogisticRegression(max_iter=500)).fit(X[inside], of_class[inside])
     rejected = np.where(inside, of_class, -1)
     assert not said(lambda: ReliabilityDisplay.from_estimator(clf, X, rejected))
+    names = np.array([f"class {label}" for label in y])
+    of_text = OpenSetClassifier(LogisticRegression(max_iter=500)).fit(X[inside], names[inside])
+    ReliabilityDisplay.from_estimator(of_text, X, np.where(inside, names, ""))
     (text,) = said(
         lambda: ReliabilityDisplay.from_estimator(clf, X, np.where(inside, of_class, 99))
     )

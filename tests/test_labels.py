@@ -132,6 +132,7 @@ def test_folds_may_be_a_generator():
     )
     assert of_list[1].all()
     assert_array_equal(of_list[0], of_generator[0])
+    assert_array_equal(found[0].cross_fit(X, y, folds=StratifiedKFold(3))[0], of_list[0])
 
 
 def test_rows_without_a_label_or_a_weight_are_not_judged(emoji):

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from _said import no_warning
+from _said import no_warning, said
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -326,13 +326,20 @@ def test_minus_one_is_no_label_where_nothing_is_rejected():
         lambda: permuted_oracle_accuracy_score(y, of_experts),
         lambda: headroom_closed_score(y, of_experts, [0, 1, 2]),
         lambda: expected_calibration_error(y, p, labels=[0, 1, 2]),
-        lambda: RoutingWeightsDisplay.from_predictions(y, np.ones((3, 2))),
+        lambda: DiversityGainDisplay.from_predictions({"a": (y, of_experts, [0, 1, 2])}),
     ):
-        with pytest.raises(ValueError, match="y_true has no label for 1 of 3 rows; the first is r"):
-            measure()
-    with pytest.warns(UndefinedMetricWarning):
-        headroom_closed_score(y, of_experts, [0, -1, 2])  # the combination rejects
-    assert oracle_accuracy_score([-1, 1], [[1], [1]]) == 0.5  # two classes
+        told = [text for text in said(measure) if "y_true is -1 in 1 of 3 rows, and no pr" in text]
+        assert len(told) == 1
+    combined = said(lambda: headroom_closed_score(y, of_experts, [0, -1, 2]))  # it rejects
+    assert not any("y_true is -1" in text for text in combined)
+    assert not said(lambda: oracle_accuracy_score([-1, 1], [[1], [1]]))  # two classes
+
+
+def test_an_empty_text_is_a_label_where_it_is_predicted():
+    y, of_experts = ["a", "b", ""], [["a", "a"], ["b", "a"], ["", "a"]]
+    assert oracle_accuracy_score(y, of_experts) == 1
+    with pytest.raises(ValueError, match="y_true has no label for 1 of 3 rows"):
+        oracle_accuracy_score(y, [["a", "a"], ["b", "a"], ["b", "a"]])
 
 
 def test_what_is_rejected_by_an_empty_text_is_what_minus_one_rejects():

@@ -386,9 +386,11 @@ def test_several_columns_of_a_table_have_pictures(folder):
         load_table(path, path_column=["side", "back"])
 
 
-@pytest.mark.parametrize("columns", [[], ["side", "side"]])
+@pytest.mark.parametrize("columns", [[], ["side", "side"], [["side"]], 0, {"side"}, b"side"])
 def test_columns_of_pictures_are_named_once(folder, columns):
     table = write(pd.DataFrame({"side": ["zoo/1.PNG"]}), folder / "t.csv")
+    with pytest.raises(ValueError, match="label_column='side' is also among the columns of path"):
+        load_table(table, path_column=["side"], label_column="side")
     with pytest.raises(ValueError, match=r"path_column=\[.*\] must name columns, each once."):
         load_table(table, path_column=columns)
 

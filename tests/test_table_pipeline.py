@@ -466,6 +466,20 @@ def test_submodels_predict_several_outputs(gaps):
     assert first.shape == second.shape == (40, 2)
 
 
+@pytest.mark.parametrize("kind", ["arrow", "datasets"])
+def test_pictures_in_tables_of_other_packages(kind, table):
+    paths = {"path": table["path"][:24].tolist()}
+    if kind == "arrow":
+        X = pytest.importorskip("pyarrow").table(paths)
+    else:
+        X = pytest.importorskip("datasets").Dataset.from_dict(paths)
+    y = table["label"][:24].to_numpy()
+    clf = make_backbone_pipeline("zoo/RN20", estimator=LogisticRegression())
+    expected = clone(clf).fit(paths["path"], y).predict_proba(paths["path"])
+    with no_warning():
+        np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
+
+
 def test_the_score_of_several_outputs_counts_rows_of_which_all_are_right(gaps):
     rows = gaps[:40].assign(x=np.arange(40.0))
     several = np.c_[rows["label"], np.where(np.arange(40) < 20, "low", "high")]

@@ -27,7 +27,7 @@ def check_own_config(backbone):
     config, preprocessing = backbone.config, backbone.preprocess_config
     _check_keys(config, preprocessing, file)
     _check_timm(config["vision_cfg"], file)
-    _check_pooling(config["vision_cfg"], file)
+    _check_pooling(config, file)
     _check_widths(config, file)
     _warn_of_size(config["vision_cfg"], preprocessing, file)
     _check_files(backbone.weight_files)
@@ -93,12 +93,18 @@ def _check_timm(vision, file):
         )
 
 
-def _check_pooling(vision, file):
-    if vision.get("pool_type") == "none" and not vision.get("attentional_pool"):
-        raise ValueError(
-            f"{file!r} has 'pool_type': 'none' in 'vision_cfg', which gives a row for each patch "
-            "of an image. Write the pool_type of its training, such as 'tok' or 'avg'."
-        )
+def _check_pooling(config, file):
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    is_vit = not vision.get("timm_model_name") and not isinstance(vision.get("layers"), list)
+    for part, values, what, usual, is_read in (
+        ("vision_cfg", vision, "patch of an image", "tok", is_vit),
+        ("text_cfg", text, "token of a text", "argmax", not text.get("hf_model_name")),
+    ):
+        if is_read and values.get("pool_type") == "none":
+            raise ValueError(
+                f"{file!r} has 'pool_type': 'none' in {part!r}, which gives a row for each {what}. "
+                f"Write the pool_type of its training, such as {usual!r}."
+            )
 
 
 def _check_widths(config, file):

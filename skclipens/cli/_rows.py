@@ -72,18 +72,19 @@ def rows_for(model, sources):
     check_is_fitted(model)
     columns = [*chain(*named_columns(step).values())]
     kinds, parts, may_lack = model._kinds_of_columns, [], bool(model.submodels_)
-    text = [name for name in columns if kinds.get(name) == "text"]
+    words = {*named_columns(step).get("categories", ())} & {*kinds}
+    strings = [name for name in columns if name in kinds and name not in words]
     for source in sources:
         if not is_table(source):
             raise ValueError(
                 f"{source!r} is no table, but the model classifies rows of tables: give a .csv or "
                 f"parquet file with the columns {listed(columns)}."
             )
-        table = read_table(Path(source), text=[*images, *text], others=columns)
+        table = read_table(Path(source), [*images, *words], strings=strings, others=columns)
         refuse_missing_columns(step, table, repr(source))
         for name in columns:
-            if kinds.get(name) == "date":
-                table[name] = _dates_of(table[name], source)
+            if kinds.get(name, "text") != "text":
+                table[name] = _dates_of(table[name], kinds[name], source)
         parts.append(_with_images(table, source, images, may_lack)[0])
     X = pd.concat([part.X for part in parts], ignore_index=True)
     return Rows(X, np.concatenate([part.pictures for part in parts]))
@@ -103,11 +104,17 @@ def _with_images(table, source, columns, may_lack):
     return Rows(table, pictures), columns
 
 
-def _dates_of(column, source):
+def _dates_of(column, dtype, source):
+    """Return dates that are written as in ISO 8601, with the dtype that they had in fit."""
+    if column.dtype.kind == "M":  # of a Parquet file
+        return column
     try:
-        return pd.to_datetime(column)
+        if column.dtype.kind in "biuf" and not column.isna().all():
+            raise ValueError(f"{column.iloc[0]!r} is a number")
+        dates = pd.to_datetime(column, format="ISO8601", utc="," in dtype)
+        return dates.astype(dtype)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"Column {column.name!r} of {source!r} held dates in fit, and these cannot be read as "
-            f"dates: {error}"
+            f"dates such as 2026-11-30: {error}"
         ) from error

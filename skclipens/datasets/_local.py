@@ -245,9 +245,10 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
     if is_url(str(path)):
         raise ValueError(f"{str(path)!r} is a URL: download the table, and name its file.")
     table_path = Path(path).expanduser().absolute()
-    several = None if path_column is None or isinstance(path_column, str) else [*path_column]
-    if several is not None and not 0 < len(several) == len({*several}):
-        raise ValueError(f"path_column={path_column!r} must name columns, each once.")
+    several = None
+    if path_column is not None and not isinstance(path_column, str):
+        several = list(path_column) if isinstance(path_column, (list, tuple)) else [path_column]
+        _check_columns(several, label_column)
     table = read_table(
         table_path, [*(several or [path_column]), label_column, *PATH_COLUMNS, *LABEL_COLUMNS]
     )
@@ -275,6 +276,14 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
     frame = columns.drop(columns=label_column, errors="ignore").reset_index(drop=True)
     frame = frame.assign(label=labels, target=target)
     return Bunch(filenames=filenames, target=target, target_names=names, frame=frame)
+
+
+def _check_columns(path_columns, label_column):
+    are_names = all(isinstance(name, str) for name in path_columns)
+    if not (path_columns and are_names) or len({*path_columns}) < len(path_columns):
+        raise ValueError(f"path_column={path_columns!r} must name columns, each once.")
+    if label_column in path_columns:
+        raise ValueError(f"label_column={label_column!r} is also among the columns of paths.")
 
 
 def _labels_of(column, table_path, may_lack):

@@ -27,14 +27,14 @@ _MISSING = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "N
 _TRUTH = {"True": True, "False": False}
 
 
-def read_table(path, text, others=()):
+def read_table(path, text, *, strings=(), others=()):
     """Read a CSV or Parquet file that has rows.
 
-    The columns `text` of a CSV file stay text, without blanks around it; those that are missing are
-    ignored. Other columns become numbers if possible; "NA" and the like are then missing ones.
-    Raise FileNotFoundError if there is no such file; ValueError if it is a folder or has another
-    format, no rows, or a column of `text` or `others` twice; and ImportError if the file is Parquet
-    and pyarrow is not installed.
+    The columns `text` of a CSV file stay text, without blanks around it, and `strings` as they are;
+    those that are missing are ignored. Other columns become numbers if possible; "NA" and the like
+    are then missing ones. Raise FileNotFoundError if there is no such file; ValueError if it is a
+    folder or has another format, no rows, or a column of `text` or `others` twice; and ImportError
+    if the file is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(
@@ -49,20 +49,20 @@ def read_table(path, text, others=()):
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {str(path)!r}.")
     is_csv = path.suffix.lower() == ".csv"
-    table = _read_csv(path, text, others) if is_csv else _read_parquet(path, text)
+    table = _read_csv(path, text, strings, others) if is_csv else _read_parquet(path, text)
     if not len(table):
         raise ValueError(f"{str(path)!r} has no rows.")
     return table
 
 
-def _read_csv(path, text, others):
+def _read_csv(path, text, strings, others):
     import pandas as pd
 
     # "None" and "NA" can be names of classes.
     options = {"keep_default_na": False, "na_values": [""], "skipinitialspace": True}
     try:
         names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].tolist()
-        options |= {"dtype": dict.fromkeys(text, str)}
+        options |= {"dtype": dict.fromkeys([*text, *strings], str)}
         table = pd.read_csv(path, **options)
         if _rows_end_in_commas(table):  # pandas takes the first columns for an index
             with silent("Length of header"):
@@ -91,7 +91,8 @@ def _read_csv(path, text, others):
             stripped = table[name].str.strip()
             _refuse_line_breaks(stripped, path)
             table[name] = stripped.where(stripped != "")
-    for name in table.columns.difference([one for one in text if one is not None]):
+    read_as_text = [one for one in (*text, *strings) if one is not None]
+    for name in table.columns.difference(read_as_text):
         if (numbers := _as_numbers(table[name])) is not table[name]:
             table[name] = numbers
     return table

@@ -1,5 +1,7 @@
 """Cross-fitting of an ensemble: its held-out logits."""
 
+from numbers import Real
+
 import numpy as np
 
 from .._utils._folds import few_shot_folds
@@ -30,7 +32,7 @@ class EnsembleCrossFitMixin:
             Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
-        folds : iterable of (train, test), default=None
+        folds : iterable of (train, test), int or splitter, default=None
             Replaces the parameter ``cv``.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, as in :meth:`fit`.
@@ -62,7 +64,8 @@ class EnsembleCrossFitMixin:
         If no row can be held out from temperatures and router, as with one row per class, these
         were fitted on the same rows. With zero-shot heads they are only a few numbers.
         """
-        folds = None if folds is None else list(folds)  # which are read more than once
+        if folds is not None and not isinstance(folds, Real) and not hasattr(folds, "split"):
+            folds = list(folds)  # which are read more than once
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, hold_out=True)
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
         valid = np.zeros(len(learned.y), bool)

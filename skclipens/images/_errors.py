@@ -42,9 +42,10 @@ def error_of_type(image):
             advice = SEVERAL
         elif len(image) == 2 and isinstance(image[1], (str, Real)):
             advice = "If it is an image and its label, pass images alone: [x[0] for x in X]."
-        elif image and isinstance(image[0], (list, tuple)):
+        elif (value := _innermost(image)) is not image and isinstance(value, Real):
+            dtype = ", np.uint8" if isinstance(value, Integral) else ""
             advice = (
-                "If these are pixels, pass an array: np.array(image, np.uint8). A data set of the "
+                f"If these are pixels, pass an array: np.array(image{dtype}). A data set of the "
                 "Hugging Face hub gives arrays after with_format('numpy')."
             )
         if image and all(isinstance(x, Real) for x in image):
@@ -54,6 +55,13 @@ def error_of_type(image):
     elif hasattr(image, "read"):
         advice = "Pass its content, from its beginning, as image.read() returns it."
     return image_error(reprlib.repr(image), reason, advice)
+
+
+def _innermost(image):
+    """Return the first value of lists in lists; a list of one value or of an empty one is none."""
+    while isinstance(image, (list, tuple)) and image and not isinstance(image[0], str):
+        image = image[0]
+    return image
 
 
 SEVERAL = (

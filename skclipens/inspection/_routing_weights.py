@@ -174,7 +174,7 @@ class RoutingWeightsDisplay:
         """
         given = {"y_true": y_true, "sample_weight": sample_weight}
         warn_of_other_order(routing_weights, name_of_X="routing_weights", **given)
-        y_true = check_truth(y_true)
+        y_true = check_truth(y_true, [-1])
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y_true, weights)
         labels, means = _mean_shares(y_true, weights, check_weights(sample_weight, len(weights)))

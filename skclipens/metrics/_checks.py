@@ -1,5 +1,7 @@
 """Checks of labels, predictions and weights that several metrics share."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
@@ -81,12 +83,27 @@ def _warn_of_other_labels(y_true, predictions, correct):
 def check_truth(y_true, *predicted):
     """Return the true labels, of shape (n,), one for each row.
 
-    Among other numbers, -1 says that a row has no label, unless some prediction is -1, too.
+    A label that is predicted is none that is missing, also if it is -1 or "". Warn if some are -1,
+    others are neither -1 nor 1, and no prediction is -1.
     """
     found = None if y_true is None else column_of_labels(y_true, name="y_true", warn=True)
-    is_predicted = any(np.any(np.asarray(labels) == -1) for labels in predicted)
-    refuse_unlabeled(y_true, name="y_true", classes=[-1] if is_predicted else ())
+    known = set().union(*map(_codes_among, predicted))
+    refuse_unlabeled(y_true, name="y_true", classes=[-1, *known])
+    is_minus = found == -1
+    if is_minus.any() and -1 not in known and not np.isin(found, [-1, 1]).all():
+        warn(
+            f"y_true is -1 in {is_minus.sum()} of {len(found)} rows, and no prediction is, so "
+            "these count as wrong. If -1 stands for no label, leave them out."
+        )
     return found
+
+
+def _codes_among(labels):
+    """Return which of -1 and "", labels of rejected rows, are among labels."""
+    labels = np.ravel(labels)
+    if labels.dtype.kind in "biuf":
+        return {-1} if (labels == -1).any() else set()
+    return {one for one in labels.tolist() if isinstance(one, (str, Real)) and one in (-1, "")}
 
 
 def check_predictions(predictions, name="predictions"):
@@ -147,7 +164,10 @@ def _without_codes(predictions, given):
         raise ValueError(
             f"predictions has {named}: labels are all strings, or none is. {_OF_POSITIONS}"
         )
-    return np.where(predictions == -1, "", predictions) if True in first else predictions
+    if True not in first:
+        return predictions
+    codes = [isinstance(label, Real) and label == -1 for label in predictions.ravel().tolist()]
+    return np.where(np.reshape(codes, predictions.shape), "", predictions)
 
 
 def _is_text(labels):

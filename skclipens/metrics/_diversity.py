@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._utils._docstrings import fill_doc
+from .._utils._labels import column_of_labels
 from .._utils._warnings import each_warning_once, warn
 from .._utils._weights_and_groups import check_weights
 from ._checks import (
@@ -11,7 +12,6 @@ from ._checks import (
     check_correct,
     check_expert_names,
     check_predictions,
-    check_truth,
     square_frame,
 )
 
@@ -120,7 +120,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     """
     _, weight = check_correct(y_true, predictions, sample_weight)
     predictions = check_predictions(predictions)
-    labels, codes = np.unique(check_truth(y_true, predictions), return_inverse=True)
+    labels, codes = np.unique(column_of_labels(y_true, name="y_true"), return_inverse=True)
     shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
     named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
     return float(min(np.dot(named, shares), 1))  # the shares are rounded

@@ -1,9 +1,10 @@
 """Decorators of the fit methods of a pipeline."""
 
-from datetime import date
 from functools import wraps
 from inspect import signature
 from types import MethodType
+
+from sklearn.compose import ColumnTransformer
 
 from .._utils._column_names import names_of_columns
 from .._utils._metadata import METADATA
@@ -26,26 +27,28 @@ def all_steps_or_none(method):
         steps = (step for _, step in self.steps if hasattr(step, "fit"))
         with unchanged_by_failure(self, *steps), each_warning_once():
             answers = method(self, *args, **params)
-            self._kinds_of_columns = _kinds_of_columns(args[0] if args else params.get("X"))
+            X = args[0] if args else params.get("X")
+            self._kinds_of_columns = _kinds_of_columns(self.steps[0][1], X)
             return answers
 
     return fit
 
 
-def _kinds_of_columns(X):
-    """Return the columns of a frame that begin with text or a date, as a dict of "text", "date"."""
-    first = {
-        name: next((value for value in X[name] if not is_missing(value)), None)
-        for name in names_of_columns(X) or ()
-        if getattr(X[name].dtype, "kind", "O") not in "biufc"
-    }
-    kinds = {"text": str, "date": date}
-    return {
-        name: kind
-        for name, value in first.items()
-        for kind, of in kinds.items()
-        if isinstance(value, of)
-    }
+def _kinds_of_columns(step, X):
+    """Return which columns of a table hold text ("text") or dates (their dtype), as a dict.
+
+    `step` is the first step of the pipeline, which reads a table if it is a ColumnTransformer.
+    """
+    kinds = {}
+    for name in (names_of_columns(X) or ()) if isinstance(step, ColumnTransformer) else ():
+        dtype = getattr(X[name], "dtype", None)
+        kind = getattr(dtype, "kind", "O")
+        if kind == "M":
+            kinds[name] = str(dtype)
+        elif kind not in "biufcm":
+            first = next((value for value in X[name] if not is_missing(value)), None)
+            kinds |= {name: "text"} if isinstance(first, str) else {}
+    return kinds
 
 
 class SignatureOfLastStep:
