@@ -386,6 +386,14 @@ def test_several_columns_of_a_table_have_pictures(folder):
         load_table(path, path_column=["side", "back"])
 
 
+def test_a_table_of_many_columns_gives_no_warning(folder):
+    numbers = pd.DataFrame(np.ones((2, 300))).add_prefix("x").assign(file="zoo/1.PNG", label="cat")
+    path = write(numbers, folder / "t.csv")
+    with no_warning():
+        assert load_table(path).frame.shape == (2, 303)
+        assert load_table(path, path_column=["file"]).frame.shape == (2, 303)
+
+
 @pytest.mark.parametrize("columns", [[], ["side", "side"], [["side"]], 0, {"side"}, b"side"])
 def test_columns_of_pictures_are_named_once(folder, columns):
     table = write(pd.DataFrame({"side": ["zoo/1.PNG"]}), folder / "t.csv")

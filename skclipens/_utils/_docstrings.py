@@ -156,7 +156,8 @@ _SHARED = {
     "warns_of_labels": """
         SuspectedMistakeWarning
             If labels of `y_true` and of the predictions seem to be written or numbered
-            differently, or to be in different orders.
+            differently, or to be in different orders; or if some of `y_true` are -1, which says
+            that a row has no label, and no prediction is.
         """,
     "y_and_proba": """
         y_true : array-like of shape (n,)

@@ -93,9 +93,8 @@ def _read_csv(path, text, strings, others):
             table[name] = stripped.where(stripped != "")
     read_as_text = [one for one in (*text, *strings) if one is not None]
     for name in table.columns.difference(read_as_text):
-        if (numbers := _as_numbers(table[name])) is not table[name]:
-            table[name] = numbers
-    return table
+        table[name] = _as_numbers(table[name])
+    return table.copy()  # in one piece: pandas warns of others when a column is inserted
 
 
 def _as_numbers(column):

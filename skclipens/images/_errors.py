@@ -58,7 +58,7 @@ def error_of_type(image):
 
 
 def _innermost(image):
-    """Return the first value of lists in lists; a list of one value or of an empty one is none."""
+    """Return the value with which lists of lists begin."""
     while isinstance(image, (list, tuple)) and image and not isinstance(image[0], str):
         image = image[0]
     return image
