@@ -17,7 +17,7 @@ import pytest
 from _said import no_warning
 from click.testing import CliRunner
 from safetensors.numpy import save_file
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
@@ -967,25 +967,36 @@ def test_columns_of_a_csv_file_have_the_types_that_they_had_in_fit(stock):
     assert "is a number" in run("predict", path, stock / "own.parquet", fails=True).stderr
 
 
-def test_dates_with_a_time_zone_and_text_of_several_lines(stock):
+def test_dates_and_text_of_other_kinds(stock):
+    """Across a change of summer time; columns may be chosen by a function."""
     hours = pd.date_range("2026-10-20", periods=12, freq="D", tz="Europe/Berlin")
-    table = rows_of(stock / "train.csv").assign(hour=hours, text=" red\ncar")
-    of_zone = FunctionTransformer(hours_and_lengths)
+    table = rows_of(stock / "train.csv").assign(hour=hours, text=" red\ncar", day=hours.date)
+    table["zip"] = ["0101", "0202"] * 6
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     model = make_table_pipeline(
-        "zoo/RN20", "file", transformers=[("own", of_zone, ["hour", "text"])], device="cpu"
+        "zoo/RN20",
+        "file",
+        transformers=[
+            ("own", FunctionTransformer(hours_and_lengths), ["hour", "text", "day"]),
+            ("codes", encoder, make_column_selector("zip")),
+        ],
+        device="cpu",
     )
     expected = model.fit(table, table["label"]).predict_proba(table)
     joblib.dump(model, stock / "zone.joblib")
     table.to_csv(stock / "zone.csv", index=False)
-    told = run("predict", stock / "zone.joblib", stock / "zone.csv", "--device", "cpu")
-    found = pd.read_csv(io.StringIO(told.stdout)).filter(like="probability__")
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    table.assign(hour=hours.tz_localize(None)).to_csv(stock / "local.csv", index=False)
+    table.assign(hour=hours.tz_convert("UTC")).to_parquet(stock / "utc.parquet")
+    table.set_index("text").to_parquet(stock / "index.parquet")
+    for name in ("zone.csv", "local.csv", "utc.parquet", "index.parquet"):
+        told = run("predict", stock / "zone.joblib", stock / name, "--device", "cpu")
+        found = pd.read_csv(io.StringIO(told.stdout)).filter(like="probability__")
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def hours_and_lengths(table):
-    return pd.DataFrame(
-        {"hour": table["hour"].dt.hour + 1.0 * table.index, "length": table["text"].str.len()}
-    )
+    hours, weekdays = table["hour"].dt.hour, [day.weekday() for day in table["day"]]
+    return pd.DataFrame({"x": hours + table["text"].str.len() * np.array(weekdays) + table.index})
 
 
 def test_what_the_command_cannot_write_is_refused(photos, tmp_path):

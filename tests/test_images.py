@@ -637,6 +637,8 @@ def test_bad_pil_values_and_types():
     assert_fails([0.5, 1], "of type list", "Rows of a table are passed as an array")
     pixels = np.zeros((2, 2, 3), int).tolist()
     assert_fails(pixels, "of type list", "If these are pixels, pass an array: np.array(image, np.u")
+    assert_fails([[0, 0.5], [1, 1]], "of type list", "pass an array: np.array(image).")
+    assert_fails([["a.jpg"], ["b.jpg"]], "of type list", "one image at a time")
     assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
     for label in (1, 0.5, "cat"):
         assert_fails((np.zeros((2, 2)), label), "of type tuple", "an image and its label")

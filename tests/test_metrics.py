@@ -338,6 +338,9 @@ def test_minus_one_is_no_label_where_nothing_is_rejected():
 def test_an_empty_text_is_a_label_where_it_is_predicted():
     y, of_experts = ["a", "b", ""], [["a", "a"], ["b", "a"], ["", "a"]]
     assert oracle_accuracy_score(y, of_experts) == 1
+    with_code = [["a", "a"], ["b", "a"], [-1, "a"]]
+    with pytest.warns(UndefinedMetricWarning):
+        headroom_closed_score(y, with_code, ["a", "b", "a"])
     with pytest.raises(ValueError, match="y_true has no label for 1 of 3 rows"):
         oracle_accuracy_score(y, [["a", "a"], ["b", "a"], ["b", "a"]])
 

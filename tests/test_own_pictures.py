@@ -399,7 +399,7 @@ def test_columns_of_pictures_are_named_once(folder, columns):
     table = write(pd.DataFrame({"side": ["zoo/1.PNG"]}), folder / "t.csv")
     with pytest.raises(ValueError, match="label_column='side' is also among the columns of path"):
         load_table(table, path_column=["side"], label_column="side")
-    with pytest.raises(ValueError, match=r"path_column=\[.*\] must name columns, each once."):
+    with pytest.raises(ValueError, match=r"path_column=\[.*\] must be a str, or a list of str"):
         load_table(table, path_column=columns)
 
 

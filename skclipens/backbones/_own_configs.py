@@ -96,9 +96,10 @@ def _check_timm(vision, file):
 def _check_pooling(config, file):
     vision, text = config["vision_cfg"], config["text_cfg"]
     is_vit = not vision.get("timm_model_name") and not isinstance(vision.get("layers"), list)
+    text_is_read = not (text.get("hf_model_name") or text.get("embed_cls"))
     for part, values, what, usual, is_read in (
         ("vision_cfg", vision, "patch of an image", "tok", is_vit),
-        ("text_cfg", text, "token of a text", "argmax", not text.get("hf_model_name")),
+        ("text_cfg", text, "token of a text", "argmax", text_is_read),
     ):
         if is_read and values.get("pool_type") == "none":
             raise ValueError(

@@ -73,7 +73,7 @@ def rows_for(model, sources):
     columns = [*chain(*named_columns(step).values())]
     kinds, parts, may_lack = model._kinds_of_columns, [], bool(model.submodels_)
     words = {*named_columns(step).get("categories", ())} & {*kinds}
-    strings = [name for name in columns if name in kinds and name not in words]
+    strings = [name for name in kinds if name not in (*images, *words)]
     for source in sources:
         if not is_table(source):
             raise ValueError(
@@ -82,8 +82,8 @@ def rows_for(model, sources):
             )
         table = read_table(Path(source), [*images, *words], strings=strings, others=columns)
         refuse_missing_columns(step, table, repr(source))
-        for name in columns:
-            if kinds.get(name, "text") != "text":
+        for name in table.columns.intersection([*kinds]):
+            if kinds[name] != "text":
                 table[name] = _dates_of(table[name], kinds[name], source)
         parts.append(_with_images(table, source, images, may_lack)[0])
     X = pd.concat([part.X for part in parts], ignore_index=True)
@@ -104,17 +104,30 @@ def _with_images(table, source, columns, may_lack):
     return Rows(table, pictures), columns
 
 
-def _dates_of(column, dtype, source):
-    """Return dates that are written as in ISO 8601, with the dtype that they had in fit."""
-    if column.dtype.kind == "M":  # of a Parquet file
-        return column
+def _dates_of(column, kind, source):
+    """Return dates that are written as in ISO 8601, in the time zone that they had in fit."""
+    kind, _, zone = kind.partition(",")
     try:
-        if column.dtype.kind in "biuf" and not column.isna().all():
-            raise ValueError(f"{column.iloc[0]!r} is a number")
-        dates = pd.to_datetime(column, format="ISO8601", utc="," in dtype)
-        return dates.astype(dtype)
-    except (ValueError, TypeError) as error:
+        dates = column if column.dtype.kind == "M" else _parsed(column)
+        if zone:
+            is_naive = dates.dt.tz is None
+            dates = dates.dt.tz_localize(zone) if is_naive else dates.dt.tz_convert(zone)
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"Column {column.name!r} of {source!r} held dates in fit, and these cannot be read as "
             f"dates such as 2026-11-30: {error}"
         ) from error
+    return dates.dt.date if kind == "date" else dates
+
+
+def _parsed(column):
+    given = column.dropna()
+    if len(given) and column.dtype.kind in "biuf":
+        raise ValueError(f"{given.iloc[0]!r} is a number")
+    has_offset = len(given) and pd.Timestamp(given.iloc[0]).tzinfo is not None
+    try:
+        return pd.to_datetime(column, format="ISO8601")
+    except ValueError:
+        if not has_offset:
+            raise
+        return pd.to_datetime(column, format="ISO8601", utc=True)  # of summer and winter

@@ -281,7 +281,9 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
 def _check_columns(path_columns, label_column):
     are_names = all(isinstance(name, str) for name in path_columns)
     if not (path_columns and are_names) or len({*path_columns}) < len(path_columns):
-        raise ValueError(f"path_column={path_columns!r} must name columns, each once.")
+        raise ValueError(
+            f"path_column={path_columns!r} must be a str, or a list of str, each of them once."
+        )
     if label_column in path_columns:
         raise ValueError(f"label_column={label_column!r} is also among the columns of paths.")
 

@@ -5,6 +5,7 @@ import os
 import re
 import reprlib
 from contextlib import suppress
+from itertools import chain
 
 import numpy as np
 
@@ -30,11 +31,11 @@ _TRUTH = {"True": True, "False": False}
 def read_table(path, text, *, strings=(), others=()):
     """Read a CSV or Parquet file that has rows.
 
-    The columns `text` of a CSV file stay text, without blanks around it, and `strings` as they are;
-    those that are missing are ignored. Other columns become numbers if possible; "NA" and the like
-    are then missing ones. Raise FileNotFoundError if there is no such file; ValueError if it is a
-    folder or has another format, no rows, or a column of `text` or `others` twice; and ImportError
-    if the file is Parquet and pyarrow is not installed.
+    The columns `text` of a CSV file stay text, without blanks around it, and so do `strings`, but
+    with blanks between quotes; those that are missing are ignored. Other columns become numbers if
+    possible; "NA" and the like are then missing ones. Raise FileNotFoundError if there is no such
+    file; ValueError if it is a folder or has another format, no rows, or a column of `text` or
+    `others` twice; and ImportError if the file is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(
@@ -49,7 +50,8 @@ def read_table(path, text, *, strings=(), others=()):
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {str(path)!r}.")
     is_csv = path.suffix.lower() == ".csv"
-    table = _read_csv(path, text, strings, others) if is_csv else _read_parquet(path, text)
+    columns = text, strings, others
+    table = _read_csv(path, *columns) if is_csv else _read_parquet(path, [*chain(*columns)])
     if not len(table):
         raise ValueError(f"{str(path)!r} has no rows.")
     return table

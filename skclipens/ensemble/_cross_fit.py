@@ -32,7 +32,7 @@ class EnsembleCrossFitMixin:
             Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
-        folds : iterable of (train, test), int or splitter, default=None
+        folds : iterable of (train, test), default=None
             Replaces the parameter ``cv``.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, as in :meth:`fit`.

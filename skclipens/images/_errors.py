@@ -42,8 +42,8 @@ def error_of_type(image):
             advice = SEVERAL
         elif len(image) == 2 and isinstance(image[1], (str, Real)):
             advice = "If it is an image and its label, pass images alone: [x[0] for x in X]."
-        elif (value := _innermost(image)) is not image and isinstance(value, Real):
-            dtype = ", np.uint8" if isinstance(value, Integral) else ""
+        elif (kind := _kind_of_pixels(image)) is not None:
+            dtype = ", np.uint8" if kind in "iu" else ""
             advice = (
                 f"If these are pixels, pass an array: np.array(image{dtype}). A data set of the "
                 "Hugging Face hub gives arrays after with_format('numpy')."
@@ -57,11 +57,15 @@ def error_of_type(image):
     return image_error(reprlib.repr(image), reason, advice)
 
 
-def _innermost(image):
-    """Return the value with which lists of lists begin."""
-    while isinstance(image, (list, tuple)) and image and not isinstance(image[0], str):
-        image = image[0]
-    return image
+def _kind_of_pixels(image):
+    """Return the kind of the numbers in lists of lists, as numpy calls it; None for others."""
+    if not (image and isinstance(image[0], (list, tuple))):
+        return None
+    try:
+        array = np.asarray(image)
+    except ValueError:  # of different lengths
+        return None
+    return array.dtype.kind if array.dtype.kind in "biuf" else None
 
 
 SEVERAL = (

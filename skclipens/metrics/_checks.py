@@ -38,6 +38,7 @@ def check_correct(y_true, predictions, sample_weight=None, name="predictions", o
 
 def check_combined(y_true, predictions, y_pred, sample_weight=None):
     """Return what `check_correct` does and, in between, which rows a combination gets right."""
+    predictions = check_predictions(predictions)
     combined = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
     correct, sample_weight = check_correct(y_true, predictions, sample_weight, others=combined)
     warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)

@@ -1,8 +1,10 @@
 """Decorators of the fit methods of a pipeline."""
 
+from datetime import date, datetime
 from functools import wraps
 from inspect import signature
 from types import MethodType
+from zoneinfo import available_timezones
 
 from sklearn.compose import ColumnTransformer
 
@@ -35,20 +37,26 @@ def all_steps_or_none(method):
 
 
 def _kinds_of_columns(step, X):
-    """Return which columns of a table hold text ("text") or dates (their dtype), as a dict.
+    """Return which columns of a table hold text, days, or points in time, as a dict.
 
-    `step` is the first step of the pipeline, which reads a table if it is a ColumnTransformer.
+    Values are "text", "date", or "datetime", with the name of the time zone behind a comma. `step`
+    is the first step of the pipeline, which reads a table if it is a ColumnTransformer.
     """
-    kinds = {}
-    for name in (names_of_columns(X) or ()) if isinstance(step, ColumnTransformer) else ():
-        dtype = getattr(X[name], "dtype", None)
-        kind = getattr(dtype, "kind", "O")
-        if kind == "M":
-            kinds[name] = str(dtype)
-        elif kind not in "biufcm":
-            first = next((value for value in X[name] if not is_missing(value)), None)
-            kinds |= {name: "text"} if isinstance(first, str) else {}
-    return kinds
+    names = (names_of_columns(X) or ()) if isinstance(step, ColumnTransformer) else ()
+    kinds = {name: _kind_of(X[name]) for name in names}
+    return {name: kind for name, kind in kinds.items() if kind}
+
+
+def _kind_of(column):
+    kind = getattr(getattr(column, "dtype", None), "kind", "O")
+    if kind == "M":
+        zone = str(column.dt.tz)
+        return f"datetime,{zone}" if zone in available_timezones() else "datetime"
+    if kind in "biufcm":
+        return None
+    first = next((value for value in column if not is_missing(value)), None)
+    kinds = {str: "text", datetime: "datetime", date: "date"}  # a datetime is a date, too
+    return next((kind for of, kind in kinds.items() if isinstance(first, of)), None)
 
 
 class SignatureOfLastStep:
