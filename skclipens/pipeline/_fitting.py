@@ -50,8 +50,9 @@ def _kinds_of_columns(step, X):
 def _kind_of(column):
     kind = getattr(getattr(column, "dtype", None), "kind", "O")
     if kind == "M":
-        zone = str(column.dt.tz)
-        return f"datetime,{zone}" if zone in available_timezones() else "datetime"
+        zone = column.dt.tz
+        is_named = zone is not None and str(zone) in available_timezones()
+        return f"datetime,{zone}" if is_named else "datetime"
     if kind in "biufcm":
         return None
     first = next((value for value in column if not is_missing(value)), None)
