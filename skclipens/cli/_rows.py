@@ -108,7 +108,7 @@ def _dates_of(column, kind, source):
     """Return dates that are written as in ISO 8601, in the time zone that they had in fit."""
     kind, _, zone = kind.partition(",")
     try:
-        dates = column if column.dtype.kind == "M" else _parsed(column)
+        dates = column if column.dtype.kind == "M" else _parsed(column, zone)
         if zone:
             is_naive = dates.dt.tz is None
             dates = dates.dt.tz_localize(zone) if is_naive else dates.dt.tz_convert(zone)
@@ -120,14 +120,10 @@ def _dates_of(column, kind, source):
     return dates.dt.date if kind == "date" else dates
 
 
-def _parsed(column):
+def _parsed(column, zone):
     given = column.dropna()
     if len(given) and column.dtype.kind in "biuf":
         raise ValueError(f"{given.iloc[0]!r} is a number")
     has_offset = len(given) and pd.Timestamp(given.iloc[0]).tzinfo is not None
-    try:
-        return pd.to_datetime(column, format="ISO8601")
-    except ValueError:
-        if not has_offset:
-            raise
-        return pd.to_datetime(column, format="ISO8601", utc=True)  # of summer and winter
+    # Offsets of a zone may differ, in summer and winter.
+    return pd.to_datetime(column, format="ISO8601", utc=bool(zone and has_offset))
