@@ -397,10 +397,17 @@ def test_a_table_of_many_columns_gives_no_warning(folder):
 @pytest.mark.parametrize("columns", [[], ["side", "side"], [["side"]], 0, {"side"}, b"side"])
 def test_columns_of_pictures_are_named_once(folder, columns):
     table = write(pd.DataFrame({"side": ["zoo/1.PNG"]}), folder / "t.csv")
-    with pytest.raises(ValueError, match="label_column='side' is also among the columns of path"):
-        load_table(table, path_column=["side"], label_column="side")
+    for of_images in ("side", ["side"]):
+        with pytest.raises(ValueError, match="label_column='side' is also a column of images"):
+            load_table(table, path_column=of_images, label_column="side")
     with pytest.raises(ValueError, match=r"path_column=\[.*\] must be a str, or a list of str"):
         load_table(table, path_column=columns)
+
+
+def test_a_column_of_pictures_has_no_labels(folder):
+    table = write(pd.DataFrame({"label": ["zoo/0.PNG", "zoo/1.PNG"]}), folder / "t.csv")
+    for of_images in ("label", ["label"]):
+        assert load_table(table, path_column=of_images).target is None
 
 
 def test_columns_of_a_table_can_be_named(folder):

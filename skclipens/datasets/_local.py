@@ -248,11 +248,10 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
     several = None
     if path_column is not None and not isinstance(path_column, str):
         several = list(path_column) if isinstance(path_column, (list, tuple)) else [path_column]
-        _check_columns(several, label_column)
+        _check_path_columns(several)
     table = read_table(
         table_path, [*(several or [path_column]), label_column, *PATH_COLUMNS, *LABEL_COLUMNS]
     )
-    label_column = usual_column(table, label_column, LABEL_COLUMNS, "label_column")
     if several is None:
         filenames, path_column = images_of_table(table, table_path, path_column, allow_missing)
         columns = table.drop(columns=[path_column, "path"], errors="ignore")
@@ -260,6 +259,11 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
     else:
         filenames, _ = locate_images(table, table_path, several, allow_missing)
         columns = table
+    of_images = several or [path_column]
+    if label_column in of_images:
+        raise ValueError(f"label_column={label_column!r} is also a column of images.")
+    usual = [name for name in LABEL_COLUMNS if name not in of_images]
+    label_column = usual_column(table, label_column, usual, "label_column")
     if label_column is None and return_X_y:
         raise ValueError(
             f"{str(table_path)!r} has none of the columns {', '.join(LABEL_COLUMNS)}, but "
@@ -278,14 +282,12 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
     return Bunch(filenames=filenames, target=target, target_names=names, frame=frame)
 
 
-def _check_columns(path_columns, label_column):
+def _check_path_columns(path_columns):
     are_names = all(isinstance(name, str) for name in path_columns)
     if not (path_columns and are_names) or len({*path_columns}) < len(path_columns):
         raise ValueError(
             f"path_column={path_columns!r} must be a str, or a list of str, each of them once."
         )
-    if label_column in path_columns:
-        raise ValueError(f"label_column={label_column!r} is also among the columns of paths.")
 
 
 def _labels_of(column, table_path, may_lack):
