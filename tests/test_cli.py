@@ -971,14 +971,14 @@ def test_dates_and_text_of_other_kinds(stock):
     """Across a change of summer time; columns may be chosen by a function."""
     hours = pd.date_range("2026-10-20", periods=12, freq="D", tz="Europe/Berlin")
     table = rows_of(stock / "train.csv").assign(hour=hours, text=" red\ncar", day=hours.date)
-    table["zip"] = ["0101", "0202"] * 6
+    table["zip"], table["note"] = ["0101", "0202"] * 6, ["new", "", ""] * 4
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     model = make_table_pipeline(
         "zoo/RN20",
         "file",
         transformers=[
             ("own", FunctionTransformer(hours_and_lengths), ["hour", "text", "day"]),
-            ("codes", encoder, make_column_selector("zip")),
+            ("codes", encoder, make_column_selector("zip|note")),
         ],
         device="cpu",
     )

@@ -83,8 +83,7 @@ def rows_for(model, sources):
         table = read_table(Path(source), [*images, *words], strings=strings, others=columns)
         refuse_missing_columns(step, table, repr(source))
         for name in table.columns.intersection([*kinds]):
-            if kinds[name] != "text":
-                table[name] = _dates_of(table[name], kinds[name], source)
+            table[name] = _as_in_fit(table[name], kinds[name], source)
         parts.append(_with_images(table, source, images, may_lack)[0])
     X = pd.concat([part.X for part in parts], ignore_index=True)
     return Rows(X, np.concatenate([part.pictures for part in parts]))
@@ -104,9 +103,14 @@ def _with_images(table, source, columns, may_lack):
     return Rows(table, pictures), columns
 
 
-def _dates_of(column, kind, source):
-    """Return dates that are written as in ISO 8601, in the time zone that they had in fit."""
+def _as_in_fit(column, kind, source):
+    """Return a column with empty text, or with dates in the time zone that they had in fit.
+
+    Dates are written as in ISO 8601. Raise ValueError if they cannot be read.
+    """
     kind, _, zone = kind.partition(",")
+    if kind == "text":
+        return column.fillna("") if zone == "empty" else column
     try:
         dates = column if column.dtype.kind == "M" else _parsed(column, zone)
         if zone:

@@ -39,8 +39,9 @@ def all_steps_or_none(method):
 def _kinds_of_columns(step, X):
     """Return which columns of a table hold text, days, or points in time, as a dict.
 
-    Values are "text", "date", or "datetime", with the name of the time zone behind a comma. `step`
-    is the first step of the pipeline, which reads a table if it is a ColumnTransformer.
+    Values are "text", "text,empty" if cells are empty and none is missing, "date", or "datetime",
+    with the name of the time zone behind a comma. `step` is the first step of the pipeline, which
+    reads a table if it is a ColumnTransformer.
     """
     names = (names_of_columns(X) or ()) if isinstance(step, ColumnTransformer) else ()
     kinds = {name: _kind_of(X[name]) for name in names}
@@ -56,7 +57,10 @@ def _kind_of(column):
     if kind in "biufcm":
         return None
     first = next((value for value in column if not is_missing(value)), None)
-    kinds = {str: "text", datetime: "datetime", date: "date"}  # a datetime is a date, too
+    if isinstance(first, str):
+        empty = {str(cell) for cell in column if is_missing(cell)}  # also NaN and the like
+        return "text,empty" if empty == {""} else "text"
+    kinds = {datetime: "datetime", date: "date"}  # a datetime is a date, too
     return next((kind for of, kind in kinds.items() if isinstance(first, of)), None)
 
 
