@@ -115,20 +115,23 @@ class LoadedBackbone:
 
 def _state_of(model):
     """Return how many modules of a model are in training mode, and what tells a write to it."""
-    parts, writes = [model], []
+    parts, tensors = [model], []
     # model.modules() and parameters() name them all, which takes as long as all the rest.
     for part in parts:
         parts += [child for child in part._modules.values() if child is not None]
-        tensors = (*part._parameters.values(), *part._buffers.values())
-        writes += [_state_of_one(one) for one in tensors if one is not None]
-    return sum(part.training for part in parts), writes
+        of_part = *part._parameters.values(), *part._buffers.values()
+        tensors += [one for one in of_part if one is not None]
+    versions = [None if one.is_inference() else one._version for one in tensors]
+    return sum(part.training for part in parts), ([*map(id, tensors)], versions, _firsts(tensors))
 
 
-def _state_of_one(tensor):
-    version = None if tensor.is_inference() else tensor._version
-    # The version does not tell of changes through `tensor.data`. A GPU would have to be waited for.
-    first = tensor.as_strided((), ()).item() if tensor.is_cpu and tensor.numel() else 0
-    return id(tensor), version, first if first == first else "NaN"
+def _firsts(tensors):
+    """Return the first values of tensors on the CPU: a version does not tell of writes to `data`.
+
+    A GPU would have to be waited for.
+    """
+    firsts = [one.as_strided((), ()).item() for one in tensors if one.is_cpu and one.numel()]
+    return [one if one == one else "NaN" for one in firsts]
 
 
 def _one_at_a_time(tokenizer):

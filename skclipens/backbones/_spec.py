@@ -115,7 +115,7 @@ class Backbone:
     @property
     def pooled_width(self):
         """Number of features before the image tower's last projection; known without weights."""
-        if not self.has_projection:
+        if self.is_timm:
             return self.width
         from ._towers import pooled_width
 

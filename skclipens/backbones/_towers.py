@@ -48,7 +48,9 @@ def projects(config):
 
 
 def pooled_width(config):
-    """Return the number of features before the projection of such a tower, without weights."""
+    """Return the number of features before such a projection, if any, without weights."""
+    if not projects(config):
+        return config["embed_dim"]
     vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
     if vision.timm_model_name:
         return timm_width(vision.timm_model_name)

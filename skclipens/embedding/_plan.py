@@ -24,16 +24,14 @@ class PlannedBlock(NamedTuple):
         Kind that gives the columns their names.
     views : tuple of View or None
         Views that are embedded; None for the image alone.
+    width : int
+        Number of columns.
     """
 
     backbone: Backbone
     kind: BlockKind
     views: tuple | None
-
-    @property
-    def width(self):
-        """Number of columns."""
-        return width_of(self.backbone, self.kind.features)
+    width: int
 
 
 def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False):
@@ -44,7 +42,7 @@ def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False
     views = resolve_views(views)
     beside = views is not None and keep_plain
     return [
-        PlannedBlock(one, BlockKind(one.name, kind, of is not None), of)
+        PlannedBlock(one, BlockKind(one.name, kind, of is not None), of, width_of(one, kind))
         for one in backbones
         for kind in _features_of(one, features)
         for of in ((None, views) if beside else (views,))
