@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from datetime import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from skclipens import (
 from skclipens.cli import _commands
 from skclipens.cli._options import split_at_commas
 from skclipens.cli._outputs import beside
+from skclipens.cli._rows import rows_for
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
@@ -994,6 +996,78 @@ def test_dates_and_text_of_other_kinds(stock):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def of_length_zero(table):
+    return pd.DataFrame(np.zeros((len(table), 1)), index=table.index, columns=["x"])
+
+
+def model_of(table, columns):
+    model = make_table_pipeline(
+        "zoo/RN20",
+        "file",
+        transformers=[("own", FunctionTransformer(of_length_zero), columns)],
+        estimator=LogisticRegression(),
+    )
+    return model.fit(table, table["label"])
+
+
+def columns_of_many_types():
+    """Twelve rows, of which the last lacks most values."""
+    days, words = pd.to_datetime("2026-10-20") + pd.to_timedelta(np.arange(12), "D"), ["b", "a"] * 5
+    gap, names = pd.Series([*days[:11], pd.NaT]), [*words, "b"]
+    return {
+        "code": ["0101", "0202"] * 6,
+        "word": [*names, np.nan],
+        "none": pd.Series([*names, None], dtype=object),
+        "empty": [*names, ""],
+        "sign": pd.Series(["NA", *names[1:], None], dtype=object),
+        "flag": pd.Series([True, False] * 5 + [True, None], dtype=object),
+        "sure": [True, False] * 6,
+        "number": [*range(11), np.nan],
+        "date": pd.Series([*days[:11].date, None], dtype=object),
+        "day": gap,
+        "second": gap.astype("datetime64[s]"),
+        "zone": gap.dt.tz_localize("Europe/Berlin"),
+        "span": (gap - days[0]).astype("timedelta64[s]"),
+        "arrow": pd.Series([*days[:11].date, None], dtype="date32[day][pyarrow]"),
+    }
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_cells_of_a_file_are_those_of_fit(stock, ending):
+    made = columns_of_many_types()
+    table = rows_of(stock / "train.csv").assign(**made, unused=pd.Timestamp("2026-01-01"))
+    model = model_of(table, [*made])
+    path = stock / f"cells.{ending}"
+    for some in (table, table[:1], table[11:], table[::-1]):
+        some = some.assign(unused="some day")
+        some.to_csv(path, index=False) if ending == "csv" else some.to_parquet(path)
+        found = rows_for(model, [str(path)]).X
+        for name in made:
+            given, cells = [*some[name]], [*found[name]]
+            if name == "arrow":
+                given, cells = some[name].dropna().tolist(), found[name].dropna().tolist()
+            assert [*map(str, cells)] == [*map(str, given)], name
+            assert [*map(type, cells)] == [*map(type, given)], name
+    for name, such in (("second", "today"), ("day", "Monday"), ("span", "long")):
+        table.assign(**{name: such}).to_csv(stock / "bad.csv", index=False)
+        with pytest.raises(ValueError, match=f"Column '{name}' of .* held d.* in fit.*such as"):
+            rows_for(model, [str(stock / "bad.csv")])
+
+
+def test_what_a_csv_file_cannot_hold_is_refused(stock):
+    table = rows_of(stock / "train.csv").assign(at=[time(hour) for hour in range(12)])
+    model = model_of(table, ["at"])
+    table.to_csv(stock / "times.csv", index=False)
+    with pytest.raises(ValueError, match=r"Column 'at' of .* class time in fit, which a CSV file"):
+        rows_for(model, [str(stock / "times.csv")])
+    table.to_parquet(stock / "times.parquet")
+    assert rows_for(model, [str(stock / "times.parquet")]).X["at"].tolist() == table["at"].tolist()
+    parts = BackbonePipeline(model.steps)
+    with pytest.raises(ValueError, match="not known what the columns of a table held in fit"):
+        rows_for(parts, [str(stock / "times.parquet")])
+    assert model[:]._types_of_columns == model._types_of_columns
+
+
 def hours_and_lengths(table):
     hours, weekdays = table["hour"].dt.hour, [day.weekday() for day in table["day"]]
     return pd.DataFrame({"x": hours + table["text"].str.len() * np.array(weekdays) + table.index})
@@ -1061,6 +1135,8 @@ def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
     assert "--images front is no column of" in message(train, "--images", "front")
     assert "--categories label is the column of the lab" in message(train, "--categories", "label")
     assert "--numbers price is of a table, but" in message(photos / "train", "--numbers", "price")
+    assert "must end in .csv or .parquet" in message(unseen[0], "--numbers", "price")
+    assert "There is no table" in message(stock / "absent.csv", "--numbers", "price")
     assert "--submodels classifies rows that lack a picture by other" in message(
         train, "--submodels", "--images", "file"
     )

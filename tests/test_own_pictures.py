@@ -355,6 +355,16 @@ def write(table, path):
     return path
 
 
+def test_flags_of_a_csv_file_may_be_missing(folder):
+    flags = ["TRUE", "NA", "FALSE"]
+    write(pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "flag": flags}), folder / "t.csv")
+    assert load_table(folder / "t.csv").frame["flag"].tolist() == [
+        True,
+        pytest.approx(np.nan, nan_ok=True),
+        False,
+    ]
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_tables_name_pictures(folder, ending):
     names = ["zoo/0.PNG", str(folder / "zoo/1.PNG"), "https://a.org/1.png"]

@@ -106,6 +106,17 @@ def test_a_word_that_is_new_is_told(table, fitted):
         fitted.predict(new)
 
 
+def test_words_may_be_read_as_numbers(table):
+    """As a file without types may have them, where fit had text."""
+    words = table.assign(shop=np.resize(["36", "38", None], len(table)))
+    clf = make().fit(words[:40], words["label"][:40])
+    expected = clf.predict_proba(words[40:])
+    for numbers in (words["shop"].astype(float), words["shop"].astype("Int64")):
+        with no_warning():
+            found = clf.predict_proba(words.assign(shop=numbers)[40:])
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_each_column_of_pictures_has_its_experts(table):
     pairs = table[:40].assign(back=table["path"].to_numpy()[-40:])
     clf = make(images=["path", "back"], categories=()).fit(pairs, pairs["label"])
@@ -565,8 +576,8 @@ def test_new_words_are_named_with_one_that_may_be_meant(table, fitted):
     assert told[0].category is UserWarning
     floors = table[:40].assign(shop=(np.arange(40) % 3).astype(str))
     clf = make().fit(floors, floors["label"])
-    with pytest.warns(SuspectedMistakeWarning, match="2.0 in row 0 and 1 more. Fit had '2'"):
-        clf.predict(floors[2:4].assign(shop=[2.0, 0.0]))
+    with pytest.warns(SuspectedMistakeWarning, match="'2.0' in row 0 and 1 more. Fit had '2'"):
+        clf.predict(floors[2:4].assign(shop=["2.0", "0.0"]))
 
 
 @pytest.mark.parametrize(

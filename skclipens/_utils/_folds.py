@@ -324,7 +324,8 @@ def _split_once(y, size, groups, *, random_state):
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=size, random_state=random_state)
     try:
-        train, test = _split(splitter, y, None if groups is None else by_appearance(groups))[0]
+        groups_in_order = None if groups is None else by_appearance(groups)
+        train, test = _split(splitter, by_appearance(y), groups_in_order)[0]
         own = np.arange(len(y)) if groups is None else np.asarray(groups)
         # A class that is one group goes back to train, since heads would not know it otherwise.
         lone = test[~np.isin(y[test], y[train]) & (groups is not None)]

@@ -170,9 +170,9 @@ def why_no_labels(y):
     """Return a hint, for scikit-learn's error, on why labels are refused; it may be empty."""
     if y.ndim != 1 or not len(y):
         return ""
-    if y.dtype.kind == "O" and isinstance(y[0], Number):
+    if y.dtype.kind == "O" and isinstance(y[0], (Number, np.bool_)):
         kind = "int" if all(map(_is_whole, y.tolist())) else "str"
-        kind = "bool" if all(isinstance(one, bool) for one in y.tolist()) else kind
+        kind = "bool" if all(isinstance(one, (bool, np.bool_)) for one in y.tolist()) else kind
         return f"y holds numbers as objects, such as {y[0]!r} in row 0: pass y.astype({kind})."
     rows = np.flatnonzero(y != np.floor(y)) if y.dtype.kind == "f" else []
     if not len(rows):
@@ -221,7 +221,7 @@ def labels_of(y, labeled):
     Raise ValueError if they have fewer than two classes.
     """
     n_rows, y = len(y), y[labeled]
-    if all(isinstance(label, Real) for label in y.tolist()):
+    if all(isinstance(label, (Real, np.bool_)) for label in y.tolist()):
         y = np.array(y.tolist())  # no longer of dtype object
     if len(set(y.tolist())) < 2:
         raise ValueError(

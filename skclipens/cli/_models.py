@@ -38,11 +38,13 @@ def load_model(path, **parameters):
     if not isinstance(model, BackbonePipeline):
         raise ValueError(
             f"{path!r} holds an object of type {type(model).__name__}, not a BackbonePipeline. "
-            "Save one that make_backbone_pipeline(estimator=...) makes of embedder and classifier."
+            "Save one that make_backbone_pipeline or make_table_pipeline makes, or fit "
+            "BackbonePipeline(STEPS) with the steps of yours."
         )
     if isinstance(model[0], ColumnTransformer) and not image_names(model):
         raise ValueError(
-            f"{path!r} classifies rows of a table, of which no column of pictures has a name."
+            f"{path!r} classifies rows of a table, of which no column of pictures has a name: "
+            "an embedder must be a transformer of the ColumnTransformer, with names of columns."
         )
     return with_parameters(model, **parameters)
 

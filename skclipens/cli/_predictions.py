@@ -1,5 +1,6 @@
 """Predictions of a fitted model for images, each of which is embedded once."""
 
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +94,7 @@ def ask(model, rows):
     """
     n_before = 1 if model.submodels_ else len(model) - 1
     before, classifier = model[:n_before], _only_step(model[n_before:])
-    with silent(r"\d+ of \d+ images cannot be read"):
+    with silent(r"\d+ of \d+ images cannot be read"), _columns_as_they_are():
         table = before.transform(rows.X) if n_before else rows.X
     by_column = unreadable_by_column(before[-1] if n_before else None, table)
     unreadable = in_any(by_column)
@@ -110,6 +111,18 @@ def ask(model, rows):
     images = rows.pictures if images is None else images
     warn_of_unreadable(answered, BY_SUBMODELS, images, all_may_be=True)
     return Answers(classifier, table, labels, proba, images, unreadable, unanswered)
+
+
+@contextmanager
+def _columns_as_they_are():
+    try:
+        yield
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            "A transformer of the model cannot read the columns as they are in the table. If they "
+            "have other types than in fit, which CSV files do not keep, give a Parquet file. "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _only_step(pipeline):

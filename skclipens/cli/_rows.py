@@ -12,6 +12,7 @@ from .._utils._messages import listed
 from ..datasets._local import LABEL_COLUMNS
 from ..datasets._tables import PATH_COLUMNS, locate_images, read_table
 from ..embedding._image_columns import named_columns, refuse_missing_columns
+from ..pipeline._column_types import as_in_fit
 from ._files import find_labelled, find_pictures, is_table, refuse_no_columns
 from ._models import image_names
 
@@ -46,11 +47,11 @@ def rows_to_learn(source, images, numbers, categories, submodels):
         )
     if not given:
         return None, None
-    if not is_table(source):
+    if Path(source).is_dir():
         name, columns = next(iter(given.items()))
         raise ValueError(f"--{name} {','.join(columns)} is of a table, but {source!r} is a folder.")
-    text = [*(images or PATH_COLUMNS), *(categories or ())]
-    table = read_table(Path(source), text, others=numbers or ())
+    text = images or PATH_COLUMNS
+    table = read_table(Path(source), text, strings=categories or (), others=numbers or ())
     labels = next((name for name in LABEL_COLUMNS if name in table.columns), None)
     for name, columns in given.items():
         refuse_no_columns(f"--{name}", columns, table, source)
@@ -71,19 +72,24 @@ def rows_for(model, sources):
         return Rows(pictures, pictures)
     check_is_fitted(model)
     columns = [*chain(*named_columns(step).values())]
-    kinds, parts, may_lack = model._kinds_of_columns, [], bool(model.submodels_)
-    words = {*named_columns(step).get("categories", ())} & {*kinds}
-    strings = [name for name in kinds if name not in (*images, *words)]
+    types, parts, may_lack = model._types_of_columns, [], bool(model.submodels_)
+    if types is None:
+        raise ValueError(
+            "The model was made of steps that were fitted before, so it is not known what the "
+            "columns of a table held in fit. Fit the BackbonePipeline itself, and save it again."
+        )
+    types = {name: one for name, one in types.items() if name not in images}
+    strings = [name for name, (named, _) in types.items() if named.startswith("text")]
     for source in sources:
         if not is_table(source):
             raise ValueError(
                 f"{source!r} is no table, but the model classifies rows of tables: give a .csv or "
                 f"parquet file with the columns {listed(columns)}."
             )
-        table = read_table(Path(source), [*images, *words], strings=strings, others=columns)
+        table = read_table(Path(source), images, strings=strings, others=columns)
         refuse_missing_columns(step, table, repr(source))
-        for name in table.columns.intersection([*kinds]):
-            table[name] = _as_in_fit(table[name], kinds[name], source)
+        for name in table.columns.intersection([*types]):
+            table[name] = as_in_fit(table[name], types[name], source)
         parts.append(_with_images(table, source, images, may_lack)[0])
     X = pd.concat([part.X for part in parts], ignore_index=True)
     return Rows(X, np.concatenate([part.pictures for part in parts]))
@@ -101,33 +107,3 @@ def _with_images(table, source, columns, may_lack):
     """Return rows of a table with the pictures in these columns located, and the columns."""
     pictures, columns = locate_images(table, Path(source).absolute(), columns, may_lack)
     return Rows(table, pictures), columns
-
-
-def _as_in_fit(column, kind, source):
-    """Return a column with empty text, or with dates in the time zone that they had in fit.
-
-    Dates are written as in ISO 8601. Raise ValueError if they cannot be read.
-    """
-    kind, _, zone = kind.partition(",")
-    if kind == "text":
-        return column.fillna("") if zone == "empty" else column
-    try:
-        dates = column if column.dtype.kind == "M" else _parsed(column, zone)
-        if zone:
-            is_naive = dates.dt.tz is None
-            dates = dates.dt.tz_localize(zone) if is_naive else dates.dt.tz_convert(zone)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"Column {column.name!r} of {source!r} held dates in fit, and these cannot be read as "
-            f"dates such as 2026-11-30: {error}"
-        ) from error
-    return dates.dt.date if kind == "date" else dates
-
-
-def _parsed(column, zone):
-    given = column.dropna()
-    if len(given) and column.dtype.kind in "biuf":
-        raise ValueError(f"{given.iloc[0]!r} is a number")
-    has_offset = len(given) and pd.Timestamp(given.iloc[0]).tzinfo is not None
-    # Offsets of a zone may differ, in summer and winter.
-    return pd.to_datetime(column, format="ISO8601", utc=bool(zone and has_offset))

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._utils._extras import lacking
 from .._utils._messages import listed
-from .._utils._missing import is_missing
+from .._utils._missing import MISSING_IN_FILES, is_missing
 from .._utils._warnings import silent, warn
 from ..exceptions import ImageError
 from ..images._containers import name_of, unwrapped
@@ -23,9 +23,8 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 PATH_COLUMNS = ("path", "filename", "file", "image")
 SEVERAL = (dict, list, np.ndarray)  # types of cells in a Parquet file
 _OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
-# What pandas and R write for a missing number
-_MISSING = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "None")
 _TRUTH = {"True": True, "False": False}
+_FLAGS = {**_TRUTH, "TRUE": True, "FALSE": False}
 
 
 def read_table(path, text, *, strings=(), others=()):
@@ -62,6 +61,7 @@ def _read_csv(path, text, strings, others):
 
     # "None" and "NA" can be names of classes.
     options = {"keep_default_na": False, "na_values": [""], "skipinitialspace": True}
+    options["low_memory"] = False  # a column has one type
     try:
         names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].tolist()
         options |= {"dtype": dict.fromkeys([*text, *strings], str)}
@@ -100,13 +100,16 @@ def _read_csv(path, text, strings, others):
 
 
 def _as_numbers(column):
-    """Return a column as numbers if all of its other cells stand for a missing one."""
+    """Return a column as numbers or flags if all of its other cells stand for a missing one."""
     import pandas as pd
 
-    missing = column.isin(_MISSING)
+    missing = column.isin(MISSING_IN_FILES)
     if not missing.any():
         return column
-    numbers = pd.to_numeric(column.mask(missing), errors="coerce")
+    given = column.mask(missing)
+    if given.dropna().isin(_FLAGS).all() and given.notna().any():
+        return given.map(_FLAGS).astype(object)
+    numbers = pd.to_numeric(given, errors="coerce")
     return column if (numbers.isna() & ~missing & column.notna()).any() else numbers
 
 

@@ -1,5 +1,6 @@
 """Columns of images in the input of a pipeline, and their rows that cannot be read."""
 
+from collections.abc import Collection
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ def named_columns(step):
     return {
         name: list(of)
         for name, of in given.items()
-        if isinstance(of, list) and all(isinstance(one, str) for one in of)
+        if isinstance(of, Collection) and all(isinstance(one, str) for one in of)
     }
 
 

@@ -170,6 +170,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, SettersMixin, Pipeline):
         part = super().__getitem__(ind)
         if isinstance(ind, slice):
             part.unreadable_label = self.unreadable_label
+            part._types_of_columns = self._types_of_columns
         return part
 
     @SignatureOfLastStep

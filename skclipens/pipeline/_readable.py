@@ -1,7 +1,5 @@
 """Run the steps of a pipeline without the images that an embedder cannot read."""
 
-from types import MappingProxyType
-
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.metrics import accuracy_score, r2_score
@@ -39,7 +37,7 @@ class ReadableMixin:
     """Mixin for a pipeline that leaves out unreadable images if ``on_error="nan"``."""
 
     submodels_ = ()
-    _kinds_of_columns = MappingProxyType({})
+    _types_of_columns = None  # of steps that were fitted elsewhere, it is not known
 
     def _after_embedder(self):
         """Return the position of the step after an embedder with on_error="nan", or None."""

@@ -88,9 +88,12 @@ class WordEncoder(OneHotEncoder):
         return super().fit(X)
 
     def transform(self, X):
-        X = as_words(X)
-        for name, known in zip(X, self.categories_, strict=True):
-            warn_of_new_words(X[name].tolist(), set(known.tolist()), name)
+        known = {
+            name: set(of.tolist()) for name, of in zip(X.columns, self.categories_, strict=True)
+        }
+        X = as_words(X, known)
+        for name in X:
+            warn_of_new_words(X[name].tolist(), known[name], name)
         return super().transform(X)
 
     def get_feature_names_out(self, input_features=None):
@@ -116,15 +119,23 @@ def as_numbers(X):
     )
 
 
-def as_words(X):
+def as_words(X, known=None):
     """Return the columns of a DataFrame as objects, with None for missing values.
+
+    Numbers and flags are written as text if this is `known`, a dict of the words of each column, as
+    in a file without types.
 
     Raises
     ------
     ValueError
         If a column mixes types, or has values that can be no words; names the column and the row.
     """
-    return _converted(X, _words, object)
+    known = {} if known is None else known
+    return _converted(
+        X,
+        lambda values, name: [_spelled(v, known.get(name, ())) for v in _words(values, name)],
+        object,
+    )
 
 
 def _converted(X, convert, dtype):
@@ -166,6 +177,13 @@ def _words(values, name):
             f"strings or all numbers: table[{name!r}].astype(str) makes them strings."
         )
     return words
+
+
+def _spelled(word, known):
+    if word is None or isinstance(word, str) or word in known:
+        return word
+    text = str(word)
+    return next((one for one in (text, text.removesuffix(".0")) if one in known), word)
 
 
 def _kind(word):
