@@ -8,12 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, scale
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.cascade import BackboneSelector, CascadeEnsemble
@@ -86,6 +86,16 @@ def test_names_of_classes_do_not_decide_which_rows_choose_the_strength():
     p = clf.fit(X[:330], y[:330]).predict_proba(X[330:])
     assert clf.experts_[0].head.C_ > 0
     np.testing.assert_allclose(p, other.fit(X[:330], -y[:330]).predict_proba(X[330:])[:, ::-1])
+
+
+@pytest.mark.parametrize("model", [AdaptiveBackboneEnsemble(head="linear"), CascadeEnsemble()])
+def test_names_of_classes_do_not_decide_which_rows_are_held_out(model):
+    X, y = load_wine(return_X_y=True)
+    X = scale(X) + np.random.default_rng(0).normal(size=X.shape) * 2
+    model.set_params(cv=0.2, random_state=0)
+    proba = clone(model).fit(X[::2], y[::2]).predict_proba(X[1::2])
+    other = clone(model).fit(X[::2], 9 - y[::2]).predict_proba(X[1::2])
+    assert_allclose(other[:, ::-1], proba, **CLOSE)
 
 
 @pytest.mark.parametrize("of", ["classes", "groups"])
