@@ -201,3 +201,11 @@ def test_which_blocks_have_a_forest(table):
     assert forests(beside.iloc[first], y.iloc[first]) == ["other:forest"]
     for blocks in (None, {"w": ["width"], "h": ["height"]}):
         assert not forests(numbers.iloc[first], y.iloc[first], blocks=blocks)
+
+
+def test_columns_may_be_far_from_zero():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    y = X[:, 0] * X[:, 1] > 0
+    near = ForestHead(random_state=0).fit(X[:120], y[:120])
+    far = ForestHead(random_state=0).fit(X[:120] + 1.7e9, y[:120])
+    np.testing.assert_array_equal(far.predict(X[120:] + 1.7e9), near.predict(X[120:]))

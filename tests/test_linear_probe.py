@@ -93,3 +93,17 @@ def test_only_the_final_fit_has_to_converge(wine, recwarn):
 def test_two_classes_at_least(wine):
     with pytest.raises(ValueError, match="got 1 class, 'a'"):
         LinearProbeHead().fit(wine[0][:3], ["a"] * 3)
+
+
+@pytest.mark.parametrize("offset", [300, 2e5])
+def test_columns_may_be_far_from_zero(offset):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    y = X @ [1, -1, 0.5, 2] + rng.normal(0, 0.3, 200) > 0
+    near, far = LinearProbeHead().fit(X[:100], y[:100]), LinearProbeHead()
+    far.fit(X[:100] + offset, y[:100])
+    assert far.C_ == near.C_
+    expected = near.decision_function(X[100:])
+    np.testing.assert_allclose(far.decision_function(X[100:] + offset), expected, atol=0.1)
+    few = far.fit((X[:100] + offset).astype(np.float32), y[:100])
+    assert few.score(X[100:] + offset, y[100:]) > 0.95

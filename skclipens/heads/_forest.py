@@ -97,10 +97,16 @@ class ForestHead(CrossFitTableHead):
         self.random_state = random_state
 
     def _fit(self, X, targets, weights, folds, groups):
-        self.trees_ = self._grown(self.n_estimators, X, targets, weights)
+        self._center = np.median(X, axis=0)
+        self.trees_ = self._grown(self.n_estimators, self._centred(X), targets, weights)
+
+    def _centred(self, X):
+        """Return rows of float64 without the offset of columns, for which float32 lacks digits."""
+        return X if X.dtype == np.float32 else X - self._center
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         self._fit(X, targets, weights, folds, groups)
+        X = self._centred(X)
         folds = default_folds(targets, groups) if folds is None else folds
         logits = np.zeros((len(X), len(self.classes_)), X.dtype)
         valid = np.zeros(len(X), bool)
@@ -133,7 +139,7 @@ class ForestHead(CrossFitTableHead):
         return Trees.of_fitted(trees, n_classes)
 
     def _logits_of(self, X):
-        return _smoothed(self.trees_.probabilities(X)).astype(X.dtype, copy=False)
+        return _smoothed(self.trees_.probabilities(self._centred(X))).astype(X.dtype, copy=False)
 
 
 def _copies(X, targets):

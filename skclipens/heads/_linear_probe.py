@@ -19,6 +19,7 @@ from ._losses import log_proba_of
 _DEFAULT_LOG_C = 1.0
 _SMALL_C = 1e-3
 _FINEST_STEP = 1 / 8  # decades
+_FAR = 10  # standard deviations
 _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
 
@@ -28,7 +29,8 @@ class LinearProbeHead(CrossFitTableHead):
 
     This is the linear probe of [1]_: C, the inverse strength of the l2 penalty, is searched from
     1e-6 to 1e6, at first in steps of two decades, then around the best one in steps that halve
-    down to an eighth of a decade. It needs no names of classes and works on any table.
+    down to an eighth of a decade. It needs no names of classes and works on any table whose columns
+    are scaled.
 
     Parameters
     ----------
@@ -96,13 +98,16 @@ class LinearProbeHead(CrossFitTableHead):
             folds = few_shot_folds(
                 targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
             )
+        center = _offset_of(X)
+        X = (X - center).astype(X.dtype, copy=False)
         with allow_few_rows_per_class():
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
             probe = self._fit_probe(self.C_, X, targets, weights)
+        intercept = probe.intercept_ - probe.coef_ @ center
         # Older versions of scikit-learn return float64 for float32 input.
         self.coef_, self.intercept_ = (
-            one.astype(X.dtype, copy=False) for one in (probe.coef_, probe.intercept_)
+            one.astype(X.dtype, copy=False) for one in (probe.coef_, intercept)
         )
         self.n_iter_ = int(probe.n_iter_.max())
         valid = np.zeros(len(X), bool)
@@ -160,3 +165,13 @@ class LinearProbeHead(CrossFitTableHead):
     def _logits_of(self, X):
         logits = X @ self.coef_.T + self.intercept_
         return one_column_per_class(logits.ravel() if len(self.classes_) == 2 else logits)
+
+
+def _offset_of(X):
+    """Return the means of columns that are far from zero, and 0 for others.
+
+    The intercept is not penalised, so an offset changes nothing, but L-BFGS stops early if it is
+    large beside the differences of rows. Columns of embeddings are not that far.
+    """
+    mean, std = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    return np.where(np.abs(mean) > _FAR * std, mean, 0)
