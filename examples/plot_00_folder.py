@@ -22,10 +22,10 @@ paths, labels = load_emoji(min_class_size=30, return_X_y=True)
 splitter = FewShotSplit(n_shots=4, random_state=0)
 train, test = next(splitter.split(paths, labels))
 
-photos = Path(mkdtemp())
+photos = Path(mkdtemp()) / "photos"
 for path, label in zip(paths[train], labels[train]):
     folder = photos / label.replace(" ", "_")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, folder)
 print(*sorted(folder.name for folder in photos.iterdir()), sep="\n")
 
@@ -50,8 +50,9 @@ print(f"accuracy on {len(new)} new pictures: {accuracy:.0%}")
 
 import joblib
 
-joblib.dump(clf, photos / "model.joblib")
-loaded = joblib.load(photos / "model.joblib")
+model = photos.parent / "model.joblib"
+joblib.dump(clf, model)
+loaded = joblib.load(model)
 print((loaded.predict(new[:100]) == predicted[:100]).all())
 
 # %%

@@ -494,6 +494,14 @@ class Asked(LinearDiscriminantHead):
         return super().cross_fit(X, y, folds=folds)
 
 
+def test_an_ensemble_that_takes_groups_keeps_its_folds(emoji):
+    _, X, y = emoji
+    groups = np.arange(len(y)) // 2
+    alone = make(head="linear").fit(X, y, groups=groups)
+    inner = OpenSetClassifier(make(head="linear")).fit(X, y, groups=groups).estimator_
+    np.testing.assert_array_equal(inner.predict_proba(X), alone.predict_proba(X))
+
+
 def test_a_head_whose_cross_fit_takes_no_groups_gets_folds_of_them(emoji):
     _, X, y = emoji
     groups = np.arange(84) // 2

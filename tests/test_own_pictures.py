@@ -251,6 +251,25 @@ def test_folders_below_classes_are_not_doubted(tmp_path, folders):
     assert len(pictures.target_names) == 2
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("train/cat", "train/dog", "new"),
+        ("train/cat", "train/dog", "test"),
+        ("train/cat", "train/dog", "test/cat", "Unlabeled"),
+        ("train/cat", "train/dog", "test/cat", "bird"),
+    ],
+)
+def test_parts_beside_flat_folders_are_no_classes(tmp_path, folders):
+    with pytest.raises(ValueError, match=r"Read one part at a time, .*train', whose folders are"):
+        load_folder(spread(tmp_path, *folders))
+
+
+def test_new_may_be_a_class(tmp_path):
+    with no_warning():
+        assert len(load_folder(spread(tmp_path, "new", "old", "test/a")).target_names) == 3
+
+
 def test_folders_of_kinds_of_files_are_doubted(tmp_path):
     with pytest.warns(UserWarning, match="'Images', 'masks', which may be kinds of files and no"):
         load_folder(spread(tmp_path / "a", "Images", "masks"))

@@ -20,7 +20,12 @@ from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import BaggingClassifier, IsolationForest, StackingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    IsolationForest,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
@@ -1051,11 +1056,20 @@ def test_repr_shows_both_steps(make, fitted):
         ({"estimator": AdaptiveBackboneEnsemble(head="linear")}, 1),
         ({"estimator": OpenSetClassifier(AdaptiveBackboneEnsemble())}, 2),
         ({"estimator": OpenSetClassifier(AdaptiveBackboneEnsemble()), "features": "projected"}, 1),
+        ({"estimator": VotingClassifier([("one", AdaptiveBackboneEnsemble())])}, 2),
+        ({"estimator": StackingClassifier([("one", AdaptiveBackboneEnsemble())])}, 2),
+        ({"estimator": VotingClassifier([("one", LogisticRegression())])}, 1),
     ],
 )
 def test_pooled_features_stand_beside_where_the_ensemble_chooses_heads(parameters, n_kinds):
     (_, embedder), _ = make_backbone_pipeline("zoo/RN20", **parameters).steps
     assert len(embedder._blocks()) == n_kinds
+
+
+def test_the_last_step_may_pass_through(paths, y):
+    clf = make_backbone_pipeline("zoo/RN20").set_params(adaptivebackboneensemble="passthrough")
+    found = clf.fit(paths, y).transform(paths)
+    np.testing.assert_array_equal(found, clf[0].transform(paths))
 
 
 @pytest.mark.parametrize("features", ["projected", "both"])

@@ -2,6 +2,7 @@
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from _models import copy_of_zoo
 from numpy.testing import assert_allclose, assert_array_equal
@@ -96,6 +97,17 @@ def test_names_of_classes_do_not_decide_which_rows_are_held_out(model):
     proba = clone(model).fit(X[::2], y[::2]).predict_proba(X[1::2])
     other = clone(model).fit(X[::2], 9 - y[::2]).predict_proba(X[1::2])
     assert_allclose(other[:, ::-1], proba, **CLOSE)
+
+
+def test_labels_may_be_objects(split):
+    X, y, _ = split
+    numbers = np.unique(y, return_inverse=True)[1] + 1
+    clf = make(head="linear").fit(X, numbers)
+    objects = numbers.astype(object)
+    assert clf.score(X, objects) == clf.score(X, pd.Series(objects)) == clf.score(X, numbers)
+    some = [one > 2 for one in numbers.astype(np.int64)]
+    clf = make(head="linear", unlabeled="ignore").fit(X, [*some[:-1], None])
+    assert clf.classes_.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("of", ["classes", "groups"])

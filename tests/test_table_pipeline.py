@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -104,6 +105,12 @@ def test_a_word_that_is_new_is_told(table, fitted):
     new = table[40:43].assign(shop="west")
     with pytest.warns(UserWarning, match="unknown categories"):
         fitted.predict(new)
+
+
+def test_a_transformer_without_names_of_columns_is_refused():
+    text = [("note", TfidfVectorizer(), "note")]
+    with pytest.raises(ValueError, match=r"TfidfVectorizer\(\) .*the guide has a column of text"):
+        make_table_pipeline("zoo/RN20", "path", transformers=text)
 
 
 def test_words_may_be_read_as_numbers(table):

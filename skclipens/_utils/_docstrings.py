@@ -116,7 +116,8 @@ _SHARED = {
     "held_out_by": """
         cv : int, float, splitter or list of (train, test), default=5
             How rows are held out. An int: in at most this number of stratified folds, if the
-            estimator has no ``cross_fit`` or there are groups; otherwise as ``cross_fit`` does it.
+            estimator has no ``cross_fit``, or there are groups that it does not take; otherwise as
+            ``cross_fit`` does it.
             A float: this fraction of the rows. A splitter, or splits: in its folds.
         random_state : int, RandomState instance or None, default=None
             Controls the folds of an int or a float.

@@ -220,9 +220,7 @@ def labels_of(y, labeled):
 
     Raise ValueError if they have fewer than two classes.
     """
-    n_rows, y = len(y), y[labeled]
-    if all(isinstance(label, (Real, np.bool_)) for label in y.tolist()):
-        y = np.array(y.tolist())  # no longer of dtype object
+    n_rows, y = len(y), with_dtype_of_numbers(y[labeled])
     if len(set(y.tolist())) < 2:
         raise ValueError(
             f"{len(y)} of {n_rows} rows of y have a label, and these are of fewer than two "
@@ -230,6 +228,12 @@ def labels_of(y, labeled):
             "label."
         )
     return y
+
+
+def with_dtype_of_numbers(y):
+    """Return labels without dtype object if all are numbers or flags."""
+    is_number = (isinstance(label, (Real, np.bool_)) for label in y.tolist())
+    return np.array(y.tolist()) if y.dtype == object and all(is_number) else y
 
 
 def refuse_unlabeled(y, option=None, name="y", *, classes=()):

@@ -22,6 +22,7 @@ _PART = re.compile(
     r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
     re.IGNORECASE,
 )
+_NO_CLASSES = {"new", "unlabeled", "unlabelled", "predict"}  # if beside a part with classes
 _TWIN = re.compile(
     r"(?P<of>.+?)(?P<ending>[_\-. ](masks?|seg|segmentation|gt|groundtruth|thumb|thumbnail))"
     r"([_\-. ]?\d+)?",
@@ -46,9 +47,10 @@ def check_class_folders(root, folders):
     if len(folders) == 1:
         _warn_of_wrapping(root, folders[0])
     below = {folder: _folders_without_pictures(folder) for folder in folders}
-    parts = [folder for folder in folders if is_part(folder.name)]
+    parts = [one for one in folders if is_part(one.name) or one.name.lower() in _NO_CLASSES]
     shared = _shared([below[part] for part in parts])
-    if shared or (len(parts) == len(folders) > 1):
+    has_classes = len(parts) > 1 and any(len(below[part]) > 1 for part in parts)
+    if shared or has_classes or (len(parts) == len(folders) > 1):
         first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))
         part = next((one for one in first if below[one]), None)
         text = (

@@ -11,7 +11,7 @@ from .._mistakes._seen_rows import warn_of_seen_rows
 from .._utils._docstrings import fill_doc
 from .._utils._estimator import EstimatorMixin
 from .._utils._known_labels import check_true_labels, positions_of_labels, warn_of_unknown_labels
-from .._utils._labels import column_of_labels
+from .._utils._labels import column_of_labels, with_dtype_of_numbers
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_rows
@@ -122,7 +122,8 @@ class LabeledScoreMixin(ClassifierMixin):
         check_true_labels(self, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         warn_of_unknown_labels(self, y)
-        classifier, X, y, sample_weight = self._to_score(X, column_of_labels(y), sample_weight)
+        y = with_dtype_of_numbers(column_of_labels(y))
+        classifier, X, y, sample_weight = self._to_score(X, y, sample_weight)
         weights = check_weights(sample_weight, len(y))
         predicted = classifier.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=weights)

@@ -62,8 +62,9 @@ class KernelHead(CrossFitTableHead):
     blocks : None or list of (str or None, columns), default=None
         Pairs of a backbone and the columns of its block, as a slice, positions or names. The
         backbone is None for a block without texts. ``blocks=None``: the blocks of backbones,
-        including pooled features, in a DataFrame whose columns an embedder has named; in an
-        ensemble, those of one backbone; otherwise all columns as one block without texts.
+        including pooled features, in a DataFrame whose columns an embedder has named, and the
+        columns beside them, if any, as one more block; in an ensemble, those of one backbone;
+        otherwise all columns as one block without texts.
     betas : sequence of float, default=(2.0,)
         Candidates for :math:`\beta`.
     alphas : sequence of float, default=(0.3,)

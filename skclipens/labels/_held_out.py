@@ -41,14 +41,16 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     """Fit a classifier, in place, on all rows; return their held-out logits, and which are valid.
 
     Logits, (n, C), may be logarithms of probabilities. Rows of weight zero are not held out. An int
-    as `cv` is the number of folds if there are groups or the classifier has no ``cross_fit``.
+    as `cv` is the number of folds if the classifier makes none, or none of groups, in its
+    ``cross_fit``.
 
     Raise ValueError if there are weights that the classifier cannot take.
     """
     metadata = {"sample_weight": sample_weight, "groups": groups}
     if hasattr(estimator, "cross_fit"):
         options = _metadata_of_cross_fit(estimator, **metadata)
-        if groups is not None or not isinstance(cv, Integral):
+        has_own = groups is None or "groups" in options
+        if not (has_own and isinstance(cv, Integral)):
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
             options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
         logits, valid = estimator.cross_fit(X, y, **options)

@@ -54,6 +54,8 @@ def check_before_images(pipeline, X, y, params):
     columns = image_columns(pipeline.steps[0][1], X)
     if columns:
         _check_images(columns, X, y, {name: for_last.get(name) for name in METADATA})
+    if isinstance(last, str):  # "passthrough"
+        return
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
     elif is_classifier(last) and _is_plain(last):

@@ -23,8 +23,8 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         The last step, fitted on the embeddings: any classifier or regressor. None means an
         :class:`AdaptiveBackboneEnsemble`, which takes its blocks from the embedder.
     unreadable_label : str, number or None, default=None
-        With ``on_error="nan"``, what ``predict`` returns for an image that cannot be read; see
-        :class:`skclipens.pipeline.BackbonePipeline`.
+        With ``on_error="nan"``, what ``predict`` of a classifier returns for an image that cannot
+        be read; see :class:`skclipens.pipeline.BackbonePipeline`.
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`; parameters of both, such as ``n_jobs`` and ``verbose``,
@@ -110,8 +110,10 @@ def _features_for(estimator, is_part=False):
         return "all" if "@intermediate" in names else "both" if "@pooled" in names else None
     if isinstance(estimator, AdaptiveBackboneEnsemble):
         return "both" if _is_auto(estimator.head) else None
-    part = getattr(estimator, "estimator", None)
-    return None if part is None else _features_for(part, is_part=True)
+    parts = [getattr(estimator, "estimator", None)]  # of a search
+    parts += [part for _, part in getattr(estimator, "estimators", ())]  # that vote or are stacked
+    found = [_features_for(part, is_part=True) for part in parts if part is not None]
+    return next(filter(None, found), None)
 
 
 def _is_auto(head):

@@ -55,8 +55,8 @@ def make_table_pipeline(
         With ``on_error="nan"``, whether rows that lack a picture are predicted by models of the
         other columns; see :class:`skclipens.pipeline.BackbonePipeline`.
     unreadable_label : str, number or None, default=None
-        With ``on_error="nan"``, what ``predict`` returns for a row with an image that cannot be
-        read; see :class:`skclipens.pipeline.BackbonePipeline`.
+        With ``on_error="nan"``, what ``predict`` of a classifier returns for a row with an image
+        that cannot be read; see :class:`skclipens.pipeline.BackbonePipeline`.
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`, as in :func:`make_backbone_pipeline`.
@@ -71,7 +71,8 @@ def make_table_pipeline(
     Raises
     ------
     ValueError
-        If no column of pictures is named, or one column is named twice.
+        If no column of pictures is named, one column is named twice, or a transformer has no
+        ``set_output``.
     TypeError
         If names of columns are no strings, or empty, `transformers` has other items than triples,
         or a parameter is unknown, or belongs to the ensemble although `estimator` replaces it.
@@ -111,8 +112,15 @@ def make_table_pipeline(
     steps += transformers
     for column in images:
         steps.append((_free_name(column, [name for name, *_ in steps]), clone(embedder), column))
-    columns = ColumnTransformer(steps)
-    steps = make_pipeline(columns.set_output(transform="pandas"), estimator).steps
+    try:
+        columns = ColumnTransformer(steps).set_output(transform="pandas")
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Each of transformers needs it, as columns are known by their names. For text "
+            "take one that has it, such as StringEncoder of skrub, or make the ColumnTransformer "
+            "yourself: the guide has a column of text."
+        ) from error
+    steps = make_pipeline(columns, estimator).steps
     return BackbonePipeline(steps, submodels=submodels, unreadable_label=unreadable_label)
 
 
