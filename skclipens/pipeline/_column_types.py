@@ -93,7 +93,8 @@ def as_in_fit(column, type_and_missing, source):
             f"Column {column.name!r} of {source!r} held values of the class {named} in fit, which "
             "a CSV file does not have. Give a Parquet file, or use the model in Python."
         )
-    if missing != missing or column.notna().all():
+    is_typed = missing != missing and column.dtype != object
+    if is_typed or column.notna().all():
         return column
     return column.astype(object).where(column.notna(), missing)
 
