@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from datetime import time
+from contextlib import nullcontext
+from datetime import date, time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 from _said import no_warning
 from click.testing import CliRunner
+from PIL import Image
 from safetensors.numpy import save_file
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.linear_model import LogisticRegression
@@ -1021,13 +1023,20 @@ def columns_of_many_types():
         "empty": [*names, ""],
         "sign": pd.Series(["NA", *names[1:], None], dtype=object),
         "flag": pd.Series([True, False] * 5 + [True, None], dtype=object),
+        "flag_or_nan": pd.Series([True, False] * 5 + [True, np.nan], dtype=object),
         "sure": [True, False] * 6,
+        "amount": pd.Series([*map(float, range(11)), None], dtype=object),
         "number": [*range(11), np.nan],
         "date": pd.Series([*days[:11].date, None], dtype=object),
+        "date_or_nan": pd.Series([*days[:11].date, np.nan], dtype=object),
+        "long_ago": pd.Series([date(1500, 12, 31), date(9999, 12, 31)] * 6, dtype=object),
         "day": gap,
+        "never": pd.Series([pd.NaT] * 12, dtype="datetime64[ns]"),
+        "moment": pd.Series([*gap[:11].dt.to_pydatetime(), None], dtype=object),
         "second": gap.astype("datetime64[s]"),
         "zone": gap.dt.tz_localize("Europe/Berlin"),
         "span": (gap - days[0]).astype("timedelta64[s]"),
+        "path": [Path("a.png"), Path("b.png")] * 6,
         "arrow": pd.Series([*days[:11].date, None], dtype="date32[day][pyarrow]"),
     }
 
@@ -1040,18 +1049,38 @@ def test_cells_of_a_file_are_those_of_fit(stock, ending):
     path = stock / f"cells.{ending}"
     for some in (table, table[:1], table[11:], table[::-1]):
         some = some.assign(unused="some day")
+        some = some.assign(path=some["path"].astype(str))
         some.to_csv(path, index=False) if ending == "csv" else some.to_parquet(path)
         found = rows_for(model, [str(path)]).X
         for name in made:
             given, cells = [*some[name]], [*found[name]]
             if name == "arrow":
                 given, cells = some[name].dropna().tolist(), found[name].dropna().tolist()
+            if name == "path":
+                given = [*map(str, given)]
             assert [*map(str, cells)] == [*map(str, given)], name
-            assert [*map(type, cells)] == [*map(type, given)], name
-    for name, such in (("second", "today"), ("day", "Monday"), ("span", "long")):
+            assert all(map(isinstance, cells, map(type, given))), name  # a Timestamp is a datetime
+    for name, such in (("second", "today"), ("day", "Monday"), ("span", "long"), ("span", 5)):
         table.assign(**{name: such}).to_csv(stock / "bad.csv", index=False)
         with pytest.raises(ValueError, match=f"Column '{name}' of .* held d.* in fit.*such as"):
             rows_for(model, [str(stock / "bad.csv")])
+
+
+def test_flags_are_true_or_false(stock):
+    table = rows_of(stock / "train.csv").assign(sure=[True, None] * 6)
+    model = model_of(table, ["sure"])
+    for words, said in (["true", "NA"], None), (["T", "F"], "held flags in fit, and has other"):
+        table.assign(sure=words * 6).to_csv(stock / "flags.csv", index=False)
+        with pytest.raises(ValueError, match=said) if said else nullcontext():
+            found = rows_for(model, [str(stock / "flags.csv")]).X["sure"]
+            assert found.tolist() == [True, None] * 6
+
+
+def test_a_column_of_pictures_may_hold_all_kinds(stock):
+    table = rows_of(stock / "train.csv")
+    kinds = [Image.open(table["file"][0]), {"path": table["file"][1], "bytes": None}]
+    table["file"] = [*kinds, *table["file"][2:]]
+    assert list(model_of(table, ["price"])._types_of_columns) == []
 
 
 def test_what_a_csv_file_cannot_hold_is_refused(stock):
@@ -1064,7 +1093,8 @@ def test_what_a_csv_file_cannot_hold_is_refused(stock):
     assert rows_for(model, [str(stock / "times.parquet")]).X["at"].tolist() == table["at"].tolist()
     parts = BackbonePipeline(model.steps)
     with pytest.raises(ValueError, match="not known what the columns of a table held in fit"):
-        rows_for(parts, [str(stock / "times.parquet")])
+        rows_for(parts, [str(stock / "times.csv")])
+    assert len(rows_for(parts, [str(stock / "times.parquet")]).X) == 12
     assert model[:]._types_of_columns == model._types_of_columns
 
 

@@ -1,5 +1,7 @@
 """A forest of trees on columns of numbers, and where the default uses it."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -201,6 +203,24 @@ def test_which_blocks_have_a_forest(table):
     assert forests(beside.iloc[first], y.iloc[first]) == ["other:forest"]
     for blocks in (None, {"w": ["width"], "h": ["height"]}):
         assert not forests(numbers.iloc[first], y.iloc[first], blocks=blocks)
+
+
+@pytest.mark.parametrize("offset", [0, 50])
+@pytest.mark.parametrize("dtypes", permutations(["float64", "float32", "int"], 2), ids=str)
+def test_rows_may_have_another_dtype_than_in_fit(dtypes, offset):
+    X = np.random.default_rng(0).integers(0, 9, (200, 3)) + offset
+    y = (X[:, 0] > 4 + offset) == (X[:, 1] > 4 + offset)
+    clf = ForestHead(random_state=0).fit(X[:120].astype(dtypes[0]), y[:120])
+    expected = clf.predict_proba(X[120:].astype(dtypes[0]))
+    assert_allclose(clf.predict_proba(X[120:].astype(dtypes[1])), expected, rtol=1e-6)
+
+
+def test_columns_may_hold_mostly_codes():
+    known = np.random.default_rng(0).random(200)
+    X = np.c_[np.repeat([0, 1], [80, 120]), np.where(np.arange(200) < 80, known, 999999999.0)]
+    y = X[:, 1] > 0.5
+    clf = ForestHead(random_state=0).fit(X[::2], y[::2])
+    assert clf.score(X[1:80:2], y[1:80:2]) > 0.9
 
 
 def test_columns_may_be_far_from_zero():

@@ -11,6 +11,7 @@ import pytest
 import torch
 from _models import ProbaBackwards
 from _pictures import some_of_each
+from _said import no_warning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -500,6 +501,14 @@ def test_an_ensemble_that_takes_groups_keeps_its_folds(emoji):
     alone = make(head="linear").fit(X, y, groups=groups)
     inner = OpenSetClassifier(make(head="linear")).fit(X, y, groups=groups).estimator_
     np.testing.assert_array_equal(inner.predict_proba(X), alone.predict_proba(X))
+
+
+def test_groups_are_not_split_by_folds_of_rows(emoji):
+    _, X, y = emoji
+    groups = np.arange(len(y)) // 2
+    clf = make(head="linear", cv=StratifiedKFold(3))
+    with no_warning():
+        OpenSetClassifier(clf).fit(X, y, groups=groups)
 
 
 def test_a_head_whose_cross_fit_takes_no_groups_gets_folds_of_them(emoji):

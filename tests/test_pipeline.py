@@ -1059,6 +1059,7 @@ def test_repr_shows_both_steps(make, fitted):
         ({"estimator": VotingClassifier([("one", AdaptiveBackboneEnsemble())])}, 2),
         ({"estimator": StackingClassifier([("one", AdaptiveBackboneEnsemble())])}, 2),
         ({"estimator": VotingClassifier([("one", LogisticRegression())])}, 1),
+        ({"estimator": VotingClassifier(None)}, 1),
     ],
 )
 def test_pooled_features_stand_beside_where_the_ensemble_chooses_heads(parameters, n_kinds):
@@ -1070,6 +1071,8 @@ def test_the_last_step_may_pass_through(paths, y):
     clf = make_backbone_pipeline("zoo/RN20").set_params(adaptivebackboneensemble="passthrough")
     found = clf.fit(paths, y).transform(paths)
     np.testing.assert_array_equal(found, clf[0].transform(paths))
+    with pytest.raises(TypeError, match="it is 'passthrough', and takes no 'sample_weight'"):
+        clf.fit(paths, y, sample_weight=np.ones(len(y)))
 
 
 @pytest.mark.parametrize("features", ["projected", "both"])

@@ -323,7 +323,10 @@ def _check_fold(fold, i, n_rows, name):
 def _split_once(y, size, groups, *, random_state):
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=size, random_state=random_state)
+    classes, sizes = np.unique(y, return_counts=True)
     try:
+        if groups is None and sizes.min() < 2:
+            raise ValueError(f"the class {classes[sizes.argmin()].item()!r} has one row.")
         groups_in_order = None if groups is None else by_appearance(groups)
         train, test = _split(splitter, by_appearance(y), groups_in_order)[0]
         own = np.arange(len(y)) if groups is None else np.asarray(groups)

@@ -11,6 +11,15 @@ ROWS_TO_PREDICT = 1024  # at once
 SOME_ROWS = 1000  # of a table, for statistics
 
 
+def offsets_of(X):
+    """Return the means of columns that are far from zero, and 0 for others, such as of embeddings.
+
+    Far is more than ten standard deviations.
+    """
+    mean, std = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    return np.where(np.abs(mean) > 10 * std, mean, 0)
+
+
 def row_squares(X):
     """Return the squared Euclidean lengths of rows, (n,)."""
     return np.einsum("nj,nj->n", X, X)

@@ -94,7 +94,7 @@ def ask(model, rows):
     """
     n_before = 1 if model.submodels_ else len(model) - 1
     before, classifier = model[:n_before], _only_step(model[n_before:])
-    with silent(r"\d+ of \d+ images cannot be read"), _columns_as_they_are():
+    with silent(r"\d+ of \d+ images cannot be read"), _columns_as_they_are(rows.X):
         table = before.transform(rows.X) if n_before else rows.X
     by_column = unreadable_by_column(before[-1] if n_before else None, table)
     unreadable = in_any(by_column)
@@ -114,14 +114,16 @@ def ask(model, rows):
 
 
 @contextmanager
-def _columns_as_they_are():
+def _columns_as_they_are(X):
+    """Say that columns may have other types than in fit, if a transformer of a table fails."""
     try:
         yield
     except (TypeError, AttributeError) as error:
+        if not isinstance(X, pd.DataFrame):
+            raise
         raise ValueError(
-            "A transformer of the model cannot read the columns as they are in the table. If they "
-            "have other types than in fit, which CSV files do not keep, give a Parquet file. "
-            f"{type(error).__name__}: {error}"
+            f"A transformer of the model fails with {type(error).__name__}: {error}. If it needs "
+            "other types of columns than a CSV file can hold, give a Parquet file."
         ) from error
 
 

@@ -73,12 +73,13 @@ def rows_for(model, sources):
     check_is_fitted(model)
     columns = [*chain(*named_columns(step).values())]
     types, parts, may_lack = model._types_of_columns, [], bool(model.submodels_)
-    if types is None:
+    if types is None and any(source.lower().endswith(".csv") for source in sources):
         raise ValueError(
-            "The model was made of steps that were fitted before, so it is not known what the "
-            "columns of a table held in fit. Fit the BackbonePipeline itself, and save it again."
+            "The model was made of steps that were fitted before, or by an earlier version, so it "
+            "is not known what the columns of a table held in fit. Give a Parquet file, or fit the "
+            "BackbonePipeline itself, and save it again."
         )
-    types = {name: one for name, one in types.items() if name not in images}
+    types = types or {}
     strings = [name for name, (named, _) in types.items() if named.startswith("text")]
     for source in sources:
         if not is_table(source):

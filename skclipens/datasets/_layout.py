@@ -38,20 +38,22 @@ def is_part(name):
 def check_class_folders(root, folders):
     """Check whether folders that are read as classes are parts of a data set.
 
-    Raise ValueError if folders are named like parts, and contain folders but no pictures. Warn if
-    all folders are named like parts, and contain pictures; if a folder named like a part contains
-    folders with the names of classes beside it; if all are named as kinds of files, such as
-    "images" and "masks"; if the only folder contains only folders; or if all folders contain only
-    folders, with mostly the same names. Names that are not of classes, such as years, are ignored.
+    Raise ValueError if folders are named like parts, and one contains folders but no pictures. Warn
+    if all folders are named like parts, and contain pictures; if a folder named like a part
+    contains folders with the names of classes beside it; if all are named as kinds of files, such
+    as "images" and "masks"; if the only folder contains only folders; or if all folders contain
+    only folders, with mostly the same names. Names that are not of classes, such as years, are
+    ignored.
     """
     if len(folders) == 1:
         _warn_of_wrapping(root, folders[0])
     below = {folder: _folders_without_pictures(folder) for folder in folders}
     parts = [one for one in folders if is_part(one.name) or one.name.lower() in _NO_CLASSES]
     shared = _shared([below[part] for part in parts])
-    has_classes = len(parts) > 1 and any(len(below[part]) > 1 for part in parts)
+    has_classes = len(parts) > 1 and any(len(_words(below[part])) > 1 for part in parts)
     if shared or has_classes or (len(parts) == len(folders) > 1):
-        first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))
+        is_train = {part: part.name.lower().startswith("train") for part in parts}
+        first = sorted(parts, key=lambda one: (not is_train[one], -len(below[one])))
         part = next((one for one in first if below[one]), None)
         text = (
             f"The folders {listed(one.name for one in parts)} of {str(root)!r} are called as "

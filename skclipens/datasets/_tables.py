@@ -24,7 +24,7 @@ PATH_COLUMNS = ("path", "filename", "file", "image")
 SEVERAL = (dict, list, np.ndarray)  # types of cells in a Parquet file
 _OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
 _TRUTH = {"True": True, "False": False}
-_FLAGS = {**_TRUTH, "TRUE": True, "FALSE": False}
+_FLAGS = {**_TRUTH, "TRUE": True, "FALSE": False, "true": True, "false": False}
 
 
 def read_table(path, text, *, strings=(), others=()):

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
-from .._utils._linalg import parts_of, some_of
+from .._utils._linalg import offsets_of, parts_of, some_of
 from .._utils._random import draw_seed
 from .._utils._sklearn import Interval, RealNotInt, StrOptions
 from ._cross_fit import CrossFitTableHead, default_folds
@@ -49,6 +49,7 @@ class ForestHead(CrossFitTableHead):
     trees_ : Trees
         The nodes of all trees, as arrays: ``roots``, ``feature``, ``threshold``, ``children``,
         ``leaf``, ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
+        A column of float64 that is far from zero is read less its mean.
     %(table_columns)s
 
     See Also
@@ -80,6 +81,7 @@ class ForestHead(CrossFitTableHead):
     """
 
     _minds_scales = False
+    _center = 0
     _parameter_constraints: dict = {
         "n_estimators": [Interval(Integral, 2, None, closed="left")],
         "max_features": [
@@ -97,12 +99,12 @@ class ForestHead(CrossFitTableHead):
         self.random_state = random_state
 
     def _fit(self, X, targets, weights, folds, groups):
-        self._center = np.median(X, axis=0)
+        # Trees read float32, which lacks digits of float64 if a column is far from zero.
+        self._center = offsets_of(X) if X.dtype == np.float64 else 0
         self.trees_ = self._grown(self.n_estimators, self._centred(X), targets, weights)
 
     def _centred(self, X):
-        """Return rows of float64 without the offset of columns, for which float32 lacks digits."""
-        return X if X.dtype == np.float32 else X - self._center
+        return X - self._center if np.any(self._center) else X
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         self._fit(X, targets, weights, folds, groups)

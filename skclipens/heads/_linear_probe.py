@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
 from .._utils._labels import allow_few_rows_per_class
-from .._utils._linalg import some_of
+from .._utils._linalg import offsets_of, some_of
 from .._utils._progress import progress
 from .._utils._sklearn import Interval
 from .._utils._warnings import silent
@@ -19,7 +19,6 @@ from ._losses import log_proba_of
 _DEFAULT_LOG_C = 1.0
 _SMALL_C = 1e-3
 _FINEST_STEP = 1 / 8  # decades
-_FAR = 10  # standard deviations
 _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
 
@@ -98,7 +97,9 @@ class LinearProbeHead(CrossFitTableHead):
             folds = few_shot_folds(
                 targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
             )
-        center = _offset_of(X)
+        # The intercept is not penalised, so an offset of columns changes nothing, but L-BFGS stops
+        # early if it is large beside the differences of rows.
+        center = offsets_of(X)
         X = (X - center).astype(X.dtype, copy=False)
         with allow_few_rows_per_class():
             log_c, logits = self._find_log_c(X, targets, weights, folds)
@@ -165,13 +166,3 @@ class LinearProbeHead(CrossFitTableHead):
     def _logits_of(self, X):
         logits = X @ self.coef_.T + self.intercept_
         return one_column_per_class(logits.ravel() if len(self.classes_) == 2 else logits)
-
-
-def _offset_of(X):
-    """Return the means of columns that are far from zero, and 0 for others.
-
-    The intercept is not penalised, so an offset changes nothing, but L-BFGS stops early if it is
-    large beside the differences of rows. Columns of embeddings are not that far.
-    """
-    mean, std = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-    return np.where(np.abs(mean) > _FAR * std, mean, 0)

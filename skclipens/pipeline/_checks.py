@@ -18,6 +18,7 @@ from .._utils._labels import (
     refuse_unlabeled,
     unlabeled_rows,
 )
+from .._utils._messages import listed
 from .._utils._metadata import METADATA
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
@@ -194,6 +195,8 @@ def _params_of_last(pipeline, X, y, params):
     prefix = f"{name}__"
     taken = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
     try:
+        if taken and isinstance(last, str):
+            raise TypeError(f"it is {last!r}, and takes no {listed(taken)}")
         if taken:
             signature(last.fit).bind(X, y, **taken)
     except TypeError as error:

@@ -1,26 +1,34 @@
 """What the columns of a table held in fit, since a file, such as one of CSV, does not say it."""
 
-from datetime import date, datetime
+import os
+from datetime import date, datetime, timedelta
 from numbers import Number
 from zoneinfo import available_timezones
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 
 from .._utils._column_names import names_of_columns
 from .._utils._missing import MISSING_IN_FILES, is_missing
 from .._utils._sklearn import safe_indexing
+from ..embedding._base import BaseEmbedder
 
-_CLASSES = {str: "text", bool: "flag", np.bool_: "flag", datetime: "datetime", date: "date"}
+_CLASSES = {
+    **{str: "text", os.PathLike: "text", bool: "flag", np.bool_: "flag"},
+    **{datetime: "datetime", date: "date", timedelta: "duration", Number: "number"},
+}
+_TIMES = ("date", "datetime", "duration")
+_IN_CSV = ("text", "text, not NA", "flag", "number", *_TIMES)
 
 
 def types_of_columns(step, X):
     """Return what the columns that a fitted ColumnTransformer reads hold, by their names.
 
     That is a type, and what stands for a missing value: ``None``, "" or NaN. Types are "text",
-    "text, not NA" if words such as "NA" are not missing, "flag", "date", "timedelta64[UNIT]" and
-    "datetime,ZONE,UNIT". Other objects have the name of their class. There are none of numbers, nor
-    of other steps.
+    "text, not NA" if words such as "NA" are not missing, "flag", "date", "datetime,ZONE,UNIT",
+    "duration,,UNIT", and "number" of objects. Other objects have the name of their class. There are
+    none of plain numbers and of images, nor of other steps.
     """
     names = names_of_columns(X) if isinstance(step, ColumnTransformer) else None
     types = {name: _type_of(X[name]) for name in _read_by(step, names)} if names else {}
@@ -32,13 +40,15 @@ def _read_by(step, names):
     import pandas as pd
 
     places = pd.DataFrame([range(len(names))], columns=names)
-    read = [of for _, transformer, of in step.transformers_ if not _is(transformer, "drop")]
+    read = [of for _, one, of in step.transformers_ if not _reads_nothing_else(one)]
     found = {int(place) for of in read for place in np.ravel(safe_indexing(places, of, axis=1))}
     return [names[place] for place in sorted(found)]
 
 
-def _is(transformer, word):
-    return isinstance(transformer, str) and transformer == word
+def _reads_nothing_else(transformer):
+    """Return whether a transformer reads images, or drops columns."""
+    first = transformer[0] if isinstance(transformer, Pipeline) else transformer
+    return isinstance(first, BaseEmbedder) or (isinstance(first, str) and first == "drop")
 
 
 def _type_of(column):
@@ -47,25 +57,27 @@ def _type_of(column):
     kind = getattr(dtype, "kind", "O")
     if kind in "biufc":
         return None
-    if kind == "m":
-        return str(dtype), np.nan
+    if kind in "mM" and not hasattr(dtype, "pyarrow_dtype"):
+        named = "duration" if kind == "m" else "datetime"
+        return _of_times(named, getattr(dtype, "tz", None), column.dt.unit), np.nan
     cells = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
     missing = _stands_for_missing([cell for cell in cells if is_missing(cell)])
     given = [cell for cell in cells if not is_missing(cell)]
-    named = _name_of(given[0]) if given else None
-    if named == "datetime":
-        zone = str(given[0].tzinfo or "")
-        zone = zone if zone in available_timezones() else ""
-        return f"datetime,{zone},{getattr(column.dt, 'unit', '') if kind == 'M' else ''}", missing
-    if named == "text" and not {*MISSING_IN_FILES}.isdisjoint(given):
+    if not given:
+        return None
+    of_class = (named for one, named in _CLASSES.items() if isinstance(given[0], one))
+    named = next(of_class, type(given[0]).__name__)
+    if named in ("datetime", "duration"):
+        unit = "object" if dtype == "O" else ""
+        return _of_times(named, getattr(given[0], "tzinfo", None), unit), missing
+    if named == "text" and any(isinstance(c, str) and c in MISSING_IN_FILES for c in given):
         named = "text, not NA"
-    return None if named is None else (named, missing)
+    return None if named == "number" and missing is not None else (named, missing)
 
 
-def _name_of(cell):
-    """Return the type of a column by its first cell; None for numbers."""
-    named = (named for one, named in _CLASSES.items() if isinstance(cell, one))
-    return next(named, None if isinstance(cell, Number) else type(cell).__name__)
+def _of_times(named, zone, unit):
+    zone = str(zone or "")
+    return f"{named},{zone if zone in available_timezones() else ''},{unit}"
 
 
 def _stands_for_missing(cells):
@@ -79,60 +91,84 @@ def _stands_for_missing(cells):
 def as_in_fit(column, type_and_missing, source):
     """Return a column of a file with the type that it had in fit; see `types_of_columns`.
 
-    Dates are written as in ISO 8601. `source` is the file, for the ValueError if a cell is none, or
-    if a CSV file cannot hold the type.
+    Dates are written as in ISO 8601. `source` is the file, for the ValueError if a cell has another
+    type, or if a CSV file cannot hold the type.
     """
-    named, missing = type_and_missing
+    given, missing = type_and_missing
+    named, zone, unit = f"{given},,".split(",")[:3] if "text" not in given else (given, "", "")
     is_csv = source.lower().endswith(".csv")
-    if is_csv and named != "text, not NA" and missing != "":
-        column = column.mask(column.isin(MISSING_IN_FILES))
-    if named.startswith(("date", "timedelta")):
-        column = _as_times(column, named, source)
-    elif is_csv and named not in ("text", "text, not NA", "flag"):
+    if is_csv and named not in _IN_CSV:
         raise ValueError(
             f"Column {column.name!r} of {source!r} held values of the class {named} in fit, which "
             "a CSV file does not have. Give a Parquet file, or use the model in Python."
         )
-    is_typed = missing != missing and column.dtype != object
-    if is_typed or column.notna().all():
+    if is_csv and named != "text, not NA" and missing != "":
+        column = column.mask(column.isin(MISSING_IN_FILES))
+    if named == "flag" and not column.dropna().isin([True, False]).all():
+        raise ValueError(
+            f"Column {column.name!r} of {source!r} held flags in fit, and has other values than "
+            "True and False."
+        )
+    if named in _TIMES:
+        column = _as_times(column, named, zone, unit, source)
+    if column.notna().all() or (missing != missing and column.dtype != object):
         return column
     return column.astype(object).where(column.notna(), missing)
 
 
-def _as_times(column, named, source):
-    import pandas as pd
-
-    are_dates = named.startswith("date")
-    what, such = ("dates", "2026-11-30") if are_dates else ("durations", "'1 days 02:00:00'")
+def _as_times(column, named, zone, unit, source):
     try:
-        return _as_dates(column, named) if are_dates else pd.to_timedelta(column).astype(named)
-    except (ValueError, TypeError, AttributeError) as error:
+        if column.dtype.kind not in "mM":
+            _refuse_no_times(column.dropna())
+        times = _READ[named](column, zone)
+        if unit == "object":
+            return times.astype(object)
+        return times.dt.as_unit(unit) if unit else times
+    except Exception as error:  # pandas 2 has errors of another package
+        are_spans = named == "duration"
+        what, such = ("durations", "1 days 02:00:00") if are_spans else ("dates", "2026-11-30")
         raise ValueError(
             f"Column {column.name!r} of {source!r} held {what} in fit, and these cannot be read as "
             f"{what} such as {such}: {error}"
         ) from error
 
 
-def _as_dates(column, named):
-    named, zone, unit = f"{named},,".split(",")[:3]
-    dates = column if column.dtype.kind == "M" else _parsed(column, zone)
-    if zone:
-        is_naive = dates.dt.tz is None
-        dates = dates.dt.tz_localize(zone) if is_naive else dates.dt.tz_convert(zone)
-    if named == "date":
-        return dates.dt.date
-    return dates.dt.as_unit(unit) if unit else dates
+def _refuse_no_times(given):
+    """Raise ValueError if a cell is a number, or has none, such as "today", which pandas reads."""
+    for cell in given:
+        text = str(cell).strip()
+        if isinstance(cell, Number) or text.isdecimal():
+            raise ValueError(f"{cell!r} is a number")
+        if not any(map(str.isdigit, text)):
+            raise ValueError(f"{cell!r} is none")
 
 
-def _parsed(column, zone):
+def _as_dates(column, zone):
+    try:
+        return column.map(date.fromisoformat, na_action="ignore").astype(object)
+    except (TypeError, ValueError):  # dates with a time of day, or no text
+        are_dates = all(type(cell) is date for cell in column.dropna())
+        return column if are_dates else _as_datetimes(column, "").dt.date
+
+
+def _as_datetimes(column, zone):
     import pandas as pd
 
-    given = column.dropna()
-    if len(given) and column.dtype.kind in "biuf":
-        raise ValueError(f"{given.iloc[0]!r} is a number")
-    for cell in given.astype(str):
-        if not any(map(str.isdigit, cell)):  # pandas reads "today"
-            raise ValueError(f"{cell!r} is no date")
-    has_offset = len(given) and pd.Timestamp(given.iloc[0]).tzinfo is not None
-    # Offsets of a zone may differ, in summer and winter.
-    return pd.to_datetime(column, format="ISO8601", utc=bool(zone and has_offset))
+    if column.dtype.kind != "M":
+        given = column.dropna()
+        has_offset = len(given) and pd.Timestamp(given.iloc[0]).tzinfo is not None
+        # Offsets of a zone may differ, in summer and winter.
+        utc = bool(zone and has_offset)
+        column = pd.to_datetime(column, format="ISO8601", utc=utc)
+    if not zone:
+        return column
+    return column.dt.tz_localize(zone) if column.dt.tz is None else column.dt.tz_convert(zone)
+
+
+def _as_durations(column, zone):
+    import pandas as pd
+
+    return pd.to_timedelta(column)
+
+
+_READ = {"date": _as_dates, "datetime": _as_datetimes, "duration": _as_durations}

@@ -32,10 +32,10 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         ``memory`` keeps fitted heads. Set the pipeline's own memory by ``set_params(memory=...)``.
 
         ``features`` is by default ``"both"`` if the ensemble has ``head="auto"``, whose heads can
-        use pooled features, and ``"projected"`` otherwise. The ensemble can also be `estimator`, or
-        the ``estimator`` in it; if it is fitted, the names of its columns decide. If a search
-        changes ``head``, set ``features`` yourself: its default is chosen once, from the head given
-        here.
+        use pooled features, and ``"projected"`` otherwise. The ensemble can also be `estimator`,
+        the ``estimator`` in it or one of its ``estimators``; if it is fitted, the names of its
+        columns decide. If a search changes ``head``, set ``features`` yourself: its default is
+        chosen once, from the head given here.
 
     Returns
     -------
@@ -111,7 +111,9 @@ def _features_for(estimator, is_part=False):
     if isinstance(estimator, AdaptiveBackboneEnsemble):
         return "both" if _is_auto(estimator.head) else None
     parts = [getattr(estimator, "estimator", None)]  # of a search
-    parts += [part for _, part in getattr(estimator, "estimators", ())]  # that vote or are stacked
+    several = getattr(estimator, "estimators", None)  # that vote, or are stacked
+    pairs = several if isinstance(several, (list, tuple)) else []
+    parts += [pair[1] for pair in pairs if isinstance(pair, tuple) and len(pair) == 2]
     found = [_features_for(part, is_part=True) for part in parts if part is not None]
     return next(filter(None, found), None)
 

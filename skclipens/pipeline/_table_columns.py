@@ -183,7 +183,8 @@ def _spelled(word, known):
     if word is None or isinstance(word, str) or word in known:
         return word
     text = str(word)
-    return next((one for one in (text, text.removesuffix(".0")) if one in known), word)
+    ways = (text, text.removesuffix(".0"), f"{text}.0", text.upper(), text.lower())
+    return next((way for way in ways if way in known), word)
 
 
 def _kind(word):
