@@ -44,6 +44,7 @@ from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
+from skclipens.pipeline._column_types import types_of_columns
 
 COMMANDS = ["fit", "predict", "evaluate", "compare", "name", "search", "embed"]
 CLASSES = ["bird", "clothing", "geometric shape"]
@@ -1066,10 +1067,22 @@ def test_cells_of_a_file_are_those_of_fit(stock, ending):
             rows_for(model, [str(stock / "bad.csv")])
 
 
+def test_numbers_and_dates_of_polars_that_are_missing_are_nan():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"price": [1.5, None], "day": [date(2026, 1, 1), None]})
+    step = ColumnTransformer([("all", "passthrough", ["price", "day"])]).fit(frame)
+    types = types_of_columns(step, frame)
+    assert list(types) == ["day"] and np.isnan(types["day"][1])
+
+
 def test_flags_are_true_or_false(stock):
-    table = rows_of(stock / "train.csv").assign(sure=[True, None] * 6)
+    table = rows_of(stock / "train.csv").assign(sure=pd.Series([True, None] * 6, dtype=object))
     model = model_of(table, ["sure"])
-    for words, said in (["true", "NA"], None), (["T", "F"], "held flags in fit, and has other"):
+    for words, said in (
+        (["true", "NA"], None),
+        ([1, None], None),
+        (["T", "F"], "held flags in fit, and has other"),
+    ):
         table.assign(sure=words * 6).to_csv(stock / "flags.csv", index=False)
         with pytest.raises(ValueError, match=said) if said else nullcontext():
             found = rows_for(model, [str(stock / "flags.csv")]).X["sure"]

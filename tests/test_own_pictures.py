@@ -258,6 +258,7 @@ def test_folders_below_classes_are_not_doubted(tmp_path, folders):
         ("train/cat", "train/dog", "test"),
         ("train/cat", "train/dog", "test/cat", "Unlabeled"),
         ("train/cat", "train/dog", "test/cat", "bird"),
+        ("train/0", "train/1", "test", "samples"),
     ],
 )
 def test_parts_beside_flat_folders_are_no_classes(tmp_path, folders):
@@ -268,6 +269,7 @@ def test_parts_beside_flat_folders_are_no_classes(tmp_path, folders):
 def test_new_may_be_a_class(tmp_path):
     with no_warning():
         assert len(load_folder(spread(tmp_path, "new", "old", "test/a")).target_names) == 3
+        load_folder(spread(tmp_path / "years", "new/2020", "new/2021", "test", "broken"))
 
 
 def test_folders_of_kinds_of_files_are_doubted(tmp_path):

@@ -1071,8 +1071,10 @@ def test_the_last_step_may_pass_through(paths, y):
     clf = make_backbone_pipeline("zoo/RN20").set_params(adaptivebackboneensemble="passthrough")
     found = clf.fit(paths, y).transform(paths)
     np.testing.assert_array_equal(found, clf[0].transform(paths))
-    with pytest.raises(TypeError, match="it is 'passthrough', and takes no 'sample_weight'"):
-        clf.fit(paths, y, sample_weight=np.ones(len(y)))
+    for last in ("passthrough", None):
+        clf.set_params(adaptivebackboneensemble=last)
+        with pytest.raises(TypeError, match="passes through, and takes no 'sample_weight'"):
+            clf.fit(paths, y, sample_weight=np.ones(len(y)))
 
 
 @pytest.mark.parametrize("features", ["projected", "both"])

@@ -102,8 +102,9 @@ def test_names_of_classes_do_not_decide_which_rows_are_held_out(model):
 def test_a_class_that_a_fraction_cannot_hold_out_is_named():
     X = np.random.default_rng(0).normal(size=(21, 4))
     y = np.array(["cat"] * 10 + ["dog"] * 10 + ["fox"])
-    with pytest.raises(ValueError, match=r"every class: the class 'fox' has one row"):
-        make(head="linear", cv=0.3).set_params(blocks=None).fit(X, y)
+    for labels in (y, y.astype(object)):
+        with pytest.raises(ValueError, match=r"every class: the class 'fox' has one row"):
+            make(head="linear", cv=0.3).set_params(blocks=None).fit(X, labels)
 
 
 def test_labels_may_be_objects(split):

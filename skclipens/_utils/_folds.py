@@ -326,7 +326,7 @@ def _split_once(y, size, groups, *, random_state):
     classes, sizes = np.unique(y, return_counts=True)
     try:
         if groups is None and sizes.min() < 2:
-            raise ValueError(f"the class {classes[sizes.argmin()].item()!r} has one row.")
+            raise ValueError(f"the class {classes.tolist()[sizes.argmin()]!r} has one row.")
         groups_in_order = None if groups is None else by_appearance(groups)
         train, test = _split(splitter, by_appearance(y), groups_in_order)[0]
         own = np.arange(len(y)) if groups is None else np.asarray(groups)

@@ -122,8 +122,8 @@ def _columns_as_they_are(X):
         if not isinstance(X, pd.DataFrame):
             raise
         raise ValueError(
-            f"A transformer of the model fails with {type(error).__name__}: {error}. If it needs "
-            "other types of columns than a CSV file can hold, give a Parquet file."
+            f"A transformer of the model fails with {type(error).__name__}: {error}. Columns may "
+            "have other types than in fit: a CSV file does not keep types, a Parquet file does."
         ) from error
 
 

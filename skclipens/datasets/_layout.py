@@ -50,7 +50,9 @@ def check_class_folders(root, folders):
     below = {folder: _folders_without_pictures(folder) for folder in folders}
     parts = [one for one in folders if is_part(one.name) or one.name.lower() in _NO_CLASSES]
     shared = _shared([below[part] for part in parts])
-    has_classes = len(parts) > 1 and any(len(_words(below[part])) > 1 for part in parts)
+    are_named = sum(is_part(one.name) for one in parts) > 1  # if not, years are no classes
+    inside = below.values() if are_named else map(_words, below.values())
+    has_classes = len(parts) > 1 and any(len(names) > 1 for names in inside)
     if shared or has_classes or (len(parts) == len(folders) > 1):
         is_train = {part: part.name.lower().startswith("train") for part in parts}
         first = sorted(parts, key=lambda one: (not is_train[one], -len(below[one])))

@@ -49,7 +49,8 @@ class ForestHead(CrossFitTableHead):
     trees_ : Trees
         The nodes of all trees, as arrays: ``roots``, ``feature``, ``threshold``, ``children``,
         ``leaf``, ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
-        A column of float64 that is far from zero is read less its mean.
+        A column of float64 that is more than ten standard deviations from zero is read less its
+        mean.
     %(table_columns)s
 
     See Also

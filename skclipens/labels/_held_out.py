@@ -49,7 +49,7 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     metadata = {"sample_weight": sample_weight, "groups": groups}
     if hasattr(estimator, "cross_fit"):
         options = _metadata_of_cross_fit(estimator, **metadata)
-        has_own = groups is None or ("groups" in options and _makes_folds(estimator))
+        has_own = groups is None or "groups" in options
         if not (has_own and isinstance(cv, Integral)):
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
             options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
@@ -72,12 +72,6 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
         valid[rows[test]] = True
     return logits, valid
-
-
-def _makes_folds(estimator):
-    """Return whether ``cross_fit`` makes folds of groups: not those of a splitter or a fraction."""
-    cv = getattr(estimator, "cv", None)
-    return cv is None or isinstance(cv, Integral)
 
 
 def _metadata_of_cross_fit(estimator, **metadata):

@@ -194,9 +194,9 @@ def _params_of_last(pipeline, X, y, params):
         return dict(process_routing(pipeline, "fit", **params)[name]["fit"])
     prefix = f"{name}__"
     taken = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+    if taken and last in (None, "passthrough"):
+        raise TypeError(f"The last step passes through, and takes no {listed(taken)}.")
     try:
-        if taken and isinstance(last, str):
-            raise TypeError(f"it is {last!r}, and takes no {listed(taken)}")
         if taken:
             signature(last.fit).bind(X, y, **taken)
     except TypeError as error:

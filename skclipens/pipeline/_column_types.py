@@ -67,6 +67,8 @@ def _type_of(column):
         return None
     of_class = (named for one, named in _CLASSES.items() if isinstance(given[0], one))
     named = next(of_class, type(given[0]).__name__)
+    if named not in ("text", "flag") and dtype != "O":  # None of polars or Arrow is NaN elsewhere
+        missing = np.nan
     if named in ("datetime", "duration"):
         unit = "object" if dtype == "O" else ""
         return _of_times(named, getattr(given[0], "tzinfo", None), unit), missing
@@ -104,16 +106,22 @@ def as_in_fit(column, type_and_missing, source):
         )
     if is_csv and named != "text, not NA" and missing != "":
         column = column.mask(column.isin(MISSING_IN_FILES))
-    if named == "flag" and not column.dropna().isin([True, False]).all():
-        raise ValueError(
-            f"Column {column.name!r} of {source!r} held flags in fit, and has other values than "
-            "True and False."
-        )
+    if named == "flag":
+        column = _as_flags(column, source)
     if named in _TIMES:
         column = _as_times(column, named, zone, unit, source)
     if column.notna().all() or (missing != missing and column.dtype != object):
         return column
     return column.astype(object).where(column.notna(), missing)
+
+
+def _as_flags(column, source):
+    if not column.dropna().isin([True, False]).all():  # also 1 and 0
+        raise ValueError(
+            f"Column {column.name!r} of {source!r} held flags in fit, and has other values than "
+            "True and False."
+        )
+    return column.map(bool, na_action="ignore").astype(object)
 
 
 def _as_times(column, named, zone, unit, source):
