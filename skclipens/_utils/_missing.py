@@ -14,7 +14,7 @@ WORDS_OF_MISSING = (
     *("#nv", "#ref!", "#value!", "#name?"),  # of spreadsheets
 )
 # What pandas and R write for a missing value in a file
-MISSING_IN_FILES = (*("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "None"),)
+MISSING_IN_FILES = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "None")
 SIGNS_OF_MISSING = ("?", "??", "???", "-", "--", "---")
 # Only if a user says that labels are missing, and none is.
 MISSING_WHERE_EXPECTED = (

@@ -100,7 +100,7 @@ class LinearProbeHead(CrossFitTableHead):
         # The intercept is not penalised, so an offset of columns changes nothing, but L-BFGS stops
         # early if it is large beside the differences of rows.
         center = offsets_of(X)
-        X = (X - center).astype(X.dtype, copy=False)
+        X = (X - center).astype(X.dtype, copy=False) if center.any() else X
         with allow_few_rows_per_class():
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
