@@ -78,8 +78,8 @@ def _type_of(column):
 
 
 def _of_times(named, zone, unit):
-    zone = str(zone or "")
-    return f"{named},{zone if zone in available_timezones() else ''},{unit}"
+    is_named = zone is not None and str(zone) in available_timezones()  # which reads folders
+    return f"{named},{zone if is_named else ''},{unit}"
 
 
 def _stands_for_missing(cells):
