@@ -26,6 +26,7 @@ from ._machine import describe, heading
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import ALL_FEATURES, blocks_of, embed
 from .tables import (
+    AS_SURE,
     CONCATENATED,
     FOREST,
     MEANS,
@@ -33,6 +34,7 @@ from .tables import (
     OF_PICTURES,
     OURS,
     WITHOUT_FOREST,
+    AsSureOfFew,
     Means,
     WithoutForest,
     cell,
@@ -66,7 +68,7 @@ TEST = (
 )
 ROLES = {"validation": VALIDATION, "test": TEST}
 STACKED = "logistic regression of embeddings and trees of the rest, stacked"
-OTHERS = (WITHOUT_FOREST, MEANS, CONCATENATED, STACKED, FOREST, OF_PICTURES, OF_NUMBERS)
+OTHERS = (WITHOUT_FOREST, AS_SURE, MEANS, CONCATENATED, STACKED, FOREST, OF_PICTURES, OF_NUMBERS)
 _MIN_OF_CLASS, _MANY_LABELS = 30, 20
 _LEFT = 10  # pictures of a class that are left for test rows, at least
 _NOTE = """\
@@ -87,6 +89,7 @@ def parse(arguments):
     add("folder", type=Path)
     add("--tables", nargs="+", default=["test"], help="names, test or validation")
     add("--shots", nargs="+", type=int, default=[1, 4, 16, 50], help="rows of each class")
+    add("--columns", type=int, help="of the table, drawn at random; all by default")
     add("--draws", type=int, default=5)
     add("--n-test", type=int, default=500, help="test rows, at most")
     return parser.parse_args(arguments)
@@ -134,7 +137,7 @@ def measure(name, table, y, dataset, pictures, backbones, options):
             rows, of_class = paired(y, train, dataset.y, largest, rng)
             names = names_of_classes(of_class.to_numpy(), dataset.prompts.get("class_names"))
             prompts = dataset.prompts | {"class_names": dict(zip(of_class.index, names))}
-            Z = encoded(table, train)
+            Z = encoded(some_columns(table, train, options.columns, draw), train)
             return ways_of(prompts, places, pictures[rows], Z, y[train], draw)
 
         yield cell(name, k, f"pictures of {dataset.name}", *run_draws(y, splits, ways), OTHERS)
@@ -172,6 +175,14 @@ def classes_for(n_train, labels):
     return of_set[sizes >= n_train + _LEFT]
 
 
+def some_columns(table, train, n_columns, seed):
+    """Return some columns, drawn from those that differ in the training rows; all if None."""
+    if n_columns is None:
+        return table
+    differ = table.columns[table.iloc[train].nunique() > 1].to_numpy()
+    return table[np.random.default_rng(seed).permutation(differ)[:n_columns].tolist()]
+
+
 def encoded(table, train):
     """Return scaled numbers and one-hot encoded categories."""
     numbers = table.select_dtypes("number").columns
@@ -192,6 +203,7 @@ def ways_of(prompts, places, X, Z, y, draw):
     options = {"blocks": ours.blocks, "random_state": draw, **prompts}
     return {name: way for name, way in ways.items() if name in (OURS, *OTHERS)} | {
         WITHOUT_FOREST: (WithoutForest(**options), both),
+        AS_SURE: (AsSureOfFew(**options), both),
         MEANS: (Means(**options), both),
         STACKED: (stacked(plain.shape[1] - Z.shape[1], plain.shape[1], y, draw), plain),
     }

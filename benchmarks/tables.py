@@ -22,7 +22,7 @@ from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import kind_behind_prefix
 from skclipens.ensemble import StaticRouter, _make_experts, _routing
 from skclipens.ensemble._routing import _prior_weights
-from skclipens.heads import _base_discriminant
+from skclipens.heads import _base_discriminant, _temperature
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
@@ -43,6 +43,7 @@ BY_KINDS = "weights pulled to kinds of columns alone"
 ONE_VARIANCE = "numbers vary as an embedding"
 WITHOUT_FOREST = "without a forest"
 MEANS = "prior weights sum to 1"
+AS_SURE = "a forest as sure of a few columns as of many"
 CHOICES = (WITHOUT_FOREST, MEANS, AS_WAS, BY_EXPERTS, BY_KINDS, ONE_VARIANCE)
 
 
@@ -62,6 +63,7 @@ KINDS = {
     "five columns that tell much": Numbers(5, 1.5),
     "twenty columns that tell a little each": Numbers(20, 3.0),
     "five columns that tell nothing": Numbers(5, np.inf),
+    "one column that tells nothing": Numbers(1, np.inf),
 }
 KINDS_OF_CHOICES = KINDS | {
     "three columns that tell most, beside pictures that tell nothing": Numbers(3, 0.4, False),
@@ -207,6 +209,14 @@ class Means(AdaptiveBackboneEnsemble):
 
     def fit(self, X, y):
         with patch.object(_routing, "_prior_weights", _prior_weights_of_means):
+            return super().fit(X, y)
+
+
+class AsSureOfFew(AdaptiveBackboneEnsemble):
+    """An ensemble whose forest is as sure of a few columns as of many, with one row per class."""
+
+    def fit(self, X, y):
+        with patch.object(_temperature, "MOST_SURE_OF_SHUFFLED", np.inf):
             return super().fit(X, y)
 
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
-from _said import no_warning
+from _said import no_warning, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -20,6 +20,7 @@ from skclipens.ensemble import _make_experts
 from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.heads import ForestHead, _forest
 from skclipens.heads._forest import Trees
+from skclipens.model_selection import FewShotSplit
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
 
@@ -229,3 +230,22 @@ def test_columns_may_be_far_from_zero():
     near = ForestHead(random_state=0).fit(X[:120], y[:120])
     far = ForestHead(random_state=0).fit(X[:120] + 1.7e9, y[:120])
     np.testing.assert_array_equal(far.predict(X[120:] + 1.7e9), near.predict(X[120:]))
+
+
+def test_a_number_that_tells_nothing_does_not_outvote_pictures():
+    """With one row per class, where no row can judge it."""
+    emoji = load_emoji(min_class_size=60)
+    embedder = MultiBackboneEmbedder("zoo/RN20").set_output(transform="pandas")
+    X, y = embedder.fit_transform(emoji.filenames), np.unique(emoji.target, return_inverse=True)[1]
+    beside = X.assign(noise=np.random.default_rng(0).normal(size=len(X)))
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    accuracies = np.zeros(2)
+    for train, test in FewShotSplit(1, n_splits=6, random_state=0).split(X, y):
+        with pytest.warns(SuspectedMistakeWarning, match="With one row of most classes, nothing"):
+            clf.fit(beside.iloc[train], y[train])
+        of_both = clf.score(beside.iloc[test], y[test])
+        accuracies += of_both, clf.fit(X.iloc[train], y[train]).score(X.iloc[test], y[test])
+    assert accuracies[0] > 0.75 * accuracies[1]
+    train, _ = next(FewShotSplit(2, random_state=0).split(X, y))
+    told = said(clf.fit, beside.iloc[train], y[train])
+    assert not any("nothing shows" in one for one in told)

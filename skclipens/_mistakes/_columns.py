@@ -115,6 +115,20 @@ def _are_equal(steps, others):
     return np.abs(steps - others) <= _STEP_TOLERANCE * np.abs(others)
 
 
+def warn_of_unjudged_columns(kinds, validated):
+    """Warn if a head without validation rows reads columns beside the pictures, and those alone.
+
+    `kinds` says of each head whether it reads "pictures", "others" or "both".
+    """
+    unjudged = np.array(kinds)[~validated]
+    if "pictures" in kinds and "others" in unjudged:
+        warn(
+            "With one row of most classes, nothing shows how much the columns beside the pictures "
+            "tell. If they tell nothing, predictions can be far worse than by the pictures alone. "
+            "Leave out columns of which you are not sure, or label two rows or more of each class."
+        )
+
+
 def _warn_of_constant_blocks(blocks, X):
     constant = [block.name for block in blocks if is_constant(X, block.columns)]
     if constant:

@@ -89,6 +89,17 @@ def side_by_side(widths):
     return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
+def shuffled_columns(X, columns, fewest=200):
+    """Return at least `fewest` rows, those of X repeated, with some columns shuffled by themselves.
+
+    The result does not depend on the order of the rows.
+    """
+    X = X[np.lexsort(X[:, columns].T)]
+    X = np.repeat(X, -(-fewest // len(X)), axis=0)
+    X[:, columns] = np.random.default_rng(0).permuted(X[:, columns], axis=0)
+    return X
+
+
 def subsample(values, most=SOME_ROWS):
     """Return at most `most` rows of a table, in order: one from each of as many equal parts.
 

@@ -6,10 +6,11 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.utils.validation import has_fit_parameter
 
+from .._mistakes._columns import warn_of_unjudged_columns
 from .._mistakes._rows import beats_guessing, warn_of_guessing
 from .._mistakes._seen_columns import see_columns
 from .._mistakes._seen_embeddings import see_blocks
-from .._utils._linalg import take_rows
+from .._utils._linalg import shuffled_columns, take_rows
 from .._utils._metadata import metadata_for, rows_of
 from ..heads._agreement import expected_inverse
 from ..heads._temperature import (
@@ -166,6 +167,8 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     """
     experts, classes, _, log_weights = plan
     validated, places = held_out.validated(y[held_out.rows], len(classes))
+    kinds = [expert.reads for expert in experts]
+    warn_of_unjudged_columns(kinds, validated)
     logits, rows = take_rows(held_out.logits, places), held_out.rows[places]
     logits = logits if validated.all() else logits[:, validated]
     X_validation, targets = take_rows(X, rows), np.searchsorted(classes, y[rows])
@@ -182,7 +185,10 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     combined = combine(router, X_validation, logits) if len(rows) else logits.sum(axis=1)
     spread = unvalidated_spread(combined, targets, weights)
     for e in np.flatnonzero(~validated):
-        temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
+        shuffled = None
+        if kinds[e] == "others" and "pictures" in kinds:
+            shuffled = experts[e].logits(shuffled_columns(X, experts[e].block.columns), classes)
+        temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread, shuffled)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = beats_guessing(relative_loss, combined, targets)
     sure = softmax(combined, axis=1).max(axis=1)

@@ -10,11 +10,14 @@ from ._losses import VALUES_IN_CACHE, log_loss, log_proba_of, row_sums, scaled_l
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
 # - Spread of the logits of a head: the first times relative log-loss ** the second.
 # - Range of the temperature of a correction of prompts, and its slope in 1 - relative log-loss.
+# - Share of this spread that the logits of a head on numbers beside pictures may have in rows whose
+#   columns are shuffled. Trees on one column agree in any row, and nothing shows if they are right.
 # - Number of parameters that count as fitted on the rows of this log-loss: a temperature, and the
 #   weights.
 UNVALIDATED_SPREAD, UNVALIDATED_POWER = 1.0, 2
 UNVALIDATED_TEMPERATURES, UNVALIDATED_SLOPE = (0.2, 0.75), 3.0
 UNVALIDATED_FITTED = 2
+MOST_SURE_OF_SHUFFLED = 0.3
 
 # Largest rate and shape of the gamma prior of an inverse temperature: the rate pulls it down, by
 # the same at any temperature, and the shape pulls its logarithm up; chosen on the validation sets.
@@ -194,12 +197,21 @@ def unvalidated_spread(logits, targets, sample_weight=None):
     return UNVALIDATED_SPREAD * relative_loss**UNVALIDATED_POWER
 
 
-def fixed_temperature(logits, spread):
+def fixed_temperature(logits, spread, shuffled=None):
     """Return the temperature that gives logits of shape (n, C) a fixed spread.
 
     It is the mean over rows of the standard deviation over classes. 0: the temperature is infinite.
+    With logits of rows whose columns are shuffled, the temperature is larger if the spread of these
+    would be more than a share of it.
     """
     if not spread:
         return np.inf
+    width = _spread_of(logits)
+    if shuffled is not None:
+        width = max(width, _spread_of(shuffled) / MOST_SURE_OF_SHUFFLED)
+    return width / spread or 1.0
+
+
+def _spread_of(logits):
     spreads = [logits[rows].std(axis=1) for rows in row_batches(*logits.shape)]
-    return float(np.concatenate(spreads).mean()) / spread or 1.0
+    return float(np.concatenate(spreads).mean())
