@@ -207,6 +207,25 @@ def test_only_embeddings_are_compared(versions):
     np.testing.assert_array_equal(group_near_duplicates(told), group_near_duplicates(frame))
 
 
+def test_reduced_embeddings_are_compared_without_other_columns(versions):
+    reduce = BlockPCA(20, random_state=0).set_output(transform="pandas")
+    names = MultiBackboneEmbedder(BACKBONES).get_feature_names_out()
+    frame = reduce.fit_transform(pd.DataFrame(both(versions, "resized"), columns=names))
+    priced = frame.assign(price=np.random.default_rng(0).uniform(0, 1e6, 2 * N))
+    np.testing.assert_array_equal(group_near_duplicates(priced), group_near_duplicates(frame))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("noise", [0, 1e-10, 1e-8, 1e-6])
+def test_rows_that_are_almost_the_same_are_in_one_group(noise, dtype):
+    """Also if rounding makes another row the nearest, and not the row itself."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 128))
+    again = 3.7 * X[:20] * (1 + noise * rng.normal(size=(20, 128)))
+    groups = group_near_duplicates(np.vstack([X, again]).astype(dtype))
+    np.testing.assert_array_equal(groups, [*range(40), *range(20)])
+
+
 @pytest.mark.parametrize(
     "X, message",
     [

@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,12 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
-from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
+from skclipens.labels import (
+    OpenSetClassifier,
+    find_label_issues,
+    group_near_duplicates,
+    suggest,
+)
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
@@ -191,6 +197,19 @@ def test_columns_that_are_numbered_make_no_block(iris):
     X, y = iris
     X = X.set_axis(["age__1", "age__2", "age__3", "price"], axis=1)
     assert list(make(None, head="linear").fit(X, y).expert_names_) == ["all"]
+
+
+def test_columns_of_a_model_that_is_not_here_are_told(iris, tmp_path, monkeypatch):
+    """As those of a relative path, in another folder."""
+    monkeypatch.chdir(tmp_path)
+    X = np.random.default_rng(0).normal(size=(len(iris[1]), 20))
+    frame = pd.DataFrame(X).add_prefix("models/mine__").assign(price=1.0)
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    message = "The 20 columns 'models/mine__0' and so on are named as embeddings by a model"
+    for call in (partial(clf.fit, frame, iris[1]), partial(group_near_duplicates, frame)):
+        assert sum(message in one for one in said(call)) == 1
+    few = frame.iloc[:, :9].join(frame["price"])  # any table may have such columns
+    assert not any("are named as" in one for one in said(clf.fit, few, iris[1]))
 
 
 def test_a_named_block_that_is_too_narrow_for_its_backbone_is_refused(X, y):

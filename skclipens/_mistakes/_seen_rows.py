@@ -112,7 +112,7 @@ def warn_of_near_duplicates(seen, learned, index=None):
     # The same image may have several labels if these depend on other columns, too.
     first = first[merge_copies(seen.rows[first], np.zeros(len(first)), None)[0]]
     rows = seen.rows[first].astype(np.float32)
-    is_near, nearest = _is_near(subsample(rows), rows, among=True)
+    is_near, nearest = _is_near(subsample(rows), rows, own=subsample(np.arange(len(rows))))
     pairs, advice = np.stack([subsample(first), first[nearest]]), ""
     if _are_many(is_near) and (splits := learned.splits) is not None:
         is_near &= _on_two_sides(splits, pairs, len(given))
@@ -172,11 +172,11 @@ def warn_of_seen_rows(seen, X, is_right):
         )
 
 
-def _is_near(rows, others, *, among=False):
+def _is_near(rows, others, *, own=None):
     """Return which rows have a near-duplicate among others, (m,), and their nearest row, (m,)."""
     if len(others) < FEWEST_ROWS:
         return np.zeros(len(rows), bool), np.zeros(len(rows), int)
-    positions, is_near = near_duplicates(rows, others, among=among)
+    positions, is_near = near_duplicates(rows, others, own=own)
     return is_near[:, 0], positions[:, 0]
 
 

@@ -1,5 +1,6 @@
 """Near-duplicate rows, such as those of an image that was saved again."""
 
+import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from ._threads import one_blas_thread
@@ -11,15 +12,21 @@ _THIRD, _FIFTH = 3, 5
 _NEAR = 0.5  # of the distance to that row; see docs/results/near_duplicates.md
 
 
-def near_duplicates(rows, others, *, among=False):
+def near_duplicates(rows, others, *, own=None):
     """Find the near-duplicates of rows among the nearest of at least FEWEST_ROWS others.
 
-    Return the positions of the nearest others, without the row itself if the rows are `among` them,
-    and which of these are near-duplicates, both (m, k).
+    If the rows are some of the others, at the positions `own`, each is compared with all but
+    itself. Return the positions of the nearest others, and which of these are near-duplicates, both
+    (m, k).
     """
-    n_neighbors = (_FIFTH if len(others) >= _MANY_ROWS else _THIRD) + among
+    n_neighbors = (_FIFTH if len(others) >= _MANY_ROWS else _THIRD) + (own is not None)
     index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(others)
     with one_blas_thread():  # kneighbors sets the same limit, also in threads that overlap
         distances, positions = index.kneighbors(rows)
+    if own is not None:
+        # By rounding, a row that is almost the same can be nearer than the row itself.
+        is_own = positions == own[:, np.newaxis]
+        is_own[~is_own.any(axis=1), -1] = True
+        distances, positions = (a[~is_own].reshape(len(a), -1) for a in (distances, positions))
     is_near = distances < _NEAR * distances[:, -1:]
-    return positions[:, among:-1], is_near[:, among:-1]
+    return positions[:, :-1], is_near[:, :-1]

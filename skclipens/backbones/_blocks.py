@@ -1,5 +1,7 @@
 """Blocks of columns that belong together."""
 
+import os
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ from ._kinds import (
     refuse_other_columns,
 )
 from ._spec import resolve_backbones
+
+_FEWEST_FEATURES = 16  # of a model
 
 
 class Block(NamedTuple):
@@ -90,13 +94,36 @@ def column_names(X):
 def without_other_columns(X):
     """Return a frame without the columns that no embedder makes; X if these are all or none."""
     names = column_names(X)
-    if names is None:
-        return X
-    places = numbered_columns(names)
-    blocks = {place[0] for place in places if place}
-    known = {block for block in blocks if kind_behind_prefix(block)}
-    kept = [name for name, place in zip(names, places, strict=True) if place and place[0] in known]
-    return safe_indexing(X, kept, axis=1) if 0 < len(kept) < len(names) else X
+    kept = None if names is None else named_after_backbones(names)
+    return X if kept is None else safe_indexing(X, names[kept].tolist(), axis=1)
+
+
+def named_after_backbones(names):
+    """Return the columns that are named as those of an embedder, or of BlockPCA after it.
+
+    None if all or no columns are. Warn of columns that a model would give which is not here.
+    """
+    numbered = numbered_columns(names, reduced=True)
+    found = {block: kind_behind_prefix(block) for block in {one[0] for one in numbered if one}}
+    _warn_of_absent_models(numbered, found)
+    columns = np.flatnonzero([one is not None and found[one[0]] is not None for one in numbered])
+    return columns if 0 < len(columns) < len(names) else None
+
+
+def _warn_of_absent_models(numbered, found):
+    """Warn of blocks that are named after the folder of a model, where there is no such folder."""
+    numbers = {}
+    for block, position in (one for one in numbered if one):
+        if found[block] is None and re.search(r"[/\\]", block):
+            numbers.setdefault(block, set()).add(position)
+    for block, of_block in numbers.items():
+        if len(of_block) >= _FEWEST_FEATURES and max(of_block) == len(of_block) - 1:
+            warn(
+                f"The {len(of_block)} columns {block + '__0'!r} and so on are named as embeddings "
+                f"by a model {block!r}, which is not here, so they are taken for other columns. "
+                "If it is a model of your own with a relative path, run this in the folder where "
+                f"pictures were embedded, not in {os.getcwd()!r}, or embed with its full path."
+            )
 
 
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
@@ -149,13 +176,14 @@ def _blocks_from_names(n_features, feature_names):
 
 def _embeddings(feature_names):
     """Find the blocks of an embedder by column names: a backbone and a number."""
-    numbered = {}
-    for column, place in enumerate(numbered_columns(feature_names)):
+    numbered, places = {}, numbered_columns(feature_names)
+    for column, place in enumerate(places):
         if place is not None:
             block, position = place
             numbered.setdefault(block, {})[position] = column
-    found = {name: kind for name in numbered if (kind := kind_behind_prefix(name))}
-    return [_block_of(name, kind, numbered[name]) for name, kind in found.items()]
+    found = {name: kind_behind_prefix(name) for name in numbered}
+    _warn_of_absent_models(places, found)
+    return [_block_of(name, kind, numbered[name]) for name, kind in found.items() if kind]
 
 
 def _block_of(name, kind, columns):

@@ -68,12 +68,16 @@ def kind_behind_prefix(name):
     return next((kind for part in (name, *behind) if (kind := parse_kind(part))), None)
 
 
-def numbered_columns(names):
-    """Split names of columns into block and number; None for names that no embedder gives."""
+def numbered_columns(names, *, reduced=False):
+    """Split names of columns into block and number; None for names that no embedder gives.
+
+    If `reduced`, also those of a :class:`~skclipens.BlockPCA`.
+    """
     parts = (name.rpartition("__") for name in names)
+    prefix = "pca" if reduced else ""
     return [
-        (block, int(position)) if block and position.isdecimal() else None
-        for block, _, position in parts
+        (block, int(number)) if block and number.isdecimal() else None
+        for block, number in ((block, last.removeprefix(prefix)) for block, _, last in parts)
     ]
 
 

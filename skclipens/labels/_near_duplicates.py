@@ -6,11 +6,13 @@ from scipy.sparse.csgraph import connected_components
 
 from .._utils._copies import groups_of_copies
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
+from .._utils._warnings import each_warning_once
 from ..backbones._blocks import without_other_columns
 from ..embedding._unreadable import readable, unreadable_rows
 from ._similarity import columns_to_compare, unit_table
 
 
+@each_warning_once()
 def group_near_duplicates(X):
     """Group pictures that are nearly the same, by their embeddings.
 
@@ -83,5 +85,5 @@ def group_near_duplicates(X):
 
 
 def _pairs(rows):
-    positions, is_near = near_duplicates(rows, rows, among=True)
+    positions, is_near = near_duplicates(rows, rows, own=np.arange(len(rows)))
     return np.vstack([np.nonzero(is_near)[0], positions[is_near]])

@@ -7,7 +7,7 @@ from sklearn.utils import check_array, get_tags
 from .._utils._linalg import parts_of, take_columns, unit_rows
 from .._utils._missing import without_mask
 from .._utils._tables import FLOATS, nonfinite_located, refuse_images, refuse_text
-from ..backbones._blocks import column_names, columns_of_backbones
+from ..backbones._blocks import column_names, columns_of_backbones, named_after_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 
 _AT_ONCE = 1024  # rows whose cosines with all others are in memory
@@ -24,7 +24,10 @@ def columns_to_compare(X, estimator):
     with nonfinite_located(X):
         n_features = _as_array(X).shape[1]
     given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
-    found = columns_of_backbones(given, n_features, column_names(X))
+    names = column_names(X)
+    found = columns_of_backbones(given, n_features, names)
+    if found is None and names is not None:
+        found = named_after_backbones(names)
     return np.arange(n_features) if found is None else found
 
 
