@@ -6,6 +6,7 @@ import warnings
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -705,6 +706,20 @@ def test_decimals_are_strings_where_they_are_not_whole(table):
         numbers = [Decimal(value) if one else Decimal(2) for one in y == y[0]]
         with pytest.raises(ValueError, match=rf"pass y\.astype\({kind}\)"):
             LinearDiscriminantHead().fit(X, numbers)
+
+
+def test_rows_and_labels_of_different_splits_are_named(table):
+    X, y = map(pd.DataFrame, table)
+    y, order = y[0], np.random.default_rng(0).permutation(len(y))
+    one, half, other = order[:16], order[8:24], order[16:32]
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", random_state=0)
+    for rows in (half, other):
+        told = said(partial(clf.fit, X.iloc[one], y.iloc[rows]))
+        assert any("X and y have different numbers as their index" in text for text in told)
+        assert not said(partial(clf.fit, X.iloc[rows], y.iloc[rows]))
+    some, others = np.sort(order[:16]), np.sort(order[16:32])  # what is left of two tables
+    told = said(partial(clf.fit, X.iloc[some], y.iloc[some].set_axis(others)))
+    assert not any("different numbers" in text for text in told)
 
 
 def test_an_index_in_another_order_is_named(table):

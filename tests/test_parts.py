@@ -476,6 +476,18 @@ def test_labels_over_files_that_belong_to_another_row_from_some_row_on(tmp_path,
     assert of_fit in said(clf.fit_from, tmp_path, y)
 
 
+def test_labels_over_files_that_names_of_files_contradict(tmp_path, emoji):
+    folders = tmp_path / "pictures"
+    for n, (path, label) in enumerate(zip(emoji[0][::8], emoji[1][::8], strict=True)):
+        (folders / str(label)).mkdir(parents=True, exist_ok=True)
+        (folders / str(label) / f"{n}.png").write_bytes(Path(path).read_bytes())
+    paths = sorted(map(str, folders.glob("*/*")))
+    y = np.roll([Path(path).parent.name for path in paths], 5)
+    MultiBackboneEmbedder("zoo/RN20").embed_to(tmp_path / "out", paths)
+    told = said(AdaptiveBackboneEnsemble(random_state=0).fit_from, tmp_path / "out", y)
+    assert any("names of files say another class than y" in one for one in told)
+
+
 def test_labels_over_files_of_two_joined_tables_of_which_one_is_in_another_order(tmp_path, emoji):
     order = np.random.default_rng(0).permutation(len(emoji[1]))
     paths, y = emoji[0][order], emoji[1][order]

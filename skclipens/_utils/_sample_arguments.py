@@ -13,17 +13,19 @@ from ._warnings import silent, warn
 _MEMBER = re.compile(r"^tar://(.+?)::(.+)", re.DOTALL)  # of a shard
 _ENDING = re.compile(r"\.[a-z]\w{1,4}(?=[/\\]|$)", re.IGNORECASE)
 _LONGEST_PATH = 4096
+_FEWEST_NUMBERS = 8
 SAME_INDEX, SAME_FILES = "the same index", "the same files"
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):
-    """Warn if inputs have the same index in different orders.
+    """Warn if inputs have the same index in different orders, or are rows of different splits.
 
     All are compared with the first one whose index is not the default, which need not be X. If X is
     a column or list of paths without such an index, its paths are in place of it. The same are also
     common names at different positions, as in a fold, and paths of the same files. Common numbers
     do not count, since they may be positions in different tables. Nor do common names if some occur
-    twice. In messages, X is called `name_of_X`, and other inputs by their keywords.
+    twice. But different numbers, both in no order, may be of the training rows and of the test
+    rows. In messages, X is called `name_of_X`, and other inputs by their keywords.
     """
     indices = {name: names_of_rows(one) for name, one in {name_of_X: X, **given}.items()}
     indices = {name: index for name, index in indices.items() if index is not None}
@@ -36,6 +38,33 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         if what is not None:
             is_unique = indices[name].is_unique
             _warn_of_order(what, first, name, by_paths=paths is not None, is_unique=is_unique)
+        elif _are_of_other_rows(indices[first], indices[name]):
+            warn(
+                f"{first} and {name} have different numbers as their index, as X_train and y_test "
+                "would. Check that they are of the same rows; if they are, "
+                f"{name}.set_axis({first}.index) says so.",
+                key=f"order of {name}",
+            )
+
+
+def _are_of_other_rows(*indices):
+    """Return whether two indices, equally long, hold different numbers, both in no order."""
+    one, other = indices
+    if len(one) != len(other):
+        return False
+    are_shuffled = all(
+        index.dtype.kind in "iu"
+        and len(index) >= _FEWEST_NUMBERS
+        and index.is_unique
+        and not (index.is_monotonic_increasing or index.is_monotonic_decreasing)
+        for index in indices
+    )
+    one, other = indices
+    return (
+        are_shuffled
+        and len(one) == len(other)
+        and not one.sort_values().equals(other.sort_values())
+    )
 
 
 def _warn_of_order(what, first, name, *, by_paths, is_unique):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._mistakes._row_order import is_class_by_class, warn_of_text_order
+from .._mistakes._row_order import warn_of_text_order
 from .._mistakes._rows import warn_of_weights
 from .._utils._folds import validation_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
@@ -107,7 +107,6 @@ class RowsOfFiles:
     def __init__(self, table, y, sample_weight, *, labeled=None):
         self._indices = _indices_of_names(y=y, sample_weight=sample_weight)
         y = column_of_labels(y)
-        self._names_matter = bool(self._indices) or is_class_by_class(list(map(str, y)))
         if len(y) != table.n_rows:
             raise ValueError(
                 f"y has {len(y)} labels, but {table.name!r} has {table.n_rows} rows. Give one "
@@ -175,7 +174,7 @@ class RowsOfFiles:
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
-            lambda *rows: (estimator, sums, self._names_matter, *self._slices(keep, *rows)),
+            lambda *rows: (estimator, sums, self._is_first_pass, *self._slices(keep, *rows)),
             verbose=verbose,
             desc="fitting",
         )
@@ -190,13 +189,12 @@ class RowsOfFiles:
             else:
                 for one, other in zip(found, of_parts, strict=True):
                     one.merge(other)
-        if self._names_matter:
+        if self._is_first_pass:
             self._refuse_other_order(images)
             warn_of_text_order(images, self.targets)
             labels = self.classes.astype(object)[self.targets]
             labels[self.weights == 0] = None
             warn_of_named_files(images, labels, getattr(estimator, "class_names", None))
-        self._names_matter = False
         self.weights[self.unreadable] = 0
         if self._is_first_pass:
             _warn_of_repeated_files(codes, np.flatnonzero(self.weights))
