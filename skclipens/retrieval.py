@@ -179,7 +179,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Parameters
         ----------
         texts : str or list of n str
-            Descriptions of the images to find, such as "a red bicycle".
+            Descriptions of the images to find, such as "a red bicycle"; "_" becomes a space.
         n_neighbors : int, default=None
             Number of images to find, or all if there are fewer. None: the parameter `n_neighbors`.
 
@@ -223,7 +223,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             raise ValueError(f"No block of columns has texts: {named}. {advice}")
         one = isinstance(texts, str)
         texts = check_texts([texts] if one else texts)
-        refuse_files(texts)
+        refuse_files(texts, "To find pictures like it, pass it to kneighbors, in a list.")
         if not self._of_images:
             warn_of_other_models(list(map(self._said_to_be, blocks)))
         words = self._embed_words(texts, blocks)

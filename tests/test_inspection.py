@@ -466,6 +466,16 @@ def test_experts_of_a_backbone_share_its_cost(table, test_set):
     assert_allclose(display.accuracies[0], expected)
 
 
+def test_a_picture_that_is_one_of_its_views_costs_nothing_more(pictures):
+    embedder = MultiBackboneEmbedder("zoo/RN20", views="mirror", keep_plain=True)
+    X, y = embedder.set_output(transform="pandas").fit_transform(pictures[0]), pictures[1]
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    costs = {"zoo/RN20": 1.0, "zoo/RN20@views": 2.0}
+    display = AccuracyCostDisplay.from_estimator(clf, X, y, costs=costs)
+    assert list(display.names) == ["zoo/RN20@views"] and display.costs.tolist() == [2.0]
+    assert display.lines["AdaptiveBackboneEnsemble"][0] == [2.0]
+
+
 def test_costs_of_any_table(table):
     X, y = table
     blocks = [("cheap", slice(0, 128)), ("image__zoo/ViT-8", slice(128, 256))]

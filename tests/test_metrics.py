@@ -550,6 +550,19 @@ def test_calibration_error_of_sure_classifiers():
     assert expected_calibration_error(["yak"], sure[:1], labels=["cat", "dog", "owl"]) == 1
 
 
+@pytest.mark.parametrize("as_given", [np.asarray, pd.Series])
+@pytest.mark.parametrize("n_rows", [3, 30])
+def test_an_array_for_each_expert_is_no_table(as_given, n_rows):
+    of_experts = [as_given(np.arange(n_rows) % n) for n in (2, 3, 4)]
+    message = r"predictions has an array for each expert.* np.column_stack\(predictions\)"
+    for measure in (disagreement_matrix, partial(oracle_accuracy_score, np.arange(n_rows) % 2)):
+        with pytest.raises(ValueError, match=message):
+            measure(of_experts)
+    rows = np.column_stack(of_experts)
+    expected = disagreement_matrix(rows)
+    assert_allclose(disagreement_matrix(rows.tolist()), expected)
+
+
 def test_labels_that_are_numbered_otherwise_are_doubted():
     y = np.repeat([0, 1, 2], 10)
     predictions = np.stack([(y + 1) % 3, np.roll((y + 1) % 3, 1)], axis=1)

@@ -690,6 +690,12 @@ def test_a_column_of_contents_is_rather_that_of_the_pictures(folder):
     content = (folder / "zoo/0.PNG").read_bytes()
     table = pd.DataFrame({"filename": ["0.PNG"], "image": [{"bytes": content, "path": None}]})
     assert load_table(write(table, folder / "t.parquet")).filenames[0]["bytes"] == content
+    table = pd.DataFrame({"file": ["0.PNG", "zoo/0.PNG"], "image": [None, {"bytes": content}]})
+    found = load_table(write(table, folder / "t.parquet"), allow_missing=True).filenames
+    assert found[0] is None and found[1]["bytes"] == content
+    table = pd.DataFrame({"file": ["zoo/0.PNG"], "image": [b64encode(content).decode()]})
+    assert load_table(write(table, folder / "t.csv")).filenames[0] == table["image"][0]
+    write(pd.DataFrame({"filename": ["0.PNG"]}), folder / "t.parquet")
     missing = "1 of the 1 files that column 'filename' of '.*t.parquet' names are missing"
     with pytest.raises(FileNotFoundError, match=missing):
         load_table(folder / "t.parquet", path_column="filename")

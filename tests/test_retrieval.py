@@ -109,6 +109,14 @@ def test_what_is_no_list_of_texts(texts, message):
         CLIPEmbedder("zoo/RN20").embed_text(texts)
 
 
+def test_pictures_are_no_texts(emoji):
+    embedder = CLIPEmbedder("zoo/RN20")
+    with pytest.raises(ValueError, match=r"is a file, and no words\. Pass pictures to transform"):
+        embedder.embed_text(["a cat", emoji.filenames[0]])
+    with pytest.raises(FileNotFoundError, match=r"There is no file 'cat\.png'"):
+        embedder.embed_text(["cat.png"])
+
+
 def test_texts_that_are_cut_off_are_named(table):
     long, templates = "a picture" + " of a cat" * 20, ["the " * 40 + "{}"]
     retriever = ImageRetriever().fit(table)

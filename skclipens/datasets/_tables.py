@@ -195,7 +195,7 @@ def images_of_table(table, path, path_column=None, allow_missing=False):
     `path` is the absolute path of the table; the others are parameters of :func:`load_table`.
     """
     usual = [name for name in PATH_COLUMNS if name in table.columns]
-    usual.sort(key=lambda name: not isinstance(table[name].iloc[0], (dict, bytes)))
+    usual.sort(key=lambda name: not _contains_images(table[name]))
     path_column = usual_column(table, path_column, usual, "path_column")
     if path_column is None:
         raise ValueError(
@@ -204,6 +204,13 @@ def images_of_table(table, path, path_column=None, allow_missing=False):
             "path_column of load_table."
         )
     return _images_of(table[path_column].tolist(), path_column, path, allow_missing), path_column
+
+
+def _contains_images(column):
+    """Return whether the first cell that is not missing has the content of an image, not a path."""
+    first = next((cell for cell in column if not is_missing(cell)), None)
+    is_content = isinstance(first, str) and name_of(first) is None
+    return is_content or isinstance(first, (dict, bytes))
 
 
 def locate_images(table, path, columns, allow_missing=False):

@@ -21,6 +21,7 @@ from ..images._batch_checks import refuse_missing, warn_of_images
 from ..images._collections import paths_of
 from ..images._file_names import warn_of_named_files
 from ..images._pillow_warnings import recorded, warn_of
+from ..images._texts import refuse_files
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
 from ._reading import CACHE_CONSTRAINTS, as_store, embed_with_store, models_of
@@ -171,7 +172,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         texts : list, array or Series of n str
-            Texts, such as captions or names of classes.
+            Texts, such as captions or names of classes. "_" in a text becomes a space.
         templates : sequence of str, default=("{}",)
             Prompts, each with one ``{}`` for the text. The embedding of a text is the mean over
             its prompts, each scaled to unit length.
@@ -186,8 +187,10 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `texts` is not a list of strings, or a block cannot be compared with texts: pooled
-            features, or an image tower of timm.
+            If `texts` is not a list of strings, one is the path of a file, or a block cannot be
+            compared with texts: pooled features, or an image tower of timm.
+        FileNotFoundError
+            If a text is the name of an image that does not exist.
         BackboneNotAvailableError
             If the weights or the tokenizer of a backbone cannot be loaded.
 
@@ -211,6 +214,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         given, texts, templates = texts, check_texts(texts), check_templates(templates)
+        refuse_files(texts, "Pass pictures to transform.")
         blocks = self._blocks()
         for block in blocks:
             if not block.kind.has_text:

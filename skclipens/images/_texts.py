@@ -32,14 +32,11 @@ def is_words(image):
     return not (is_image_name(image) or os.path.dirname(image) or os.path.exists(image))
 
 
-def refuse_files(texts):
+def refuse_files(texts, advice):
     """Raise ValueError if a text is the path of a file; other errors: :func:`is_file`."""
     file = next(filter(is_file, texts), None)
     if file is not None:
-        raise ValueError(
-            f"{str(file)!r} is a file, and search finds by words. To find pictures like it, pass "
-            "it to kneighbors, in a list."
-        )
+        raise ValueError(f"{str(file)!r} is a file, and no words. {advice}")
 
 
 def refuse_words(X):

@@ -286,15 +286,23 @@ def _known_costs(ensemble, costs):
 def _experts_of_blocks(ensemble, costs):
     """Return the entry in `costs` and the experts of each block, without those on several blocks.
 
-    Blocks of one backbone that are of the same images, as with pooled features, count as one. Those
-    that only experts on several blocks read have no experts.
+    Blocks of one backbone that are of the same images, as with pooled features or views, count as
+    one, with the highest of their costs. Those that only experts on several blocks read have no
+    experts.
     """
     members, priced, joined = {}, [], []
+
+    def add(block, entry, experts):
+        source = block.source if entry in (block.name, block.backbone) else entry
+        entries, of_source = members.setdefault(source, ([], []))
+        entries.append((_prefix(block, entry), entry))
+        of_source.extend(experts)
+
     for e, expert in enumerate(ensemble.experts_):
         block = _priced_block(expert.block)
         entry = _priced_name(block, costs, expert.name)
         if entry is not None:
-            members.setdefault((_prefix(block, entry), entry), []).append(e)
+            add(block, entry, [e])
             priced.append(expert.block)
         elif expert.block.parts:
             joined.append(expert)
@@ -306,13 +314,17 @@ def _experts_of_blocks(ensemble, costs):
         entry = _priced_name(block, costs)
         if entry is None:
             raise _no_entry("block", block.name, block, "name it")
-        members.setdefault((_prefix(block, entry), entry), [])
+        add(block, entry, [])
     if not members:
         raise ValueError("costs has no entry for any expert; name their blocks.")
-    n_blocks = Counter(entry for _, entry in members)
+    dearest = [
+        (*max(entries, key=lambda one: check_cost(one[1], costs[one[1]])), experts)
+        for entries, experts in members.values()
+    ]
+    n_blocks = Counter(entry for _, entry, _ in dearest)
     return {
         (entry if n_blocks[entry] == 1 else prefix + entry): (entry, experts)
-        for (prefix, entry), experts in members.items()
+        for prefix, entry, experts in dearest
     }
 
 

@@ -113,6 +113,11 @@ def check_predictions(predictions, name="predictions"):
     -1 or "", the label of rows that a classifier rejects, is allowed; among strings, -1 becomes "".
     """
     refuse_no_column(predictions, name, of="expert")
+    if isinstance(predictions, (list, tuple)) and all(hasattr(p, "dtype") for p in predictions):
+        raise ValueError(
+            f"{name} has an array for each expert, where one with a column for each is wanted, of "
+            f"shape (n, E): np.column_stack({name})."
+        )
     if np.ndim(predictions) == 3:
         raise ValueError(
             f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
