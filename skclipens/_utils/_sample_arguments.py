@@ -6,6 +6,8 @@ import unicodedata
 from collections import Counter
 
 import numpy as np
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _num_samples
 
 from ._one_column import first_of_column
 from ._warnings import silent, warn
@@ -14,6 +16,16 @@ _MEMBER = re.compile(r"^tar://(.+?)::(.+)", re.DOTALL)  # of a shard
 _ENDING = re.compile(r"\.[a-z]\w{1,4}(?=[/\\]|$)", re.IGNORECASE)
 _LONGEST_PATH = 4096
 SAME_INDEX, SAME_FILES = "the same index", "the same files"
+
+
+def check_lengths(images, **given):
+    """Raise ValueError unless what is given, which may be None, has one value for each image."""
+    for name, values in given.items():
+        try:
+            check_consistent_length(images, values)
+        except ValueError as error:
+            has = f"{name} has {_num_samples(values)} values, but X has {len(images)} rows"
+            raise ValueError(f"{has}. {error}") from None
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):
