@@ -7,7 +7,6 @@ from collections import Counter
 
 import numpy as np
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import _num_samples
 
 from ._one_column import first_of_column
 from ._warnings import silent, warn
@@ -24,7 +23,8 @@ def check_lengths(images, **given):
         try:
             check_consistent_length(images, values)
         except ValueError as error:
-            has = f"{name} has {_num_samples(values)} values, but X has {len(images)} rows"
+            n_values = values.shape[0] if hasattr(values, "shape") else len(values)
+            has = f"{name} has {n_values} values, but X has {len(images)} rows"
             raise ValueError(f"{has}. {error}") from None
 
 
