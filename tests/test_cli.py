@@ -514,7 +514,8 @@ def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
 
 
 def test_codes_have_names_in_a_table(photos, tmp_path):
-    folder, names, model = tmp_path / "coded", tmp_path / "names.csv", tmp_path / "coded.joblib"
+    folder, model = tmp_path / "coded", tmp_path / "coded.joblib"
+    names = tmp_path / "class_names.csv"
     for code, name in enumerate(CLASSES):
         shutil.copytree(photos / "train" / name.replace(" ", "_"), folder / f"0000{code}")
     told = run("fit", folder, "-o", model, *SMALL)
@@ -537,7 +538,7 @@ def test_codes_have_names_in_a_table(photos, tmp_path):
     ):
         names.write_text(text)
         told = run("fit", folder, "-o", model, "--class-names", names, *SMALL, fails=True)
-        assert message in told.stderr
+        assert message in told.stderr and f"{str(names)!r}" in told.stderr
 
 
 def test_messages_name_options(photos, unseen, tmp_path):

@@ -14,7 +14,8 @@ _OPTION = re.compile(r"-[a-zA-Z]|--[a-z].*")
 _AS_OPTIONS = (  # what the library says of parameters, and what a command says of its options
     (re.compile(r"Give class_names[:,] a list .*? head=[^.]*\."), "Give --class-names TABLE."),
     (re.compile(r" Some meta-estimators.*?sorted\(set\(y\)\)[^.]*\."), ""),
-    (re.compile(r"\bclass_names\b"), "--class-names"),
+    # No file such as 'class_names.csv'.
+    (re.compile(r"(?<![^\s(])class_names(?=[\s,:;=)]|\.?$|\.\s)"), "--class-names"),
     (re.compile(r"\bn_shots="), "--shots "),
 )
 _OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list as Python writes it

@@ -81,6 +81,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
 
     Raises
     ------
+    TypeError
+        If `path` is not one path.
     OSError
         If there is no such folder, or it or one below cannot be read.
     ValueError
@@ -204,6 +206,8 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
 
     Raises
     ------
+    TypeError
+        If `path` is not one path.
     FileNotFoundError
         If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
