@@ -192,6 +192,7 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
     [
         ("ViT-B/32", "Unknown backbone 'ViT-B/32', did you mean 'ViT-B-32'?.*list_pretrained"),
         ("vit-b-32", "did you mean 'ViT-B-32'?"),
+        ("openai/ViT-B-32", "did you mean 'ViT-B-32/openai'?"),
         ("vit-l-14/datacomp_xl_s13b_b90k", "did you mean 'ViT-L-14/datacomp_xl_s13b_b90k'?"),
         ("ViT-L/14@336px", "did you mean 'ViT-L-14-336'?"),  # as OpenAI calls it
         ("RN50/cc12", "Did you mean 'RN50/cc12m'?"),

@@ -419,6 +419,10 @@ def test_what_is_no_query_is_said_before_the_work(photos, monkeypatch):
     told = run("search", photos / "test", "person", "moving", *SMALL, fails=True)
     assert "no file or folder 'person'" in told.stderr
     assert 'put them in quotes: "person moving"' in told.stderr
+    told = run("search", photos / "test", *SMALL, fails=True).stderr
+    assert "Missing argument 'WORDS|PICTURE'." in told
+    told = run("search", "a bird", *SMALL, fails=True).stderr
+    assert "Missing argument 'DIR|TABLE|FILES'." in told
     lost = str(photos / "query.jpg")
     assert f"There is no file {lost!r}." in run("search", photos, lost, *SMALL, fails=True).stderr
 
@@ -510,14 +514,15 @@ def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
 
 
 def test_codes_have_names_in_a_table(photos, tmp_path):
-    folder, names, model = tmp_path / "coded", tmp_path / "names.csv", tmp_path / "coded.joblib"
+    folder, model = tmp_path / "coded", tmp_path / "coded.joblib"
+    names = tmp_path / "class_names.csv"
     for code, name in enumerate(CLASSES):
         shutil.copytree(photos / "train" / name.replace(" ", "_"), folder / f"0000{code}")
     told = run("fit", folder, "-o", model, *SMALL)
-    assert "Give class_names" in told.stderr
+    assert "Give --class-names" in told.stderr
     names.write_text("label,name\n" + "".join(f"0000{i},{c}\n" for i, c in enumerate(CLASSES)))
     told = run("fit", folder, "-o", model, "--class-names", names, *SMALL)
-    assert "Give class_names" not in told.stderr
+    assert "Give --class-names" not in told.stderr
     clf = joblib.load(model)
     assert clf.get_params()["adaptivebackboneensemble__class_names"]["00002"] == CLASSES[2]
     assert clf.classes_.tolist() == ["00000", "00001", "00002"]
@@ -533,7 +538,21 @@ def test_codes_have_names_in_a_table(photos, tmp_path):
     ):
         names.write_text(text)
         told = run("fit", folder, "-o", model, "--class-names", names, *SMALL, fails=True)
-        assert message in told.stderr
+        assert message in told.stderr and f"{str(names)!r}" in told.stderr
+
+
+def test_messages_name_options(photos, unseen, tmp_path):
+    table, command = tmp_path / "t.csv", ["-o", tmp_path / "m.joblib", *SMALL]
+    pd.DataFrame({"path": unseen, "label": np.arange(len(unseen)) % 3}).to_csv(table, index=False)
+    for head in ([], ["--head", "zero-shot"]):
+        told = run("fit", table, *command, *head, fails=bool(head)).stderr
+        assert re.search(r"^(Warning|Error): .*\. Give --class-names TABLE\.$", told, re.MULTILINE)
+        assert not re.search("class_names|StackingClassifier|head=", told)
+    pd.DataFrame({"path": unseen, "label": unseen}).to_csv(table, index=False)
+    told = run("fit", table, *command, fails=True).stderr
+    assert "t.csv' holds paths or names of images" in told and "train_test_split" not in told
+    told = run("compare", photos / "train", "--shots", 50, "--splits", 2, *SMALL).stderr
+    assert "With --shots 50, one sample is kept" in told
 
 
 def test_folders_are_called_as_numbers_of_a_table(photos, tmp_path):
@@ -777,6 +796,18 @@ def test_a_url_among_paths_of_a_table_is_called_so(model, unseen, tmp_path):
 )
 def test_an_option_is_given_once(given, said, unseen):
     assert said in run("name", unseen[0], "--classes", "cat,bird", *given, fails=True).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--cache", "--quiet"], "--cache needs DIR, but the option --quiet follows it."),
+        (["-o", "--device", "cpu"], "--output needs OUT, but the option --device follows it."),
+        (["--device", "-n", "3"], "--device needs a value, but the option -n follows it."),
+    ],
+)
+def test_an_option_is_not_the_value_of_another(given, said, unseen):
+    assert said in run("search", unseen[0], "a bird", *given, fails=True).stderr
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,12 @@ def test_folds_may_be_positions_lists_or_masks(X, y):
     lists = [tuple(rows.tolist() for rows in split) for split in splits]
     for cv in (splits, masks, lists):
         assert_array_equal(make(cv=cv).fit(X, y).predict_proba(X), expected)
-    assert not make(cv=[]).fit(X, y).validated_.any()
+
+
+@pytest.mark.parametrize("cv", [[], np.empty((0, 2))])
+def test_no_folds_are_no_cv(cv, X, y):
+    with pytest.raises(ValueError, match="cv is empty"):
+        make(cv=cv).fit(X, y)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +189,8 @@ def test_folds_may_be_positions_lists_or_masks(X, y):
         (lambda train, test: (train, np.r_[test, train[3]]), "1 of its test rows in train"),
         (lambda train, test: (train, [72]), "index 72 is out of bounds.* positions from 0 to 71"),
         (lambda train, test: (train, np.ones(71, bool)), "masks of length 72"),
+        (lambda train, test: (train,), "is no pair of train and test rows"),
+        (lambda train, test: 5, r"is no pair .*: give cv=\[\(train, test\)\]"),
     ],
 )
 @pytest.mark.parametrize("weighted", [False, True])
@@ -734,13 +741,18 @@ def test_a_frame_tells_the_blocks_without_labels():
         ({"class_names": {0: "cat"}, "calibrate": True}, "calibrate=False, class_names to a list"),
         ({"class_names": ["cat"]}, "At least two classes"),
         ({"class_names": ["cat", "dog", "dog"]}, "'dog' more than once"),
+        ({"class_names": []}, "class_names is empty"),
+        (
+            {"class_names": ["cat.jpg", "dog.jpg"]},
+            "class_names holds paths or names of images, such as 'cat.jpg', and not labels.",
+        ),
     ],
 )
 def test_what_is_missing_where_there_are_no_labels(X, parameters, says):
     given = {**NAMED, "class_names": ["cat", "dog"], **parameters}
     with pytest.raises(ValueError) as told:
         make(**given).fit(X)
-    assert says in str(told.value)
+    assert says in str(told.value) and "train_test_split" not in str(told.value)
 
 
 class Witness:

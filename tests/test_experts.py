@@ -131,6 +131,8 @@ def test_a_name_of_a_directory_may_have_the_sign_of_a_prefix(tmp_path, y):
         (["zoo/RN21"], "The zoo has no model 'RN21'"),
         ([], "blocks is empty; None takes"),
         ([("a", slice(0, 2)), "zoo/RN20"], "not a mix; 'zoo/RN20' is not a pair"),
+        ([128] * 3, "not a mix; 128 is not a pair"),
+        ([slice(0, 10)], "is not a pair"),
         ([("a", slice(0, 2)), ("a", slice(2, 4))], "names of blocks must differ; got a, a"),
         ([("a", slice(700, 710))], "Block 'a' ends at 710, but X has 384 columns"),
         ([("a", slice("x", "y"))], "Block 'a' is .* Ends of a slice are positions, not names"),

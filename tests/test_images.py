@@ -543,6 +543,9 @@ def test_bad_files_are_named(tmp_path):
         assert_fails(content, advice)
     path.write_bytes(b"PK\3\4" + bytes(99))
     assert_fails(path, f"pass {f'zip://::{path}'!r} to embed_to")
+    below = path / "pictures" / "0.png"
+    assert_fails(below, f"{str(path)!r} is no folder: it is a zip archive", "to embed_to")
+    assert_fails(damaged / "0.png", f"{str(damaged)!r} is no folder: it is a file. Check the path.")
     assert_fails(damaged.read_bytes(), "content of 2000 bytes", "truncated")
     assert_fails("nul\0byte.png", "null byte")
     assert len(str(assert_fails("iVBORw0KGgo" * 10_000))) < 1000
@@ -638,6 +641,9 @@ def test_bad_pil_values_and_types():
     pixels = np.zeros((2, 2, 3), int).tolist()
     assert_fails(pixels, "of type list", "If these are pixels, pass an array: np.array(image, np.u")
     assert_fails([[0, 0.5], [1, 1]], "of type list", "pass an array: np.array(image).")
+    assert_fails(
+        UPRIGHT.tolist(), "[[...], [...], [...], [...], [...], [...], ...] cannot", "np.array"
+    )
     assert_fails([["a.jpg"], ["b.jpg"]], "of type list", "one image at a time")
     assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
     for label in (1, 0.5, "cat"):

@@ -242,6 +242,8 @@ def pair():
     [
         ([], "blocks is empty"),
         (["zoo/RN20"], "'zoo/RN20' is no such pair"),
+        ([128, 128], "128 is no such pair"),
+        ([None], "None is no such pair"),
         ([("zoo/ViT-8", slice(128))], "Block 'zoo/ViT-8' has the column 'zoo/RN20__0'"),
         ([("zoo/RN20", [0] * 128)], "Block 'zoo/RN20' names column 0 128 times"),
         ([(None, slice(200, 300))], "Block 0 of blocks ends at 300, but X has 256 columns"),

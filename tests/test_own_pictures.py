@@ -47,6 +47,14 @@ def test_folders_become_classes(folder):
     assert MultiBackboneEmbedder("zoo/RN20").fit_transform(pictures.filenames).shape == (9, 128)
 
 
+@pytest.mark.parametrize("path", [["train", "test"], None, 5])
+def test_a_path_is_one_path(path):
+    for load, what in ((load_folder, "folder"), (load_table, "table")):
+        says = f"path is the path of one {what}; got {type(path).__name__}"
+        with pytest.raises(TypeError, match=says):
+            load(path)
+
+
 def test_names_of_folders_can_be_kept(folder):
     names = load_folder(str(folder), raw_names=True).target_names
     assert names.tolist() == ["laptop_computer", "tropical-fish", "zoo"]

@@ -366,7 +366,7 @@ def test_labels_to_score_are_checked_before_an_image_is_read(paths, y):
     images = CountedImages(paths)
     for labels, weights, message in (
         (y[:-1], None, "inconsistent numbers of samples"),
-        (y, np.ones(3), "inconsistent numbers of samples"),
+        (y, np.ones(3), "sample_weight has 3 values, but X has 32 rows"),
         (np.unique(y, return_inverse=True)[1], None, "where those of fit are such as"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -450,7 +450,7 @@ def test_views_and_names_of_sides_that_are_not_doubted(parameters):
 @pytest.mark.parametrize(
     "parameters, metadata, error, message",
     [
-        ({}, {"sample_weight": [1.0]}, ValueError, "inconsistent numbers of samples"),
+        ({}, {"sample_weight": [1.0]}, ValueError, "sample_weight has 1 values, but X has 32 rows"),
         ({}, {"sample_weight": np.zeros(32)}, ValueError, "zero"),
         (
             {"unlabeled": "ignore"},
@@ -459,7 +459,7 @@ def test_views_and_names_of_sides_that_are_not_doubted(parameters):
             "inconsistent numbers of samples",
         ),
         ({"unlabeled": "ignore"}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers"),
-        ({}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers of samples"),
+        ({}, {"groups": np.zeros(31)}, ValueError, "groups has 31 values, but X has 32 rows"),
         (
             {"cv": StratifiedGroupKFold(2)},
             {},

@@ -969,6 +969,11 @@ def test_a_damaged_file_costs_no_result(cache, no_memory, offset):
         cache.info()
 
 
+def test_a_store_is_one_folder():
+    with pytest.raises(TypeError, match="path is the path of one folder; got int"):
+        EmbeddingStore(5)
+
+
 def test_a_file_for_a_folder_is_a_mistake(tmp_path, paths):
     file = tmp_path / "file"
     file.write_text("mine")

@@ -406,8 +406,16 @@ def test_a_filled_up_image_is_not_kept_without_the_setting(
 
 
 def test_images_in_place_of_the_folder_are_named(tmp_path, files, embedder):
-    with pytest.raises(TypeError, match="folder is the path of one folder; got list"):
+    with pytest.raises(TypeError, match=r"folder is the path of one folder; got list. It comes fi"):
         embedder.embed_to(files, tmp_path / "table")
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path, files, embedder):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "table"):
+        with pytest.raises(OSError, match=rf"'{place}' cannot be made: a file is in its place"):
+            embedder.embed_to(place, files)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize("form", ["list", "paths", "Series", "array"])

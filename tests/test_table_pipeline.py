@@ -278,6 +278,14 @@ def test_a_column_that_the_table_lacks_is_named(table, fitted):
             method(table.rename(columns={"price": "Price"}))
 
 
+def test_columns_of_one_name_are_refused(table, fitted):
+    X = pd.concat([table, table[["label"]]], axis=1)
+    methods = make().fit, fitted.score, lambda rows, labels: fitted.predict(rows)
+    for method in methods:
+        with pytest.raises(ValueError, match=r"X has columns of the same name: 'label'. Rename"):
+            method(X, table["label"])
+
+
 @pytest.mark.parametrize("form", [lambda t: t.to_dict("list"), pd.DataFrame.to_numpy, to_arrow])
 def test_rows_are_a_frame(table, fitted, form):
     X = form(table)

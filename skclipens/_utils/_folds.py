@@ -266,15 +266,35 @@ def _split(splitter, y, groups, X=None):
 def splitter_of(cv, *args, **options):
     """Return the splitter that scikit-learn's ``check_cv`` makes of a user's ``cv``.
 
-    Raise ValueError if ``cv`` is one pair of train and test rows instead of a list of pairs.
+    Raise ValueError if ``cv`` is one pair of train and test rows instead of a list of pairs, or is
+    empty.
     """
-    if isinstance(cv, (list, tuple)) and cv and hasattr(cv[0], "__iter__"):
-        if isinstance(next(iter(cv[0]), None), (Integral, np.bool_)):
-            raise ValueError(
-                "cv is a list of pairs of train and test rows, also where it is one pair: "
-                "cv=[(train, test)]."
-            )
+    if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
+        cv = list(cv)
+        _check_pairs(cv)
     return check_cv(cv, *args, **options)
+
+
+def _check_pairs(cv):
+    if not cv:
+        raise ValueError(
+            "cv is empty. Give pairs of train and test rows. A generator of them can be read only "
+            "once: make a list of it, cv=list(splitter.split(X, y))."
+        )
+    if hasattr(cv[0], "__iter__") and isinstance(next(iter(cv[0]), None), (Integral, np.bool_)):
+        raise ValueError(
+            "cv is a list of pairs of train and test rows, also where it is one pair: "
+            "cv=[(train, test)]."
+        )
+    for i, fold in enumerate(cv):
+        _check_pair(fold, i, "cv")
+
+
+def _check_pair(fold, i, name):
+    if not hasattr(fold, "__len__") or len(fold) != 2:
+        raise ValueError(
+            f"Fold {i} of {name} is no pair of train and test rows: give {name}=[(train, test)]."
+        )
 
 
 def check_folds(folds, n_rows, name, groups=None):
@@ -303,6 +323,7 @@ def _warn_of_split_groups(folds, groups, name):
 
 
 def _check_fold(fold, i, n_rows, name):
+    _check_pair(fold, i, name)
     rows, in_train = np.arange(n_rows), np.zeros(n_rows, bool)
     try:
         train, test = (rows[side] for side in fold)

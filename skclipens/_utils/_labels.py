@@ -142,9 +142,10 @@ def refuse_paths_as_labels(y, name="y"):
         return
     labels = np.asarray(y, dtype=object).ravel().tolist()
     if len(labels) > 1 and all(map(_is_path, labels)) and 10 * len(set(labels)) > 9 * len(labels):
+        order = "train_test_split returns X_train, X_test, y_train, y_test, in this order."
         raise ValueError(
-            f"{name} holds paths or names of images, such as {str(first)!r}, and not labels. "
-            "train_test_split returns X_train, X_test, y_train, y_test, in this order."
+            f"{name} holds paths or names of images, such as {str(first)!r}, and not labels."
+            f"{f' {order}' if name == 'y' else ''}"
         )
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 
 import numpy as np
+from sklearn.utils import check_consistent_length
 
 from ._one_column import first_of_column
 from ._warnings import silent, warn
@@ -15,6 +16,17 @@ _ENDING = re.compile(r"\.[a-z]\w{1,4}(?=[/\\]|$)", re.IGNORECASE)
 _LONGEST_PATH = 4096
 _FEWEST_NUMBERS = 8
 SAME_INDEX, SAME_FILES = "the same index", "the same files"
+
+
+def check_lengths(images, **given):
+    """Raise ValueError unless what is given, which may be None, has one value for each image."""
+    for name, values in given.items():
+        try:
+            check_consistent_length(images, values)
+        except ValueError as error:
+            n_values = values.shape[0] if hasattr(values, "shape") else len(values)
+            has = f"{name} has {n_values} values, but X has {len(images)} rows"
+            raise ValueError(f"{has}. {error}") from None
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):

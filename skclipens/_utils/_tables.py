@@ -35,12 +35,13 @@ def refuse_unread(X):
             "one of a single row, and pandas.DataFrame(X) of columns."
         )
     refuse_lazy(X)
-    _refuse_shared_names(X)
+    refuse_shared_names(X)
     if str(getattr(X, "dtype", "")) == "torch.bfloat16":
         raise ValueError("X cannot be read as an array of numpy as it is: pass X.float().")
 
 
-def _refuse_shared_names(X):
+def refuse_shared_names(X):
+    """Raise ValueError if a frame has two columns of the same name."""
     if getattr(getattr(X, "columns", None), "is_unique", False):  # pandas caches this
         return
     twice = [name for name, n in Counter(names_of_columns(X)).items() if n > 1]

@@ -284,7 +284,8 @@ def _n_columns(blocks):
 def _checked_pairs(blocks):
     pairs = list(blocks)
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2 or not isinstance(pair[0], str):
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+        if not is_pair or not isinstance(pair[0], str):
             raise ValueError(
                 "blocks is None, names of backbones, or a list of (name, columns) pairs, not a "
                 f"mix; {pair!r} is not a pair."

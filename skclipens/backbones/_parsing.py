@@ -166,7 +166,9 @@ def _check_architecture(architecture, spec):
     model, _, tag = spec.partition("//")[0].partition("/")
     whole = re.sub("[/@_ ]", "-", spec.partition("//")[0]).removesuffix("px")
     similar = nearest({whole}, models) if whole.lower() in map(str.lower, models) else None
-    if similar is None and (similar := nearest({model.replace("_", "-"), whole}, models)):
+    if tag in open_clip.list_pretrained_models_by_tag(model):
+        similar = f"{tag}/{model}"
+    elif similar is None and (similar := nearest({model.replace("_", "-"), whole}, models)):
         known = open_clip.list_pretrained_tags_by_model(similar)
         similar += f"/{tag}" if tag in known else ""
     raise ValueError(

@@ -35,8 +35,10 @@ from ._options import (
     OUTPUT,
     PICTURES,
     RAW_NAMES,
+    as_options,
     features_option,
     given_options,
+    is_option,
     is_shown,
     output_option,
     split_at_commas,
@@ -61,12 +63,17 @@ _TRUST = "Reading MODEL runs code that is in it: read only files that you trust.
 class _Command(click.Command):
     """A command that refuses an option given twice, of which click would use the last.
 
-    It also refuses empty values, of which Path makes the current folder.
+    It also refuses an option in place of the value of another, and empty values, of which Path
+    makes the current folder.
     """
 
     def parse_args(self, ctx, args):
-        *_, order = self.make_parser(ctx).parse_args([*args])
-        for option in set(order):
+        values, _, order = self.make_parser(ctx).parse_args([*args])
+        for option in dict.fromkeys(order):
+            value = values.get(option.name)
+            if isinstance(option, click.Option) and is_option(value):
+                needs = f"{option.opts[-1]} needs {option.metavar or 'a value'}"
+                raise click.UsageError(f"{needs}, but the option {value} follows it.", ctx)
             if isinstance(option, click.Option) and not option.is_flag and order.count(option) > 1:
                 several = "," in (option.metavar or "")
                 how = "Put commas between its values." if several else "Give it once."
@@ -86,19 +93,19 @@ class _Commands(click.Group):
     command_class = _Command
 
     def invoke(self, ctx):
-        shown, warnings.showwarning = warnings.showwarning, _say
+        def say(message, *kind_and_place):
+            click.echo(f"Warning: {as_options(str(message), ctx.invoked_subcommand)}", err=True)
+
+        shown, warnings.showwarning = warnings.showwarning, say
         try:
             return super().invoke(ctx)
         except _SAID as error:
             if getattr(error, "errno", None) == errno.EPIPE:  # such as with `skclipens name | head`
                 raise
-            raise click.ClickException(str(error) or _NO_MEMORY) from error
+            said = as_options(str(error), ctx.invoked_subcommand)
+            raise click.ClickException(said or _NO_MEMORY) from error
         finally:
             warnings.showwarning = shown
-
-
-def _say(message, category, *place):
-    click.echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -291,7 +298,7 @@ def embed(pictures, output, backbones, **options):
 
 
 @cli.command()
-@PICTURES
+@click.argument("pictures", nargs=-1, metavar="DIR|TABLE|FILES")
 @click.argument("words", metavar="WORDS|PICTURE")
 @click.option(
     "-n",
@@ -316,7 +323,7 @@ def embed(pictures, output, backbones, **options):
 @HOW
 def search(pictures, words, n_neighbors, output, fusion, backbones, **options):
     """Find images by words or by a similar picture: a table of path and score, best first."""
-    _check_quotes(pictures, words)
+    _check_query(pictures, words)
     if is_file(words):
         load_image(words)  # raises before the work if it is not an image
     check_can_write(output, pictures, (*TABLE_SUFFIXES, ".html"))
@@ -335,11 +342,15 @@ def search(pictures, words, n_neighbors, output, fusion, backbones, **options):
         write_table(pd.DataFrame({"path": [names[row] for row in rows], "score": scores}), output)
 
 
-def _check_quotes(pictures, words):
-    """Raise FileNotFoundError if pictures do not exist, and may be words of the query.
+def _check_query(pictures, words):
+    """Raise UsageError without pictures or words, FileNotFoundError if pictures may be words.
 
-    Without quotes around the query, click takes all its words but the last for pictures.
+    click takes a single argument for the words. Without quotes around the query, it takes all its
+    words but the last for pictures.
     """
+    if not pictures:
+        lacks = "WORDS|PICTURE" if Path(words).exists() else "DIR|TABLE|FILES"
+        raise click.UsageError(f"Missing argument '{lacks}'.", click.get_current_context())
     missing = [one for one in pictures[1:] if not Path(one).exists()]
     if missing and not is_url(missing[0]):
         raise FileNotFoundError(

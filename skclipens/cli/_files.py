@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._utils._labels import refuse_paths_as_labels
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
@@ -100,6 +101,7 @@ def find_labelled(
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     if of_table:
+        refuse_paths_as_labels(pictures.frame["label"], f"The column of labels of {source!r}")
         _without_urls(pictures.filenames, source)
         _warn_of_predictions(source, pictures.frame, to_learn)
         warn_of_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)

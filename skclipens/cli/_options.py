@@ -10,6 +10,14 @@ from PIL import Image
 
 _QUOTED = re.compile(r"^(['\"])(.*)\1$")
 _PART = re.compile(r"""\s*(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")  # commas may be in quotes
+_OPTION = re.compile(r"-[a-zA-Z]|--[a-z].*")
+_AS_OPTIONS = (  # what the library says of parameters, and what a command says of its options
+    (re.compile(r"Give class_names[:,] a list .*? head=[^.]*\."), "Give --class-names TABLE."),
+    (re.compile(r" Some meta-estimators.*?sorted\(set\(y\)\)[^.]*\."), ""),
+    # No file such as 'class_names.csv'.
+    (re.compile(r"(?<![^\s(])class_names(?=[\s,:;=)]|\.?$|\.\s)"), "--class-names"),
+    (re.compile(r"\bn_shots="), "--shots "),
+)
 _OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list as Python writes it
 
 
@@ -45,6 +53,19 @@ def split_names(ctx, param, value):
             f"commas separate names, and nothing is around them; write {meant!r}."
         )
     return split_at_commas(ctx, param, value)
+
+
+def is_option(value):
+    """Return whether what was read as the value of an option is an option itself."""
+    return isinstance(value, str) and _OPTION.fullmatch(value) is not None
+
+
+def as_options(text, command):
+    """Return a message with the options of a command in place of parameters of the library."""
+    if command in ("fit", "compare"):
+        for parameter, option in _AS_OPTIONS:
+            text = parameter.sub(option, text)
+    return text
 
 
 def _in_a_folder(ctx, param, value):

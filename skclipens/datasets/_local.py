@@ -11,6 +11,7 @@ from sklearn.utils import Bunch
 
 from .._utils._class_texts import first_rows, warn_of_spellings, written_apart
 from .._utils._messages import listed
+from .._utils._paths import check_path
 from .._utils._warnings import warn
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
 from ..images._folders import class_folders, is_hidden, walk, walk_class
@@ -80,6 +81,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
 
     Raises
     ------
+    TypeError
+        If `path` is not one path.
     OSError
         If there is no such folder, or it or one below cannot be read.
     ValueError
@@ -118,6 +121,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     >>> print(labels)
     ['cat' 'laptop computer']
     """
+    check_path(path, "path", "folder")
     root = _existing_folder(path)
     folders, links = ([root / name for name in some] for some in class_folders(root))
     if not folders:
@@ -202,6 +206,8 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
 
     Raises
     ------
+    TypeError
+        If `path` is not one path.
     FileNotFoundError
         If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
@@ -242,6 +248,7 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
             f"path is a {type(path).__name__}, and names a file. fit takes columns of a table as "
             "they are: clf.fit(table['path'], table['label'])."
         )
+    check_path(path, "path", "table")
     if is_url(str(path)):
         raise ValueError(f"{str(path)!r} is a URL: download the table, and name its file.")
     table_path = Path(path).expanduser().absolute()

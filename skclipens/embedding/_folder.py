@@ -9,6 +9,7 @@ import uuid
 from contextlib import suppress
 
 from .._utils._extras import require
+from .._utils._paths import check_path
 from ..images._protocols import is_url
 
 MANIFEST = "_manifest.json"  # readers of Parquet folders skip names with a leading "_"
@@ -26,11 +27,13 @@ class Folder:
     def __init__(self, folder, again="call embed_to again, which goes on where it stopped"):
         from fsspec.core import url_to_fs
 
-        if not isinstance(folder, (str, os.PathLike)):
-            raise TypeError(
-                f"folder is the path of one folder; got {type(folder).__name__}. Of the files that "
-                "embed_to gives, pass the folder that they are in."
-            )
+        check_path(
+            folder,
+            "folder",
+            "folder",
+            " It comes first, embed_to(folder, X). Of the files that embed_to gives, pass the "
+            "folder that they are in.",
+        )
         self._again = again
         self.name = os.fspath(folder)
         self.fs, self.root = url_to_fs(self.name)
@@ -118,7 +121,7 @@ class Folder:
 
     def begin_empty(self):
         """Make the folder if it does not exist; raise ValueError if it has files."""
-        self.fs.makedirs(self.root, exist_ok=True)
+        self._make()
         if files := sorted(self.files()):
             raise ValueError(f"{self.name!r} has files, such as {files[0]!r}: name a new folder.")
 
@@ -130,7 +133,7 @@ class Folder:
         parts, stamps : dict
             Fingerprints of earlier parts, and stamps of the images that they were made from.
         """
-        self.fs.makedirs(self.root, exist_ok=True)
+        self._make()
         if not self.holds(MANIFEST):
             self._require_empty()
         elif resume:
@@ -144,6 +147,14 @@ class Folder:
             self.remove(file for file in self.files() if _PART.fullmatch(file))
         self.write_manifest({**manifest, "stamps": stamps})
         return {}, stamps
+
+    def _make(self):
+        try:
+            self.fs.makedirs(self.root, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise type(error)(
+                f"The folder {self.name!r} cannot be made: a file is in its place. Name another."
+            ) from error
 
     def is_of(self, manifest):
         """Return whether no call with other images or settings has begun meanwhile."""

@@ -12,6 +12,7 @@ from .._utils._column_names import names_of_columns, refuse_lazy
 from .._utils._messages import listed, nearest
 from .._utils._one_column import named_in_errors
 from .._utils._sklearn import safe_indexing
+from .._utils._tables import refuse_shared_names
 from ..images import as_image_list
 from ..images._batch_checks import refuse_missing
 from ..images._containers import row_named
@@ -80,7 +81,10 @@ def image_columns(step, X):
 
 
 def refuse_missing_columns(step, X, name_of_X="X"):
-    """Raise ValueError if a ColumnTransformer names a column that a table does not have."""
+    """Raise ValueError if a ColumnTransformer names a column that a table does not have.
+
+    Also if two columns of the table have the same name.
+    """
     asked = [*chain(*named_columns(step).values())] if isinstance(step, ColumnTransformer) else []
     if not asked:
         return
@@ -91,6 +95,7 @@ def refuse_missing_columns(step, X, name_of_X="X"):
             f"{name_of_X} is a {type(X).__name__}, and columns are taken by their names, such as "
             f"{asked[0]!r}. Give a DataFrame of pandas or polars."
         )
+    refuse_shared_names(X)
     for name in asked:
         if name not in known:
             similar = nearest({name}, [one for one in known if isinstance(one, str)])

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .._utils._linalg import parts_of
+from .._utils._paths import check_path
 from ..exceptions import EmbeddingStoreError
 from ..images._protocols import is_url
 from ._keys import FILE_DIGESTS, IMAGE_WARNINGS
@@ -127,6 +128,7 @@ class EmbeddingStore:
                 f"max_bytes is a number of at least {_SMALLEST_LIMIT} (1 MiB); got {max_bytes!r}."
             )
         folder = default_path() if path is None or path is True else path
+        check_path(folder, "path", "folder")
         if is_url(os.fspath(folder)):
             raise ValueError(
                 f"{folder!r} is a URL, and a store is a file on a disk of this machine: name a "

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
 from .._mistakes._seen_embeddings import see_blocks
-from .._utils._labels import check_at_least_two
+from .._utils._labels import check_at_least_two, refuse_paths_as_labels
 from .._utils._metadata import METADATA
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import without_warnings
@@ -93,6 +93,9 @@ def labelled_by_names(ensemble, **metadata):
             "none, nothing is learned from rows, so leave it out."
         )
     given = list(ensemble.class_names)
+    if not given:
+        raise ValueError("class_names is empty. Give a name for each class: ['cat', 'dog'].")
+    refuse_paths_as_labels(given, "class_names")
     classes, counts = np.unique(check_names(given, given), return_counts=True)
     if counts.max() > 1:
         twice = classes[counts.argmax()].item()

@@ -289,7 +289,8 @@ class KernelHead(CrossFitTableHead):
         if not len(self.blocks):
             raise ValueError("blocks is empty; None takes all columns as one block without texts.")
         for pair in self.blocks:
-            if isinstance(pair, str) or len(pair) != 2 or not isinstance(pair[0], (str, NoneType)):
+            is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+            if not is_pair or not isinstance(pair[0], (str, NoneType)):
                 raise ValueError(
                     "blocks is a list of (backbone, columns), with None as the backbone of columns "
                     f"without texts; {pair!r} is no such pair."

@@ -11,6 +11,8 @@ import numpy as np
 
 from ..exceptions import ImageError
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 1  # of pixels as lists in lists, the outer ones
 _BETWEEN = re.compile(r"['\"]?\s*[;,|]\s*['\"]?")  # paths in one cell, also of a list as text
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 _ID = re.compile(r"[\w-]+")  # a name without an ending
@@ -54,7 +56,7 @@ def error_of_type(image):
         advice = "If a file has this number as its name, pass its path: f'photos/{number}.jpg'."
     elif hasattr(image, "read"):
         advice = "Pass its content, from its beginning, as image.read() returns it."
-    return image_error(reprlib.repr(image), reason, advice)
+    return image_error(_SHORT.repr(image), reason, advice)
 
 
 def _kind_of_pixels(image):

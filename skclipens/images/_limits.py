@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from pathlib import Path
 
 from PIL import Image
 
@@ -83,6 +84,15 @@ def refusal_of_format(source):
     if kind:
         return f"it is {kind}", _ADVICE.get(kind, "Replace the file or drop the row.")
     return _UNKNOWN_TIFF if start.startswith(_TIFF) else _UNKNOWN
+
+
+def refusal_below_file(source):
+    """Return why nothing is at a path of which a part is a file, and what to do."""
+    file = next((one for one in Path(os.fsdecode(source)).parents if one.is_file()), source)
+    reason, advice = refusal_of_format(file)
+    if ZIP not in reason:
+        reason, advice = "it is a file", "Check the path."
+    return f"{os.fsdecode(file)!r} is no folder: {reason}", advice
 
 
 def start_of(source, n_bytes):

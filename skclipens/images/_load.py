@@ -14,7 +14,13 @@ from ..exceptions import ImageError
 from ._containers import name_of, unwrapped, written
 from ._errors import advice_on_missing, error_of_other_code, error_of_type, image_error
 from ._heif import open_image
-from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
+from ._limits import (
+    is_special,
+    refusal,
+    refusal_below_file,
+    refusal_of_bomb,
+    refusal_of_format,
+)
 from ._pillow_warnings import warn_of_frames, warn_or_record
 from ._protocols import is_url
 from ._ranges import (
@@ -235,6 +241,8 @@ def _reason_and_advice(error, source):
         return "no such file" if is_path else "it is a URL, not a path", _advice_on_path(source)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return refusal_of_bomb(error)
+    if isinstance(error, NotADirectoryError):
+        return refusal_below_file(source)
     if isinstance(error, UnidentifiedImageError):
         return refusal_of_format(source)
     if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):

@@ -7,7 +7,6 @@ from inspect import signature
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
-from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
@@ -22,7 +21,7 @@ from .._utils._messages import listed
 from .._utils._metadata import METADATA
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
-from .._utils._sample_arguments import warn_of_other_order
+from .._utils._sample_arguments import check_lengths, warn_of_other_order
 from .._utils._sklearn import check_parameters, routing_enabled, safe_indexing
 from .._utils._warnings import silent, warn
 from ..embedding._base import BaseEmbedder
@@ -98,7 +97,7 @@ def _check_images(columns, X, y, metadata):
     refuse_paths_as_labels(y)
     for name, values in {"y": y, **metadata}.items():
         refuse_no_column(values, name)
-    check_consistent_length(columns[0].images, y, *metadata.values())
+    check_lengths(columns[0].images, y=y, **metadata)
     warn_of_other_order(X, y=y, **metadata)
     refuse_missing_in_later(columns)
     for column in columns:

@@ -4,7 +4,6 @@ from numbers import Real
 
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
@@ -12,7 +11,7 @@ from .._mistakes._series import rows_of_files
 from .._utils._estimator import EstimatorMixin
 from .._utils._known_labels import check_true_labels
 from .._utils._metadata import keywords_of_fit
-from .._utils._sample_arguments import warn_of_other_order
+from .._utils._sample_arguments import check_lengths, warn_of_other_order
 from .._utils._sklearn import routing_enabled
 from ..embedding._image_columns import image_columns
 from ._channels import warn_of_channels
@@ -345,7 +344,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, SettersMixin, Pipeline):
         if is_classifier(self):
             check_true_labels(self._final_estimator, y)
         for column in image_columns(self.steps[0][1], X):
-            check_consistent_length(column.images, y, sample_weight)
+            check_lengths(column.images, y=y, sample_weight=sample_weight)
             warn_of_other_names(self, column.images, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
