@@ -60,7 +60,7 @@ from skclipens._utils._metadata import METADATA
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController
 from skclipens.exceptions import SuspectedMistakeWarning
-from skclipens.images import View
+from skclipens.images import View, load_image
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit
 from skclipens.pipeline import BackbonePipeline
@@ -233,6 +233,20 @@ def test_blocks_are_those_of_a_step_that_was_replaced(make, cache, paths, y):
     same, scale = ("same", FunctionTransformer(feature_names_out="one-to-one")), StandardScaler()
     clf = BackbonePipeline([same, clf.steps[0], ("scale", scale), clf.steps[1]])
     assert list(clf.fit(paths, y).expert_names_) == ["zoo/DLA", "zoo/RN20"]
+
+
+def opened(paths):
+    return np.stack([np.asarray(load_image(path)) for path in paths])
+
+
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_a_step_before_the_embedder_may_return_any_images(make, on_error, paths, y):
+    steps = make(on_error=on_error).steps
+    clf = BackbonePipeline([("open", FunctionTransformer(opened)), *steps])
+    with no_warning():
+        clf.fit(paths, y)
+    assert not hasattr(clf[0], "_sklearn_output_config")
+    assert clf.score(paths, y) > 0.8
 
 
 def test_another_embedder_after_fit_is_refused(fitted, paths):

@@ -50,7 +50,7 @@ def check_before_images(pipeline, X, y, params):
         check_parameters(step)
     _check_submodels(pipeline)
     transformers = pipeline._transformers()
-    _name_columns(transformers)
+    _name_columns(pipeline)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     columns = image_columns(pipeline.steps[0][1], X)
     if columns:
@@ -179,9 +179,11 @@ def _classes_in(y):
     return np.unique(labels) if labels else None
 
 
-def _name_columns(transformers):
+def _name_columns(pipeline):
     """Set the output of the embedder and later steps to frames; earlier steps return images."""
-    embedders = [i for i, step in enumerate(transformers) if isinstance(step, BaseEmbedder)]
+    transformers = pipeline._transformers()
+    steps = [*transformers, pipeline._final_estimator]
+    embedders = [i for i, step in enumerate(steps) if isinstance(step, BaseEmbedder)]
     for step in transformers[embedders[0] if embedders else 0 :]:
         if hasattr(step, "set_output"):
             step.set_output(transform="pandas")
