@@ -45,10 +45,10 @@ class EnsembleCrossFitMixin:
             Held-out logits, and zeros for rows that have none; without the correction by unlabelled
             rows.
         valid : ndarray of shape (n,), bool
-            Which rows were held out from all validated experts. Not held out are: rows
-            without a label or a weight; the only row of a class, if all heads learn from rows; and
-            rows that ``cv`` does not hold out, for instance if it is a fraction. At most 5,000
-            rows are held out.
+            Which rows were held out from all experts that held-out rows can validate; see ``cv``.
+            Not held out are: rows without a label or a weight; the only row of a class, if all
+            heads learn from rows; and rows that ``cv`` does not hold out, for instance if it is a
+            fraction. At most 5,000 rows are held out.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class EnsembleCrossFitMixin:
         Rows are positions among the learned rows.
         """
         X, y, metadata = learned.X, learned.y, learned.metadata
-        folds = []
+        folds = [(slice(None), slice(None))]  # which experts rows were held out from is asked anew
         if needs_held_out(self, self.router_):
             groups = some_of(metadata["groups"], held_out.rows)
             options = {"groups": groups, "random_state": self.random_state}
