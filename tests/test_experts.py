@@ -241,7 +241,7 @@ def test_what_auto_has_already_is_not_made_again(frame, y):
 @pytest.mark.parametrize("columns", [slice(100), slice(WIDTH - 1, None, -1), slice(2 * WIDTH)])
 @pytest.mark.parametrize("kind", ["zero-shot", ResidualHead()])
 def test_a_triple_with_prompts_needs_a_whole_block(columns, kind, frame, X, y):
-    message = "'a' starts from prompts, .* not the whole block .* as its columns: 'zoo/RN20', "
+    message = "'a' starts from prompts, .* no whole block, .* as its columns: 'zoo/RN20', "
     with pytest.raises(ValueError, match=message):
         make(None, head=[("a", kind, columns)]).fit(frame, y)
     with pytest.raises(ValueError, match="Name the blocks after their backbones"):

@@ -108,8 +108,8 @@ def _refuse_no_backbone(name, kind, block, blocks):
     if known:
         hint = f"Give the name of a block as its columns: {listed(known)}."
     raise ValueError(
-        f"The head of {name!r} starts from prompts, and its columns are not the whole block of one "
-        f"backbone in its order. {hint}"
+        f"The head of {name!r} starts from prompts, and its columns are no whole block, in its "
+        f"order, of embeddings that can be compared with texts. {hint}"
     )
 
 
