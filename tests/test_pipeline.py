@@ -928,6 +928,18 @@ def test_metadata_routing(make, on_error, paths, y):
     assert scores.tolist() != plain.tolist()
 
 
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_metadata_routing_past_a_last_step_that_passes_through(make, on_error, paths):
+    weights = np.arange(32.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scale = StandardScaler().set_fit_request(sample_weight=True)
+        clf = make(estimator=scale, on_error=on_error)
+        expected = clf.fit_transform(paths, sample_weight=weights)
+        longer = BackbonePipeline([*clone(clf).steps, ("last", "passthrough")])
+        found = longer.fit_transform(paths, sample_weight=weights)
+    assert_array_equal(found, expected)
+
+
 def test_metadata_that_nobody_asked_for_is_refused_before_an_image_is_read(make, paths):
     images = CountedImages(paths)
     with (

@@ -63,6 +63,9 @@ class EnsembleCrossFitMixin:
         -----
         If no row can be held out from temperatures and router, as with one row per class, these
         were fitted on the same rows. With zero-shot heads they are only a few numbers.
+
+        If ``cv`` is a fraction, heads learn from the other rows; so they do in :meth:`fit`, unless
+        nothing there needs held-out rows, as with ``router="uniform"`` and ``calibrate=False``.
         """
         if folds is not None and not isinstance(folds, Real) and not hasattr(folds, "split"):
             folds = list(folds)  # which are read more than once

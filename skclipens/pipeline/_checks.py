@@ -193,7 +193,8 @@ def _params_of_last(pipeline, X, y, params):
     """Return the parameters for the fit of the last step."""
     name, last = pipeline.steps[-1]
     if routing_enabled():
-        return dict(process_routing(pipeline, "fit", **params)[name]["fit"])
+        routed = process_routing(pipeline, "fit", **params)
+        return {} if last in (None, "passthrough") else dict(routed[name]["fit"])
     prefix = f"{name}__"
     taken = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
     if taken and last in (None, "passthrough"):
