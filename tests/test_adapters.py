@@ -509,6 +509,7 @@ assert not {"torch", "open_clip"} & set(sys.modules)
         (TIP_F, {"batch_size": 0}),
         (PROBE, {"cv": 1}),
         (PROBE, {"cv": 0.5}),
+        (CrossModalHead(BACKBONE), {"text_weight": 2e5}),
         (CLIP_ADAPTER, {"ratio": 1.5}),
         (CLIP_ADAPTER, {"reduction": 0}),
         (CLIP_ADAPTER, {"templates": "a {}"}),

@@ -255,6 +255,8 @@ def test_list_backbones_agrees_with_open_clip():
     assert (frame.index.name, list(frame.columns)) == ("backbone", columns)
     listed = [backbone.name for group in ("paper", "zoo") for backbone in resolve_backbones(group)]
     assert list(frame.index) == listed
+    with pytest.raises(ValueError, match="views=3 needs one or more"):
+        list_backbones(views=3)
     for spec, row in frame.iterrows():
         backbone = Backbone(spec)
         assert row["width"] == backbone.width == backbone.config["embed_dim"]
@@ -598,6 +600,8 @@ def test_several_models_are_loaded_by_name(specs, loads):
     assert loads == ["a", "b"]
     with pytest.raises(ValueError, match=r"a\.safetensors more than once"):
         load_backbones([specs[0]] * 2)
+    with pytest.raises(ValueError, match="backbones is empty"):
+        load_backbones([])
 
 
 def test_threads_share_one_model(specs, loads):

@@ -308,6 +308,7 @@ def test_items_of_a_dataset_stay_as_they_were_given(kind, tmp_path):
         images = OneBuffer(grey_picture)
         expected = [pixels[..., 0] for pixels in LARGE]
     items = as_image_list(images)
+    np.testing.assert_array_equal(np.asarray(items[1:][0]), np.asarray(items[1]))
     items = [items[i] for i in range(len(items))]
     for item, one in zip(items, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(load_image(item)), np.asarray(load_image(one)))

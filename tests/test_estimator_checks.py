@@ -9,6 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.semi_supervised import LabelPropagation
 
 from skclipens import ResidualHead
@@ -60,6 +61,46 @@ class NoMask(GaussianNB):
         return self.fit(X, y).predict_log_proba(X)
 
 
+class Scales(GaussianNB):
+    """Changes the rows that it is given."""
+
+    def predict_proba(self, X):
+        X *= 2
+        return super().predict_proba(X)
+
+
+class Fails(GaussianNB):
+    """Cannot be cross-fitted."""
+
+    def cross_fit(self, X, y, folds=None):
+        raise KeyError("fold")
+
+
+class LastExpert:
+    """A router whose fit and rule can be replaced."""
+
+    def fit(self, X, logits, y):
+        return self
+
+    def combine(self, X, logits):
+        return logits[:, -1]
+
+
+class Doubles(LastExpert):
+    """Changes the logits that it is given."""
+
+    def combine(self, X, logits):
+        logits *= 2
+        return logits[:, -1]
+
+
+class Divides(LastExpert):
+    """Fails with an error of its own."""
+
+    def fit(self, X, logits, y):
+        return 1 / 0
+
+
 @pytest.mark.parametrize(
     ("check", "given", "message"),
     [
@@ -72,6 +113,15 @@ class NoMask(GaussianNB):
         (check_head, NoMask(), "NoMask must return logits and a mask of rows from cross_fit"),
         (check_head, object(), r"object must have fit\(X, y\)"),
         (check_head, Weighs(), "must take weights of 1 for no weights"),
+        (
+            check_head,
+            KNeighborsClassifier(),
+            "must score rows after a fit on 4 rows of 4 ",
+        ),
+        (check_head, Scales(), "Scales must leave X and y as they are"),
+        (check_head, Fails(), "Fails must work in cross_fit, .*; KeyError: 'fold'"),
+        (check_router, Doubles(), "Doubles must leave X, logits and y as they are"),
+        (check_router, Divides(), "Divides must fit 60 rows of 4 classes; ZeroDivisionError"),
     ],
 )
 def test_the_requirement_that_is_not_met_is_named(check, given, message):

@@ -29,6 +29,7 @@ from skclipens import (
     CLIPEmbedder,
     KernelHead,
     MultiBackboneEmbedder,
+    ResidualHead,
     ZeroShotHead,
     zoo,
 )
@@ -228,6 +229,25 @@ def test_a_kernel_head_as_an_object_has_the_blocks_of_its_name(frame, y):
     given = make(None, head=KernelHead()).fit(table, y)
     assert len(given.experts_) == len(BACKBONES)
     assert_array_equal(given.predict_proba(table), named.predict_proba(table))
+
+
+def test_what_auto_has_already_is_not_made_again(frame, y):
+    table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
+    auto = list(make(None, head="auto").fit(table, y).expert_names_)
+    for kind in ("linear", "forest"):
+        clf = make(None, head=["auto", kind]).fit(table, y)
+        assert list(clf.expert_names_) == [*auto, *(f"{name}:{kind}" for name in BACKBONES)]
+    assert list(make(None, head=["auto", "kernel"]).fit(table, y).expert_names_) == auto
+
+
+@pytest.mark.parametrize("columns", [slice(100), slice(WIDTH - 1, None, -1), slice(2 * WIDTH)])
+@pytest.mark.parametrize("kind", ["zero-shot", ResidualHead()])
+def test_a_triple_with_prompts_needs_a_whole_block(columns, kind, frame, X, y):
+    message = "'a' starts from prompts, .* no whole block, .* as its columns: 'zoo/RN20', "
+    with pytest.raises(ValueError, match=message):
+        make(None, head=[("a", kind, columns)]).fit(frame, y)
+    with pytest.raises(ValueError, match="Name the blocks after their backbones"):
+        make(None, head=[("a", kind, columns)]).fit(X, y)
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,10 @@ def test_display_labels_name_integer_classes():
     assert_allclose(display.shares, [[0.25, 0.75], [0.25, 0.75]])
     assert display.labels == ["cat", "dog"]
     assert display.text_ == []
+    weighted = RoutingWeightsDisplay.from_predictions(
+        [3, 5, 7], np.ones((3, 2)), sample_weight=[1, 0, 1], display_labels=["cat", "cow", "dog"]
+    )
+    assert weighted.labels == ["cat", "dog"]
 
 
 @pytest.mark.usefixtures("without_names")
@@ -422,7 +426,7 @@ def test_regions_can_be_fewer(clf, test_set):
     left_out = display.counts.sum() - largest.sum()
     notes = [text.get_text() for text in display.axes_["counts"].texts]
     assert f"{len(display.counts) - 3} smaller regions, {left_out} rows, not shown" in notes
-    for n in (0, -1, 2.5):
+    for n in (0, -1, 2.5, True):
         with pytest.raises(ValueError, match=f"max_regions must be .* above 0; got {n}"):
             display.plot(max_regions=n)
 

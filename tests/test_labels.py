@@ -155,6 +155,18 @@ def test_one_row_per_class_is_judged_by_names(emoji):
     assert not valid.any()
 
 
+def test_held_out_rows_change_nothing_that_needs_none(emoji):
+    _, X, y = emoji
+    clf, other = make(router="uniform", calibrate=False), make(router="uniform", calibrate=False)
+    logits, valid = clf.cross_fit(X[:7], y[:7])
+    other.fit(X[:7], y[:7])
+    assert_array_equal(clf.temperatures_, other.temperatures_)
+    assert clf.validated_.all()
+    assert_array_equal(clf.predict_proba(X), other.predict_proba(X))
+    assert valid.all()  # by names
+    assert logits.any()
+
+
 def test_folds_take_the_place_of_cv(emoji):
     _, X, y = emoji
     folds = list(GroupKFold(3).split(X, y, np.arange(84) // 7))

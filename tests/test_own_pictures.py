@@ -606,6 +606,14 @@ def test_commas_that_end_all_rows_are_left_out(folder, behind):
     assert load_table(folder / "t.csv").frame["label"].tolist() == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("path_column", ["path", ["path"]])
+def test_rows_are_numbered_with_and_without_labels(folder, path_column):
+    for name in ("label", "price"):
+        table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], name: [3, 4]}, index=[7, 3])
+        frame = load_table(write(table, folder / "t.parquet"), path_column=path_column).frame
+        assert frame.index.tolist() == [0, 1]
+
+
 def test_paths_and_labels_may_be_the_index_of_parquet(folder):
     table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": ["a", "b"], "n": [1, 2]})
     expected = load_table(write(table, folder / "t.parquet")).frame

@@ -60,7 +60,7 @@ from skclipens._utils._metadata import METADATA
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController
 from skclipens.exceptions import SuspectedMistakeWarning
-from skclipens.images import View
+from skclipens.images import View, load_image
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit
 from skclipens.pipeline import BackbonePipeline
@@ -233,6 +233,20 @@ def test_blocks_are_those_of_a_step_that_was_replaced(make, cache, paths, y):
     same, scale = ("same", FunctionTransformer(feature_names_out="one-to-one")), StandardScaler()
     clf = BackbonePipeline([same, clf.steps[0], ("scale", scale), clf.steps[1]])
     assert list(clf.fit(paths, y).expert_names_) == ["zoo/DLA", "zoo/RN20"]
+
+
+def opened(paths):
+    return np.stack([np.asarray(load_image(path)) for path in paths])
+
+
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_a_step_before_the_embedder_may_return_any_images(make, on_error, paths, y):
+    steps = make(on_error=on_error).steps
+    clf = BackbonePipeline([("open", FunctionTransformer(opened)), *steps])
+    with no_warning():
+        clf.fit(paths, y)
+    assert not hasattr(clf[0], "_sklearn_output_config")
+    assert clf.score(paths, y) > 0.8
 
 
 def test_another_embedder_after_fit_is_refused(fitted, paths):
@@ -912,6 +926,18 @@ def test_metadata_routing(make, on_error, paths, y):
         options["params"] = {"groups": metadata["groups"]}
         plain = cross_validate(clf, paths, y, cv=GroupKFold(2), **options)["test_score"]
     assert scores.tolist() != plain.tolist()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_metadata_routing_past_a_last_step_that_passes_through(make, on_error, paths):
+    weights = np.arange(32.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scale = StandardScaler().set_fit_request(sample_weight=True)
+        clf = make(estimator=scale, on_error=on_error)
+        expected = clf.fit_transform(paths, sample_weight=weights)
+        longer = BackbonePipeline([*clone(clf).steps, ("last", "passthrough")])
+        found = longer.fit_transform(paths, sample_weight=weights)
+    assert_array_equal(found, expected)
 
 
 def test_metadata_that_nobody_asked_for_is_refused_before_an_image_is_read(make, paths):

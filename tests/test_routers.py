@@ -115,6 +115,21 @@ def test_groups_of_another_length_are_refused():
         ShrunkRouter().fit(*draw_inputs(), groups=[0, 0, 1])
 
 
+@pytest.mark.parametrize("make", [StaticRouter, ShrunkRouter])
+@pytest.mark.parametrize("weights", [[0.5, 0.5], [np.nan] * 3, 0.3])
+def test_prior_weights_are_a_number_for_each_expert(make, weights):
+    with pytest.raises(ValueError, match="prior_weights must be 3 finite numbers, one for each"):
+        make().fit(*draw_inputs(), prior_weights=weights)
+
+
+@pytest.mark.parametrize("name", ["gated", "shrunk", "nlc", "mixture"])
+def test_a_table_of_another_width_is_refused(name):
+    X, logits, y = draw_inputs()
+    router = ROUTERS[name]().fit(X, logits, y)
+    with pytest.raises(ValueError, match="X has 2 columns, and that of fit 5"):
+        router.combine(X[:, :2], logits)
+
+
 @pytest.mark.parametrize("name", ROUTERS)
 def test_lists_and_a_column_of_positions_are_what_arrays_are(name):
     X, logits, y = draw_inputs()

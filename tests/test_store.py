@@ -279,6 +279,13 @@ def test_put_needs_one_row_per_key(cache, rows):
         cache.put_many([b"a", b"b"], "model", rows)
 
 
+def test_what_is_no_image_cannot_be_put(cache):
+    keys = [b"a", image_key("none.png")]
+    with pytest.raises(ValueError, match="Row 1 has the key None"):
+        cache.put_many(keys, "model", np.ones((2, 3)))
+    assert cache.info()["entries"] == 0
+
+
 def test_info_and_clear(cache):
     cache.put_many(keys_of(range(1000)), "a", rows_of(range(1000), 512))
     cache.put_many(keys_of(range(3)), "b", rows_of(range(3)))

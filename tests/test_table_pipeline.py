@@ -31,6 +31,7 @@ from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.images import load_image
 from skclipens.labels import find_label_issues
 from skclipens.model_selection import compare_with_baselines
+from skclipens.pipeline import BackbonePipeline
 from skclipens.utils import skops_trusted_types
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
@@ -629,6 +630,23 @@ def test_weights_reach_the_ensemble_with_metadata_routing(table, fitted):
     proba = found.predict_proba(table[40:])
     np.testing.assert_array_equal(proba, expected.predict_proba(table[40:]))
     assert not np.allclose(proba, fitted.predict_proba(table[40:]))
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_first_step_gets_weights_whether_or_not_images_may_be_unreadable(table, asks):
+    weights, rows = np.resize([1.0, 0.1, 1.9], 30), table[10:40]
+    embedder = MultiBackboneEmbedder("zoo/RN20", on_error="nan")
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        columns = [("images", embedder, "path"), ("numbers", scaler, ["price"])]
+        last = LogisticRegression().set_fit_request(sample_weight=asks)
+        clf = BackbonePipeline([("table", ColumnTransformer(columns)), ("last", last)])
+        clf.fit(rows, rows["label"], sample_weight=weights)
+        scaled = clf[0].transform(rows)
+    weighted = np.average(rows["price"], weights=weights)
+    assert clf[0].named_transformers_["numbers"].mean_ == pytest.approx(weighted)
+    alone = LogisticRegression().fit(scaled, rows["label"], weights if asks else None)
+    np.testing.assert_allclose(clf[-1].coef_, alone.coef_, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("code", "is_told"), [(-999, True), (9_999_999, True), (99, False)])

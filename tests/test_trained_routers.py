@@ -63,6 +63,16 @@ def test_learns_to_route(make):
 
 
 @TRAINED
+def test_rows_without_weight_are_as_if_they_were_not_there(make):
+    X, logits, y = draw_routable(40, seed=0)
+    weights = np.repeat([0.0, 1.0], [30, 10])
+    found = make(batch_size=4).fit(X, logits, y, sample_weight=weights)
+    expected = make(batch_size=4).fit(X[30:], logits[30:], y[30:])
+    assert_array_equal(found.weights(X, logits), expected.weights(X, logits))
+    assert np.isfinite(found.loss_curve_).all()
+
+
+@TRAINED
 def test_trains_in_one_thread_of_torch_and_restores_their_number(make, monkeypatch):
     torch = pytest.importorskip("torch")
     before, found = torch.get_num_threads(), []

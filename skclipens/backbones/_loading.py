@@ -174,8 +174,8 @@ def load_backbones(backbones, devices=None):
     BackboneNotAvailableError
         If weights are not on this machine and cannot be fetched.
     ValueError
-        If a backbone is unknown, or named twice, or a file or directory does not hold weights of
-        its architecture.
+        If the list is empty, a name is unknown or given twice, or a file or directory does not hold
+        weights of its architecture.
 
     See Also
     --------
@@ -188,7 +188,7 @@ def load_backbones(backbones, devices=None):
     >>> [one.backbone.name for one in of_one_device]
     ['zoo/RN20', 'zoo/ViT-8']
     """
-    if not all(isinstance(one, Backbone) for one in backbones):
+    if not len(backbones) or not all(isinstance(one, Backbone) for one in backbones):
         backbones = resolve_backbones(backbones)
     devices = devices if isinstance(devices, (list, tuple)) else [devices]
     mend_threads()

@@ -258,7 +258,7 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
         _check_path_columns(several)
     table = read_table(
         table_path, [*(several or [path_column]), label_column, *PATH_COLUMNS, *LABEL_COLUMNS]
-    )
+    ).reset_index(drop=True)
     if several is None:
         filenames, path_column = images_of_table(table, table_path, path_column, allow_missing)
         columns = table.drop(columns=[path_column, "path"], errors="ignore")
@@ -284,7 +284,7 @@ def load_table(path, *, path_column=None, label_column=None, allow_missing=False
         warn_of_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
         return filenames if several is None else table[several], labels
     names, target = np.unique(labels, return_inverse=True)
-    frame = columns.drop(columns=label_column, errors="ignore").reset_index(drop=True)
+    frame = columns.drop(columns=label_column, errors="ignore")
     frame = frame.assign(label=labels, target=target)
     return Bunch(filenames=filenames, target=target, target_names=names, frame=frame)
 

@@ -192,8 +192,11 @@ class EmbeddingStore:
         Raises
         ------
         ValueError
-            If there is not one row per key.
+            If there is not one row per key, or an image has no key.
         """
+        if None in keys:
+            row = list(keys).index(None)
+            raise ValueError(f"Row {row} has the key None, as of what is no image: leave it out.")
         rows = np.ascontiguousarray(rows, np.float32)
         if rows.ndim != 2 or len(rows) != len(keys) or not rows.shape[1]:
             raise ValueError(

@@ -81,8 +81,8 @@ class AdaptiveBackboneEnsemble(
         - a classifier: a clone of it on each block, and of a :class:`KernelHead` for each backbone.
           A head that starts from prompts takes the backbone of its block; if it has a
           ``backbone``, it is used on blocks of that one only;
-        - a list of these, or of pairs (name, head): all of them, with nested parameters as in
-          :class:`sklearn.ensemble.VotingClassifier`;
+        - a list of these, or of pairs (name, head): all of them, but no expert twice; with nested
+          parameters as in :class:`sklearn.ensemble.VotingClassifier`;
         - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of
           a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: ``["zero-shot", "kernel", "linear-all"]``, without zero-shot heads if labels
@@ -199,7 +199,7 @@ class AdaptiveBackboneEnsemble(
         (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)
         and ``intercept`` of shape (C,); ``spread``, the mean standard deviation of what is added;
         ``gain``, by how much it lowered the log-loss of held-out rows; and ``n_rows``, the number
-        of unlabelled rows. None if there are none, or they were not used.
+        of distinct unlabelled rows with a weight. None if there are none, or they were not used.
     %(table_columns)s
 
     See Also
@@ -375,7 +375,8 @@ class AdaptiveBackboneEnsemble(
         plan = make_plan(self, self.n_features_in_, names, y, metadata)
         warn_of_mistakes(self, plan, X, y)
         memory = memory_of(self)
-        if not (hold_out or needs_held_out(self, plan.router)):
+        needed = needs_held_out(self, plan.router)
+        if not (hold_out or needed):
             fit_once = cached_by(memory, fit_experts, ["verbose"])
             fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)
             held_out = None
@@ -393,6 +394,6 @@ class AdaptiveBackboneEnsemble(
                 verbose=self.verbose,
             )
         plan = plan._replace(experts=fitted)
-        return combine_experts(self, plan, held_out, X, y, metadata), held_out
+        return combine_experts(self, plan, held_out if needed else None, X, y, metadata), held_out
 
     _check_before_fit = check_before_fit  # called by a pipeline before it embeds images

@@ -45,10 +45,10 @@ class EnsembleCrossFitMixin:
             Held-out logits, and zeros for rows that have none; without the correction by unlabelled
             rows.
         valid : ndarray of shape (n,), bool
-            Which rows were held out from all validated experts. Not held out are: rows
-            without a label or a weight; the only row of a class, if all heads learn from rows; and
-            rows that ``cv`` does not hold out, for instance if it is a fraction. At most 5,000
-            rows are held out.
+            Which rows were held out from all experts that held-out rows can validate; see ``cv``.
+            Not held out are: rows without a label or a weight; the only row of a class, if all
+            heads learn from rows; and rows that ``cv`` does not hold out, for instance if it is a
+            fraction. At most 5,000 rows are held out.
 
         Raises
         ------
@@ -63,6 +63,9 @@ class EnsembleCrossFitMixin:
         -----
         If no row can be held out from temperatures and router, as with one row per class, these
         were fitted on the same rows. With zero-shot heads they are only a few numbers.
+
+        If ``cv`` is a fraction, heads learn from the other rows; so they do in :meth:`fit`, unless
+        nothing there needs held-out rows, as with ``router="uniform"`` and ``calibrate=False``.
         """
         if folds is not None and not isinstance(folds, Real) and not hasattr(folds, "split"):
             folds = list(folds)  # which are read more than once
@@ -80,7 +83,7 @@ class EnsembleCrossFitMixin:
         Rows are positions among the learned rows.
         """
         X, y, metadata = learned.X, learned.y, learned.metadata
-        folds = []
+        folds = [(slice(None), slice(None))]  # which experts rows were held out from is asked anew
         if needs_held_out(self, self.router_):
             groups = some_of(metadata["groups"], held_out.rows)
             options = {"groups": groups, "random_state": self.random_state}

@@ -8,10 +8,12 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from .._utils._linalg import side_by_side
+from .._utils._messages import listed
 from .._utils._positions import positions
 from ..backbones import Backbone
 from ..backbones._blocks import Block, check_distinct, joined, of_each_backbone
 from ..heads import KernelHead
+from ..heads._text_head import BaseTextHead
 from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, KERNEL_ALL, LINEAR_ALL, LOGISTIC_ALL, head_of, named_heads
@@ -57,6 +59,7 @@ def make_experts(
     for label, kind, columns in named_heads(head):
         if columns is not None:
             block = _block_for_columns(label, columns, blocks, n_features, feature_names)
+            _refuse_no_backbone(label, kind, block, blocks)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
             is_named = feature_names is not None
@@ -64,10 +67,14 @@ def make_experts(
             groups += [(one, one, of_kind, False) for one, of_kind in kinds if of_kind]
         else:
             groups.append((label, kind, _some_blocks_for(kind, blocks), False))
-    experts = []
+    experts, made = [], set()
     for label, kind, of_kind, is_name in groups:
         for block in of_kind:
             name = block.name if len(groups) == 1 else f"{block.name}:{label}"
+            if label == kind and not is_name:  # "auto" may have it already
+                if (name, kind) in made:
+                    continue
+                made.add((name, kind))
             filled = _with_defaults(head_of(kind), block, named_classes, defaults)
             experts.append(Expert(label if is_name else name, filled, block))
     check_distinct("experts", [expert.name for expert in experts])
@@ -89,6 +96,21 @@ def _block_for_columns(name, columns, blocks, n_features, feature_names):
     if not parts:
         return Block(name, columns, None)
     return parts[0] if len(parts) == 1 else joined(parts)._replace(name=name)
+
+
+def _refuse_no_backbone(name, kind, block, blocks):
+    """Raise ValueError if a head that starts from prompts gets no whole block of a backbone."""
+    head = head_of(kind)
+    if block.has_text or not isinstance(head, BaseTextHead) or head.backbone is not None:
+        return
+    known = [one.name for one in blocks if one.has_text]
+    hint = "Name the blocks after their backbones, for instance blocks='zoo'."
+    if known:
+        hint = f"Give the name of a block as its columns: {listed(known)}."
+    raise ValueError(
+        f"The head of {name!r} starts from prompts, and its columns are no whole block, in its "
+        f"order, of embeddings that can be compared with texts. {hint}"
+    )
 
 
 def _split_at_blocks(name, columns, blocks):

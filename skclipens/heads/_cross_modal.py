@@ -9,6 +9,7 @@ from .._utils._folds import codes_of
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval
 from .._utils._warnings import without_warnings
+from .._utils._weights_and_groups import MOST_WEIGHT
 from ._cross_fit import CrossFitTextHead, default_folds
 from ._linear_probe import LinearProbeHead
 
@@ -25,7 +26,7 @@ class CrossModalHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     text_weight : float, default=1.0
-        Weight of each text; images have weight 1.
+        Weight of each text, at most 100,000; images have weight 1.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
     %(prompts)s
@@ -73,7 +74,7 @@ class CrossModalHead(CrossFitTextHead):
 
     _parameter_constraints: dict = {
         **CrossFitTextHead._parameter_constraints,
-        "text_weight": [Interval(Real, 0, None, closed="neither")],
+        "text_weight": [Interval(Real, 0, MOST_WEIGHT, closed="right")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
 

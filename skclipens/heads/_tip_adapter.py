@@ -75,7 +75,8 @@ class TipAdapterHead(CrossFitTextHead):
     logit_scale_ : float
         Scale s of the zero-shot logits.
     keys_ : ndarray of shape (m, width)
-        The keys F, one per distinct row. Trained keys are not of unit length.
+        The keys F, one per distinct row, or per row if there are groups. Trained keys are not of
+        unit length.
     values_ : sparse array of shape (m, C)
         The labels L, multiplied by the weights of the rows.
     alpha_, beta_ : float

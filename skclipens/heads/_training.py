@@ -88,7 +88,13 @@ def mean_weights(sample_weight, n, dtype=np.float32):
 
 
 def for_router(router, X, logits, targets, sample_weight):
-    """Return a torch generator, and rows, logits, targets and mean weights as tensors."""
+    """Return a torch generator, and rows, logits, targets and mean weights as tensors.
+
+    Rows without a weight are left out, since the load of a batch of these is not defined.
+    """
+    if sample_weight is not None:
+        given, weighted = (X, logits, targets, sample_weight), sample_weight > 0
+        X, logits, targets, sample_weight = (of_rows[weighted] for of_rows in given)
     weights = mean_weights(sample_weight, len(targets), X.dtype)
     device, generator = resolve_device(router.device), make_generator(router.random_state)
     return generator, *as_tensors(device, X, logits.astype(X.dtype), targets, weights)

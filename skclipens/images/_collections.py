@@ -144,6 +144,8 @@ class OnDemand(Sequence):
         return len(self.dataset)
 
     def __getitem__(self, i):
+        if isinstance(i, slice):
+            return [self[row] for row in range(len(self))[i]]
         if i >= len(self):  # ends an iteration
             raise IndexError(i)
         try:

@@ -1,5 +1,6 @@
 """Views: parts of a picture, or its mirror image, that are embedded beside the whole."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 
@@ -79,15 +80,15 @@ def resolve_views(views):
             listed = ", ".join(map(repr, VIEWS))
             raise ValueError(f"views={views!r} is unknown; it is None, {listed} or a list of View.")
         return VIEWS[views]
-    views = tuple(views)
-    if not views or not all(isinstance(view, View) for view in views):
+    found = tuple(views) if isinstance(views, Iterable) else ()
+    if not found or not all(isinstance(view, View) for view in found):
         raise ValueError(
-            f"views={list(views)!r} needs one or more skclipens.images.View; None embeds the image "
-            "alone."
+            f"views={views!r} needs one or more skclipens.images.View, in a list; None embeds the "
+            "image alone."
         )
-    if len(set(views)) < len(views):
-        raise ValueError(f"views={list(views)!r} has the same view twice; leave one out.")
-    return views
+    if len(set(found)) < len(found):
+        raise ValueError(f"views={list(found)!r} has the same view twice; leave one out.")
+    return found
 
 
 def are_same_mirrored(views):

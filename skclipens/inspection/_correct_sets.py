@@ -155,7 +155,8 @@ class CorrectSetsDisplay:
         ValueError
             If `max_regions` is neither None nor an int above 0.
         """
-        if max_regions is not None and not (isinstance(max_regions, Integral) and max_regions > 0):
+        is_number = isinstance(max_regions, Integral) and not isinstance(max_regions, bool)
+        if max_regions is not None and not (is_number and max_regions > 0):
             raise ValueError(f"max_regions must be None or an int above 0; got {max_regions!r}.")
         shown = self.counts.sort_values(ascending=False, kind="stable")[:max_regions]
         members = np.array(shown.index.tolist(), bool)

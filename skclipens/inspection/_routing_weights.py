@@ -1,5 +1,7 @@
 """Plot the mean routing weights of the experts for each class."""
 
+from itertools import compress
+
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
@@ -180,12 +182,13 @@ class RoutingWeightsDisplay:
         labels, means = _mean_shares(y_true, weights, check_weights(sample_weight, len(weights)))
         if display_labels is not None:
             refuse_no_column(display_labels, "display_labels", of="label in y_true")
-            if len(display_labels) != len(labels):
+            of_rows = np.unique(y_true)  # also of rows of weight 0
+            if len(display_labels) != len(of_rows):
                 raise ValueError(
-                    f"display_labels has {len(display_labels)} entries. Give {len(labels)}, one "
+                    f"display_labels has {len(display_labels)} entries. Give {len(of_rows)}, one "
                     "for each label in y_true, in order."
                 )
-            labels = display_labels
+            labels = compress(display_labels, np.isin(of_rows, labels))
         names = check_expert_names(routing_weights, expert_names)
         display = cls(means, labels=list(labels), expert_names=names)
         return display.plot(ax=ax, include_values=include_values, cmap=cmap)

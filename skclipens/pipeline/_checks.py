@@ -49,7 +49,7 @@ def check_before_images(pipeline, X, y, params):
         check_parameters(step)
     _check_submodels(pipeline)
     transformers = pipeline._transformers()
-    _name_columns(transformers)
+    _name_columns(pipeline)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     columns = image_columns(pipeline.steps[0][1], X)
     if columns:
@@ -178,9 +178,11 @@ def _classes_in(y):
     return np.unique(labels) if labels else None
 
 
-def _name_columns(transformers):
+def _name_columns(pipeline):
     """Set the output of the embedder and later steps to frames; earlier steps return images."""
-    embedders = [i for i, step in enumerate(transformers) if isinstance(step, BaseEmbedder)]
+    transformers = pipeline._transformers()
+    steps = [*transformers, pipeline._final_estimator]
+    embedders = [i for i, step in enumerate(steps) if isinstance(step, BaseEmbedder)]
     for step in transformers[embedders[0] if embedders else 0 :]:
         if hasattr(step, "set_output"):
             step.set_output(transform="pandas")
@@ -190,7 +192,8 @@ def _params_of_last(pipeline, X, y, params):
     """Return the parameters for the fit of the last step."""
     name, last = pipeline.steps[-1]
     if routing_enabled():
-        return dict(process_routing(pipeline, "fit", **params)[name]["fit"])
+        routed = process_routing(pipeline, "fit", **params)
+        return {} if last in (None, "passthrough") else dict(routed[name]["fit"])
     prefix = f"{name}__"
     taken = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
     if taken and last in (None, "passthrough"):

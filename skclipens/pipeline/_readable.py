@@ -4,11 +4,13 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._series import rows_of_files
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import column_of_labels
+from .._utils._sklearn import routing_enabled
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import shares_again
 from ..embedding._image_columns import (
@@ -52,8 +54,7 @@ class ReadableMixin:
         Returns the whole table, the unreadable rows, and the result of `method` for the others.
         """
         before, rest = self[:after], self[after:]
-        names = [name for name, _ in before.steps]  # with metadata routing, no name is a prefix
-        to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
+        to_before, params = _split_params(before, rest, method, params)
         embedded = before.fit_transform(X, y, **to_before)
         step = before.steps[-1][1]
         by_column = unreadable_by_column(step, embedded)
@@ -62,7 +63,6 @@ class ReadableMixin:
         what = "train submodels alone" if self.submodels else "are left out"
         warn_of_unreadable(unreadable, what, images, labels=labels)
         refuse_splits(rest, unreadable)
-        params = {name: value for name, value in params.items() if name not in to_before}
 
         def fit(model, table, left_out, method="fit"):
             given = _readable_arguments(table, y, params, left_out)
@@ -191,6 +191,20 @@ class ReadableMixin:
         if method == "predict" and not is_regressor(self):
             return with_label(answers, unreadable, self.unreadable_label)
         return filled(answers, unreadable, np.nan)
+
+
+def _split_params(before, rest, method, params):
+    """Return the parameters of ``Pipeline.fit`` that are for each of two parts of a pipeline.
+
+    With metadata routing, both get what their steps request, which may be the same weights.
+    """
+    if routing_enabled():
+        asked = [(before, "fit_transform"), (rest, method)]
+        asked = [get_routing_for_object(part).consumes(of, params) for part, of in asked]
+    else:
+        names = {name for name in params if name.partition("__")[0] in before.named_steps}
+        asked = [names, params.keys() - names]
+    return [{name: params[name] for name in params if name in some} for some in asked]
 
 
 def _readable_arguments(table, y, params, left_out):

@@ -9,7 +9,6 @@ import inspect
 import pickle
 import sys
 import warnings
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -57,9 +56,7 @@ def check_router(router):
     >>> check_router(LastExpert())
     """
     _demand_instance(router)
-    with _without_suspicion():
-        for check in _ROUTER_CHECKS:
-            check(_copied(router))
+    _run(_ROUTER_CHECKS, router)
 
 
 def check_head(head):
@@ -94,17 +91,18 @@ def check_head(head):
     _demand_instance(head)
     _demand(hasattr(head, "fit"), head, "have fit(X, y)")
     _demand(hasattr(head, "get_params"), head, "have get_params, as of a BaseEstimator")
-    with _without_suspicion():
-        for check in _HEAD_CHECKS:
-            check(_copied(head))
+    has_scores = hasattr(head, "decision_function") or hasattr(head, "predict_proba")
+    _demand(has_scores, head, "have decision_function or predict_proba")
+    _run(_HEAD_CHECKS, head)
 
 
-@contextmanager
-def _without_suspicion():
-    """A context in which the made-up rows of the checks give no SuspectedMistakeWarning."""
+def _run(checks, estimator):
+    """Run checks, a dict from each to what fails if it raises another error."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SuspectedMistakeWarning)
-        yield
+        warnings.simplefilter("ignore", SuspectedMistakeWarning)  # of made-up rows
+        for check, what in checks.items():
+            copied = _demand_result(partial(_copied, estimator), estimator, "be cloned or copied")
+            _demand_result(partial(check, copied), estimator, what)
 
 
 def _copied(estimator):
@@ -132,14 +130,20 @@ def _demand_instance(estimator):
         raise AssertionError(f"{name} must be an instance, not a class: add (), as {name}().")
 
 
-def _demand_fit(fit, estimator, n, n_classes):
-    """Return the result of a fit; say on which rows it failed."""
+def _demand_result(call, estimator, what):
+    """Return the result of a call; if it fails, say what must work."""
     try:
-        return fit()
+        return call()
+    except AssertionError:
+        raise
     except Exception as error:
-        each = ", one row of each, as in a few-shot set" * (n == n_classes)
-        what = f"fit {n} rows of {n_classes} classes{each}; {type(error).__name__}: {error}"
+        what = f"{what}; {type(error).__name__}: {error}"
         raise AssertionError(f"{type(estimator).__name__} must {what}") from error
+
+
+def _rows(n, n_classes):
+    each = ", one row of each, as in a few-shot set" * (n == n_classes)
+    return f"{n} rows of {n_classes} classes{each}"
 
 
 # Routers
@@ -172,7 +176,7 @@ def _check_shapes(router):
         for dtype in (np.float32, np.float64):
             X, logits, y = _problem(n, n_experts, n_classes, dtype)
             fit = partial(_fitted, _copied(router), X, logits, y)
-            fitted = _demand_fit(fit, router, n, n_classes)
+            fitted = _demand_result(fit, router, f"fit {_rows(n, n_classes)}")
             for rows in (slice(None), slice(1)):
                 _check_output(fitted, X[rows], logits[rows])
 
@@ -198,7 +202,10 @@ def _check_rows_are_apart(router):
 def _check_input_is_kept(router):
     given = _problem()
     before = copy.deepcopy(given)
-    combine(_fitted(router, *given), *given[:2])
+    fitted = _fitted(router, *given)
+    for method in ("weights", "combine"):
+        if hasattr(fitted, method):
+            getattr(fitted, method)(*given[:2])
     kept = all(np.array_equal(a, b) for a, b in zip(given, before, strict=True))
     _demand(kept, router, "leave X, logits and y as they are")
 
@@ -251,16 +258,16 @@ def _check_router_in_ensemble(router):
         _demand(np.allclose(proba.sum(axis=1), 1), router, "give logits that make probabilities")
 
 
-_ROUTER_CHECKS = [
-    _check_methods,
-    _check_shapes,
-    _check_rows_are_apart,
-    _check_input_is_kept,
-    _check_repeats,
-    _check_weights_of_rows,
-    _check_parameters,
-    _check_router_in_ensemble,
-]
+_ROUTER_CHECKS = {
+    _check_methods: "fit 60 rows of 4 classes",
+    _check_input_is_kept: "combine logits of 60 rows, 3 experts and 4 classes",
+    _check_shapes: "combine logits of any number of rows, experts and classes",
+    _check_rows_are_apart: "combine some of the rows",
+    _check_repeats: "be fitted again, and be pickled",
+    _check_weights_of_rows: "take sample_weight in fit",
+    _check_parameters: "raise ValueError or TypeError for a wrong parameter",
+    _check_router_in_ensemble: "work in an AdaptiveBackboneEnsemble",
+}
 
 
 # Heads
@@ -284,20 +291,27 @@ def _scores(head, X):
     return np.asarray(head.predict_proba(X))
 
 
+def _check_head_keeps_input(head):
+    given = _table(head)
+    before = copy.deepcopy(given)
+    _scores(_copied(head).fit(*given), given[0])
+    kept = all(np.array_equal(a, b) for a, b in zip(given, before, strict=True))
+    _demand(kept, head, "leave X and y as they are")
+
+
 def _check_head_fits(head):
-    has_scores = hasattr(head, "decision_function") or hasattr(head, "predict_proba")
-    _demand(has_scores, head, "have decision_function or predict_proba")
     for n, n_classes in [(40, 4), (20, 2), (4, 4)]:
         for dtype in (np.float32, np.float64):
             X, y = _table(head, n, n_classes, dtype)
             fitted = _copied(head)
-            returned = _demand_fit(partial(fitted.fit, X, y), head, n, n_classes)
+            rows = _rows(n, n_classes)
+            returned = _demand_result(partial(fitted.fit, X, y), head, f"fit {rows}")
             _demand(returned is fitted, head, "return itself from fit")
             known = np.array_equal(getattr(fitted, "classes_", ()), np.unique(y))
             _demand(known, head, "set classes_ to the sorted labels")
-            for rows in (slice(None), slice(1)):
-                scores = _scores(fitted, X[rows])
-                n_rows = len(X[rows])
+            for table in (X, X[:1]):
+                score, n_rows = partial(_scores, fitted, table), len(table)
+                scores = _demand_result(score, head, f"score rows after a fit on {rows}")
                 shapes = [(n_rows, n_classes)] + [(n_rows,)] * (n_classes == 2)
                 _demand(scores.shape in shapes, head, f"give scores of shape {shapes[0]}")
                 _demand(np.isfinite(scores).all(), head, "give finite scores")
@@ -305,7 +319,6 @@ def _check_head_fits(head):
 
 def _check_head_repeats(head):
     X, y = _table(head)
-    before = X.copy(), y.copy()
     first, again = _copied(head).fit(X, y), _copied(head)
     expected = _scores(first, X)
     again.fit(*_table(head, 8, 2))  # what an earlier fit left must not matter
@@ -318,8 +331,6 @@ def _check_head_repeats(head):
         stored = pickle.loads(pickle.dumps(first))
         alike = np.allclose(_scores(stored, X), expected, atol=1e-5)
         _demand(alike, head, "survive pickling")
-    kept = np.array_equal(X, before[0]) and np.array_equal(y, before[1])
-    _demand(kept, head, "leave X and y as they are")
 
 
 def _check_head_weights_of_rows(head):
@@ -368,10 +379,11 @@ def _check_head_in_ensemble(head):
         _demand(np.allclose(proba.sum(axis=1), 1), head, "give scores that make probabilities")
 
 
-_HEAD_CHECKS = [
-    _check_head_fits,
-    _check_head_repeats,
-    _check_head_weights_of_rows,
-    _check_cross_fit,
-    _check_head_in_ensemble,
-]
+_HEAD_CHECKS = {
+    _check_head_keeps_input: "fit and score 40 rows of 4 classes",
+    _check_head_fits: "fit and score rows",
+    _check_head_repeats: "be fitted again, score some of the rows, and be pickled",
+    _check_head_weights_of_rows: "take sample_weight in fit",
+    _check_cross_fit: "work in cross_fit, with and without folds",
+    _check_head_in_ensemble: "work in an AdaptiveBackboneEnsemble",
+}

@@ -16,7 +16,7 @@ from ..._utils._linalg import row_batches
 from ..._utils._tables import FLOATS
 from ..._utils._threads import one_blas_thread
 from ..._utils._weights_and_groups import check_weights
-from ._checks import check_routed, check_targets
+from ._checks import check_prior_weights, check_routed, check_targets
 
 _MAX_CLASSES = 32
 _VALUES_IN_CACHE = 2**18
@@ -59,10 +59,14 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
         X, logits = check_routed(X, logits, finite=True, reads=self._reads_X)
         y = check_targets(y, logits)
         sample_weight = check_weights(sample_weight, len(logits), FLOATS)
+        if options.get("prior_weights") is not None:
+            n_experts = logits.shape[1]
+            options["prior_weights"] = check_prior_weights(options["prior_weights"], n_experts)
         if _learns(self):
             with one_blas_thread():  # many steps on small arrays
                 self._fit(X, logits, y, sample_weight, **options)
             self._n_experts = logits.shape[1]
+            self._n_columns = X.shape[1] if self._reads_X else None
         return self
 
     def _checked(self, X, logits):
@@ -73,6 +77,9 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
         n_fitted, n_experts = getattr(self, "_n_experts", None), logits.shape[1]
         if n_fitted not in (None, n_experts):  # weights of one expert would be taken for all
             raise ValueError(f"logits are of {n_experts} experts, and those of fit of {n_fitted}.")
+        n_columns = getattr(self, "_n_columns", None)
+        if n_columns not in (None, X.shape[1] if self._reads_X else None):
+            raise ValueError(f"X has {X.shape[1]} columns, and that of fit {n_columns}.")
         return X, logits
 
     @available_if(lambda self: hasattr(self, "_weights"))

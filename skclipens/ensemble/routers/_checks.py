@@ -65,3 +65,14 @@ def check_targets(y, logits):
             f"integers from 0 to {n_classes - 1}: np.searchsorted(classes, labels) gives them."
         )
     return y
+
+
+def check_prior_weights(prior_weights, n_experts):
+    """Return prior weights as an array of floats, (E,); raise ValueError if they are none."""
+    found = np.asarray(prior_weights, dtype=float)
+    if found.shape != (n_experts,) or not np.isfinite(found).all():
+        raise ValueError(
+            f"prior_weights must be {n_experts} finite numbers, one for each expert; got "
+            f"{prior_weights!r}."
+        )
+    return found
