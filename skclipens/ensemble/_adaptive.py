@@ -190,7 +190,8 @@ class AdaptiveBackboneEnsemble(
         True if nothing needs held-out rows, as with ``router="uniform"`` and ``calibrate=False``.
     temperatures_ : ndarray of shape (E,)
         Temperatures, by which the logits are divided. 1 with ``calibrate=False``, except for
-        experts that were not validated, whose temperature gives their logits a fixed spread.
+        experts that were not validated, whose temperature gives their logits a fixed spread, or
+        less if they read a few columns beside those of pictures.
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
         if no expert could be validated.
