@@ -195,7 +195,7 @@ class EmbeddingStore:
             If there is not one row per key, or an image has no key.
         """
         if None in keys:
-            raise ValueError(f"Row {[*keys].index(None)} has the key None, of no image: leave it out.")
+            raise ValueError(f"Row {[*keys].index(None)} has the key None: leave it out.")
         rows = np.ascontiguousarray(rows, np.float32)
         if rows.ndim != 2 or len(rows) != len(keys) or not rows.shape[1]:
             raise ValueError(
