@@ -92,9 +92,9 @@ def side_by_side(widths):
 def shuffled_columns(X, columns, fewest=200):
     """Return at least `fewest` rows, those of X repeated, with some columns shuffled by themselves.
 
-    The result does not depend on the order of the rows.
+    Of many rows, some are taken. The result does not depend on the order of the rows.
     """
-    X = X[np.lexsort(X[:, columns].T)]
+    X = X[subsample(np.lexsort(X[:, columns].T))]
     X = np.repeat(X, -(-fewest // len(X)), axis=0)
     X[:, columns] = np.random.default_rng(0).permuted(X[:, columns], axis=0)
     return X
