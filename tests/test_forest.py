@@ -14,7 +14,12 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import log_loss
 from sklearn.tree import ExtraTreeClassifier
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_table_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeEnsemble,
+    MultiBackboneEmbedder,
+    make_table_pipeline,
+)
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import _make_experts
 from skclipens.exceptions import SuspectedMistakeWarning
@@ -241,11 +246,22 @@ def test_a_number_that_tells_nothing_does_not_outvote_pictures():
     clf = AdaptiveBackboneEnsemble(random_state=0)
     accuracies = np.zeros(2)
     for train, test in FewShotSplit(1, n_splits=6, random_state=0).split(X, y):
-        with pytest.warns(SuspectedMistakeWarning, match="With one row of most classes, nothing"):
+        with pytest.warns(SuspectedMistakeWarning, match="nothing shows how much"):
             clf.fit(beside.iloc[train], y[train])
         of_both = clf.score(beside.iloc[test], y[test])
         accuracies += of_both, clf.fit(X.iloc[train], y[train]).score(X.iloc[test], y[test])
     assert accuracies[0] > 0.75 * accuracies[1]
     train, _ = next(FewShotSplit(2, random_state=0).split(X, y))
     told = said(clf.fit, beside.iloc[train], y[train])
+    assert not any("nothing shows" in one for one in told)
+
+
+def test_a_cascade_of_two_rows_per_class_is_judged():
+    """In its own folds there is one row of each, of which nothing is said."""
+    emoji = load_emoji(min_class_size=60)
+    embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).set_output(transform="pandas")
+    y = emoji.target_names[emoji.target]
+    rows = np.concatenate([np.flatnonzero(y == label)[:2] for label in np.unique(y)])
+    X = embedder.fit_transform(emoji.filenames[rows]).assign(price=np.arange(len(rows)) % 7)
+    told = said(CascadeEnsemble(random_state=0).fit, X, y[rows])
     assert not any("nothing shows" in one for one in told)

@@ -1181,3 +1181,14 @@ def test_a_class_without_weight_is_told_of_any_classifier(emoji):
     weights = (y != y[0]).astype(float)
     with pytest.warns(UserWarning, match=f"No row of '{y[0]}' has a weight above zero"):
         OpenSetClassifier(GaussianNB(), random_state=0).fit(X, y, sample_weight=weights)
+
+
+def test_prompts_judge_one_row_of_each_class_with_a_splitter():
+    paths, y = (part.ravel() for part in some_of_each(12, 1))
+    embedder = MultiBackboneEmbedder("zoo/RN20").set_output(transform="pandas")
+    X = embedder.fit_transform(paths)
+    cv = KFold(3, shuffle=True, random_state=0)
+    issues = find_label_issues(AdaptiveBackboneEnsemble(random_state=0), X, y, cv=cv)
+    assert len(issues) == len(y) and issues.notna().all(axis=None)
+    clf = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0), cv=cv).fit(X, y)
+    assert np.mean(clf.predict(X) == y) > 0.5

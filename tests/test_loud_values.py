@@ -717,6 +717,8 @@ def test_rows_and_labels_of_different_splits_are_named(table):
         told = said(partial(clf.fit, X.iloc[one], y.iloc[rows]))
         assert any("X and y have different numbers as their index" in text for text in told)
         assert not said(partial(clf.fit, X.iloc[rows], y.iloc[rows]))
+        same = y.iloc[rows].set_axis(pd.Index(rows, dtype="Int64"))
+        assert not said(partial(clf.fit, X.iloc[rows], same))
     some, others = np.sort(order[:16]), np.sort(order[16:32])  # what is left of two tables
     told = said(partial(clf.fit, X.iloc[some], y.iloc[some].set_axis(others)))
     assert not any("different numbers" in text for text in told)

@@ -239,12 +239,25 @@ def refuse_no_groups(cv, groups):
         )
 
 
+def some_splits(cv):
+    """Return a user's ``cv``, its splits as a list; raise ValueError if there are none."""
+    if isinstance(cv, Real) or hasattr(cv, "split"):
+        return cv
+    cv = list(cv)
+    if not cv:
+        raise ValueError(
+            "cv is empty. Give pairs of train and test rows. A generator of them can be read only "
+            "once: make a list of it, cv=list(splitter.split(X, y))."
+        )
+    return cv
+
+
 def check_cv_of_rows(cv, n_rows, groups):
     """Return ``cv``, its splits as a list; raise, or warn of, what is found without the rows."""
     refuse_no_groups(cv, groups)
     if isinstance(cv, Real) or hasattr(cv, "split"):
         return cv
-    cv = list(cv)
+    cv = some_splits(cv)
     check_folds(splitter_of(cv).split(np.empty(n_rows)), n_rows, "cv", groups)
     return cv
 
@@ -266,35 +279,31 @@ def _split(splitter, y, groups, X=None):
 def splitter_of(cv, *args, **options):
     """Return the splitter that scikit-learn's ``check_cv`` makes of a user's ``cv``.
 
-    Raise ValueError if ``cv`` is one pair of train and test rows instead of a list of pairs, or is
-    empty.
+    Raise ValueError if ``cv`` is one pair of train and test rows instead of a list of pairs.
     """
     if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
-        cv = list(cv)
-        _check_pairs(cv)
+        cv = [_pair_of(fold, i, "cv") for i, fold in enumerate(_of_several(list(cv)))]
     return check_cv(cv, *args, **options)
 
 
-def _check_pairs(cv):
-    if not cv:
-        raise ValueError(
-            "cv is empty. Give pairs of train and test rows. A generator of them can be read only "
-            "once: make a list of it, cv=list(splitter.split(X, y))."
-        )
-    if hasattr(cv[0], "__iter__") and isinstance(next(iter(cv[0]), None), (Integral, np.bool_)):
+def _of_several(folds):
+    first = folds[0] if folds else None
+    if hasattr(first, "__len__") and isinstance(next(iter(first), None), (Integral, np.bool_)):
         raise ValueError(
             "cv is a list of pairs of train and test rows, also where it is one pair: "
             "cv=[(train, test)]."
         )
-    for i, fold in enumerate(cv):
-        _check_pair(fold, i, "cv")
+    return folds
 
 
-def _check_pair(fold, i, name):
-    if not hasattr(fold, "__len__") or len(fold) != 2:
+def _pair_of(fold, i, name):
+    try:
+        train, test = fold
+    except (TypeError, ValueError):
         raise ValueError(
             f"Fold {i} of {name} is no pair of train and test rows: give {name}=[(train, test)]."
-        )
+        ) from None
+    return train, test
 
 
 def check_folds(folds, n_rows, name, groups=None):
@@ -323,10 +332,10 @@ def _warn_of_split_groups(folds, groups, name):
 
 
 def _check_fold(fold, i, n_rows, name):
-    _check_pair(fold, i, name)
     rows, in_train = np.arange(n_rows), np.zeros(n_rows, bool)
+    train, test = _pair_of(fold, i, name)
     try:
-        train, test = (rows[side] for side in fold)
+        train, test = rows[train], rows[test]
     except IndexError as error:
         raise ValueError(
             f"Fold {i} of {name} does not fit X, which has {n_rows} rows: {error}. Give positions "

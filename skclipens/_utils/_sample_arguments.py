@@ -61,9 +61,6 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
 
 def _are_of_other_rows(*indices):
     """Return whether two indices, equally long, hold different numbers, both in no order."""
-    one, other = indices
-    if len(one) != len(other):
-        return False
     are_shuffled = all(
         index.dtype.kind in "iu"
         and len(index) >= _FEWEST_NUMBERS
@@ -72,11 +69,7 @@ def _are_of_other_rows(*indices):
         for index in indices
     )
     one, other = indices
-    return (
-        are_shuffled
-        and len(one) == len(other)
-        and not one.sort_values().equals(other.sort_values())
-    )
+    return are_shuffled and len(one) == len(other) and set(one) != set(other)
 
 
 def _warn_of_order(what, first, name, *, by_paths, is_unique):

@@ -332,7 +332,7 @@ def _fit(estimator, X, others_follow, y, metadata):
 def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
-    with without_warnings("mean weight"):  # the fits on all rows warn of it
+    with without_warnings("mean weight", "unjudged columns"):  # the fits on all rows warn of these
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     labels, proba = labels_and_proba(estimator, X[test])
     _refuse_nan(proba, test, "a stage that is validated on held-out rows")

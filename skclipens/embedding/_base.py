@@ -189,8 +189,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         ValueError
             If `texts` is not a list of strings, one is the path of a file, or a block cannot be
             compared with texts: pooled features, or an image tower of timm.
-        FileNotFoundError
-            If a text is the name of an image that does not exist.
+        OSError
+            If a text is the name of an image that does not exist, or the path of a folder.
         BackboneNotAvailableError
             If the weights or the tokenizer of a backbone cannot be loaded.
 

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from .._mistakes._row_order import warn_of_moved_labels
 from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates, warn_of_one_picture
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS
+from .._utils._folds import CV_CONSTRAINTS, some_splits
 from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._threads import one_blas_thread
@@ -345,7 +345,7 @@ class AdaptiveBackboneEnsemble(
 
         Rows are held out only if something needs them or `hold_out` is true.
         """
-        cv = self.cv if folds is None else folds
+        cv = some_splits(self.cv) if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
         # Copies of a row may have been made groups. A search as a head may warn of ignoring them.

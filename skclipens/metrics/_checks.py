@@ -113,7 +113,7 @@ def check_predictions(predictions, name="predictions"):
     -1 or "", the label of rows that a classifier rejects, is allowed; among strings, -1 becomes "".
     """
     refuse_no_column(predictions, name, of="expert")
-    if isinstance(predictions, (list, tuple)) and all(hasattr(p, "dtype") for p in predictions):
+    if isinstance(predictions, (list, tuple)) and _are_of_experts(predictions):
         raise ValueError(
             f"{name} has an array for each expert, where one with a column for each is wanted, of "
             f"shape (n, E): np.column_stack({name})."
@@ -150,6 +150,12 @@ def check_predictions(predictions, name="predictions"):
         place = f"row {row}" + f", column {column}" * (name == "predictions")
         raise ValueError(f"{name} has {value!r} in {place}, which is no label. {advice}")
     return predictions
+
+
+def _are_of_experts(arrays):
+    """Return whether the arrays of a list are of experts, not of rows: the rows are more."""
+    are_arrays = all(hasattr(one, "dtype") and np.ndim(one) == 1 for one in arrays)
+    return are_arrays and len(arrays) > 0 and len(arrays[0]) > len(arrays)
 
 
 def _without_codes(predictions, given):
