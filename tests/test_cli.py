@@ -848,16 +848,15 @@ def test_help_says_whom_to_trust(command):
 
 def test_the_command_runs_by_itself(photos, unseen, tmp_path):
     """As in a user's shell. What goes to a pipe is UTF-8, and can be read again."""
-    model, folder = tmp_path / "m", tmp_path / "new"
-    fitted = run(
-        "fit", photos / "train", "-o", model, "--backbones", "zoo/RN20", "--head", "linear"
-    )
-    assert fitted.stderr == f"{model}: 3 classes.\n" and fitted.stdout == ""
+    shell, model, folder = [sys.executable, "-m", "skclipens"], tmp_path / "m", tmp_path / "new"
+    fit = ["fit", photos / "train", "-o", model, "--backbones", "zoo/RN20", "--head", "linear"]
+    done = subprocess.run([*shell, *fit], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == f"{model}: 3 classes.\n" and done.stdout == ""
     folder.mkdir()
     for name in ("caffè.png", "猫.png"):
         shutil.copy(unseen[0], folder / name)
     env = {**os.environ, "PYTHONIOENCODING": "cp1252"}
-    predict = [sys.executable, "-m", "skclipens", "predict", model, folder]
+    predict = [*shell, "predict", model, folder]
     done = subprocess.run(predict, capture_output=True, env=env, check=True, cwd=ROOT)
     assert done.stderr == b""
     table = tmp_path / "t.csv"

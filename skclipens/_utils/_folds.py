@@ -255,10 +255,9 @@ def some_splits(cv):
 def check_cv_of_rows(cv, n_rows, groups):
     """Return ``cv``, its splits as a list; raise, or warn of, what is found without the rows."""
     refuse_no_groups(cv, groups)
-    if isinstance(cv, Real) or hasattr(cv, "split"):
-        return cv
     cv = some_splits(cv)
-    check_folds(splitter_of(cv).split(np.empty(n_rows)), n_rows, "cv", groups)
+    if isinstance(cv, list):
+        check_folds(splitter_of(cv).split(np.empty(n_rows)), n_rows, "cv", groups)
     return cv
 
 
