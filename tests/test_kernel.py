@@ -1,12 +1,14 @@
 """Tests of the kernel head, on pictures of the zoo."""
 
 from copy import copy
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
+from scipy.stats import multivariate_normal
 from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("embedded_once")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 BLOCKS = [(name, slice(128 * i, 128 * i + 128)) for i, name in enumerate(BACKBONES)]
+CANDIDATES = {"betas": (0.5, 2.0, 8.0, 32.0), "alphas": (0.003, 0.03, 0.3, 3.0)}
 ONE_SETTING = {"betas": (2.0,), "alphas": (0.5,)}
 
 
@@ -43,6 +46,23 @@ def split(data):
 def kernel(A, B, beta):
     cosines = sum(A[:, columns] @ B[:, columns].T for _, columns in BLOCKS) / len(BLOCKS)
     return np.exp(beta * (cosines - 1))
+
+
+def log_evidence(covariance, residuals):
+    """Log density of the residuals of all classes, at the best variance of the signal."""
+    variance = np.mean(residuals * np.linalg.solve(covariance, residuals))
+    normal = multivariate_normal(cov=variance * covariance)
+    return sum(normal.logpdf(of_class) for of_class in residuals.T)
+
+
+@pytest.fixture(scope="module")
+def few_copies(regression):
+    """A regression of 20 rows with few columns, whose weights are numbers of copies."""
+    copies = np.random.default_rng(1).integers(1, 4, 20)
+    rows = regression.rows[:20].astype(np.float64)
+    base = np.zeros((20, 4))
+    base[np.arange(20), rows[:, :4].argmax(axis=1)] = 1.0  # columns tell something
+    return Regression(rows, regression.targets[:20], base, copies), copies
 
 
 def prompt_logits(head, X):
@@ -133,19 +153,33 @@ def test_folds_bind_what_is_held_out(split):
 
 
 def test_evidence_is_the_marginal_likelihood(split):
-    from scipy.stats import multivariate_normal
-
     X, y, _, _ = split
-    head = KernelHead(BLOCKS).fit(X, y)
+    head = KernelHead(BLOCKS, **CANDIDATES).fit(X, y)
     residuals = (y[:, None] == head.classes_) - softmax(prompt_logits(head, X), axis=1)
 
-    def evidence(beta, alpha):
-        covariance = kernel(X, X, beta) + alpha * np.eye(len(X))
-        variance = np.mean(residuals * np.linalg.solve(covariance, residuals))
-        return sum(multivariate_normal.logpdf(r, cov=variance * covariance) for r in residuals.T)
+    def evidence(one):
+        return log_evidence(kernel(X, X, one[0]) + one[1] * np.eye(len(X)), residuals)
 
-    best = max(((b, n) for b in head.betas for n in head.alphas), key=lambda one: evidence(*one))
+    best = max(product(head.betas, head.alphas), key=evidence)
+    assert best[0] not in (head.betas[0], head.betas[-1])  # so that there is a best one
     assert (head.beta_, head.alpha_) == best
+
+
+def test_of_two_candidates_the_more_likely_one_is_taken(few_copies):
+    regression, copies = few_copies
+    rows, some = np.repeat(np.arange(len(copies)), copies), np.arange(len(copies))
+    products = regression.rows @ regression.rows.T
+
+    def evidence(one):
+        beta, alpha = one
+        covariance = np.exp(beta * (products - 1))[np.ix_(rows, rows)] + alpha * np.eye(len(rows))
+        return log_evidence(covariance, regression.residuals[rows])
+
+    betas, alphas = CANDIDATES.values()
+    for two in product(combinations(betas, 2), combinations(alphas, 1)):
+        assert regression.best(some, *two) == max(product(*two), key=evidence)
+    for two in product(combinations(betas, 1), combinations(alphas, 2)):
+        assert regression.best(some, *two) == max(product(*two), key=evidence)
 
 
 def test_a_weight_stands_for_copies(split):
@@ -153,8 +187,8 @@ def test_a_weight_stands_for_copies(split):
     rng = np.random.default_rng(0)
     copies = rng.integers(1, 4, len(y))
     rows = np.repeat(np.arange(len(y)), copies)
-    weighted = KernelHead(BLOCKS).fit(X, y, sample_weight=copies)
-    repeated = KernelHead(BLOCKS).fit(X[rows], y[rows], groups=rows)
+    weighted = KernelHead(BLOCKS, **CANDIDATES).fit(X, y, sample_weight=copies)
+    repeated = KernelHead(BLOCKS, **CANDIDATES).fit(X[rows], y[rows], groups=rows)
     assert (weighted.beta_, weighted.alpha_) == (repeated.beta_, repeated.alpha_)
     assert_allclose(
         prompt_logits(weighted, X_test), prompt_logits(repeated, X_test), rtol=1e-3, atol=1e-3
