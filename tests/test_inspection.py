@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from _models import LabelsInColumn
 from _pictures import some_of_each
-from _said import said
+from _said import no_warning, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import same_color
@@ -586,6 +586,10 @@ def test_costs_and_accuracies_belong_together():
         AccuracyCostDisplay.from_predictions(["a", "b"], [1, 2], [0.5])
     with pytest.raises(ValueError, match="1 costs of line 'x', but 2"):
         AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": ([1], [0.5, 0.6])})
+    costs, draw = pd.Series([1, 2], ["a", "b"]), AccuracyCostDisplay.from_predictions
+    (text,) = said(lambda: draw(["b", "a"], costs, [0.5, 0.6]))
+    assert text.startswith("names has the index of costs in another order.")
+    assert not said(lambda: draw(["b", "c"], costs, [0.5, 0.6]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AccuracyCostDisplay.from_predictions(["a", "b"], [1], [0.5])
     for values, message in (
@@ -678,7 +682,12 @@ def test_reliability_knows_the_label_of_rejected_rows(table):
     inside, of_class = y != y[0], np.unique(y, return_inverse=True)[1]
     clf = OpenSetClassifier(LogisticRegression(max_iter=500)).fit(X[inside], of_class[inside])
     rejected = np.where(inside, of_class, -1)
-    assert not said(lambda: ReliabilityDisplay.from_estimator(clf, X, rejected))
+    display = ReliabilityDisplay.from_estimator
+    (error,) = {round(display(clf, X[inside], of_class[inside]).expected_calibration_error, 9)}
+    with no_warning():
+        assert round(display(clf, X, rejected).expected_calibration_error, 9) == error
+    with pytest.raises(ValueError, match="No row of y has a label of the classes"):
+        display(clf, X[~inside], rejected[~inside])
     names = np.array([f"class {label}" for label in y])
     of_text = OpenSetClassifier(LogisticRegression(max_iter=500)).fit(X[inside], names[inside])
     ReliabilityDisplay.from_estimator(of_text, X, np.where(inside, names, ""))

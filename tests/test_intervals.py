@@ -126,6 +126,19 @@ def test_coverage(n_draws, images, draws, noise, least):
     assert least <= held / n_trials <= 1
 
 
+@pytest.mark.parametrize(
+    ("n_draws", "least", "most"), [(2, 0.5, 0.8), (3, 0.72, 0.9), (5, 0.83, 0.94)]
+)
+def test_few_draws_that_differ_are_covered_too_little(n_draws, least, most):
+    """As the docstring says."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        values = simulate(rng, n_draws, 150, 0.1, 0.1, 0.1)
+        low, high = ends(crossed_bootstrap(values, n_replicates=300))
+        held += low <= 0 <= high
+    assert least <= held / 300 <= most
+
+
 def test_folds_are_covered_with_caution():
     rng, held = np.random.default_rng(0), 0
     for _ in range(200):

@@ -667,3 +667,22 @@ def test_positions_in_place_of_labels_are_doubted(dtype, recwarn):
     assert not recwarn.list
     with pytest.raises(ValueError, match=r"become labels by classes_\[positions\]"):
         oracle_accuracy_score(labels.astype(str), labels[:, None])
+
+
+def test_names_of_experts_are_not_the_columns_in_another_order():
+    frame = pd.DataFrame([[0, 1], [1, 1]], columns=["RN20", "ViT-8"])
+    with pytest.raises(ValueError, match="in another order: 'ViT-8', 'RN20'"):
+        correct_sets([0, 1], frame, expert_names=["ViT-8", "RN20"])
+    assert list(disagreement_matrix(frame, expert_names=["new", "RN20"])) == ["new", "RN20"]
+
+
+def test_columns_of_probabilities_are_of_other_classes():
+    """The model does not know class e, and no row is of class d."""
+    y, proba = list("abce" * 5), pd.DataFrame(np.eye(4)[np.arange(20) % 4], columns=list("abcd"))
+    with pytest.raises(
+        ValueError, match=r"has the column 'd' beside 'a', .*Pass labels=y_proba\.columns"
+    ):
+        expected_calibration_error(y, proba)
+    assert expected_calibration_error(y, proba, labels=proba.columns) == 0.25
+    renamed = proba.set_axis([f"proba_{name}" for name in proba], axis=1)
+    assert expected_calibration_error(y, renamed) == 0.0

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from _said import no_warning
+from _said import no_warning, said
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_iris
@@ -264,3 +264,13 @@ def test_says_what_it_is():
     splitter = FewShotSplit(4, random_state=0)
     assert repr(splitter) == "FewShotSplit(n_shots=4, n_splits=10, random_state=0)"
     assert splitter.get_n_splits() == 10
+
+
+def test_rows_in_another_order():
+    X = pd.DataFrame({"a": range(8)}, index=list("abcdefgh"))
+    y, groups = pd.Series(list("xxxxyyyy"), X.index), pd.Series(range(8), X.index)
+    split = FewShotSplit(random_state=0).split
+    assert not said(lambda: next(split(X, y, groups)))
+    (text,) = said(lambda: next(split(X, y, groups[::-1])))
+    assert text.startswith("X and groups have the same index in another order.")
+    assert said(lambda: next(split(X, y[::-1])))[0].startswith("X and y have the same index")

@@ -59,6 +59,18 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
             )
 
 
+def warn_of_names_in_other_order(names, **given):
+    """Warn if a list of names is the index of an input, by its keyword, in another order."""
+    for argument, one in given.items():
+        index = names_of_rows(one)
+        if index is not None and names != list(index) and set(names) == set(index):
+            warn(
+                f"names has the index of {argument} in another order. They belong together by "
+                f"their position; if they do by name, pass names={argument}.index.",
+                key="order of names",
+            )
+
+
 def _are_of_other_rows(*indices):
     """Return whether two indices, equally long, hold different numbers, both in no order."""
     are_shuffled = all(

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from .._utils._docstrings import fill_doc
 from .._utils._labels import column_of_labels
 from .._utils._one_column import refuse_no_column
-from .._utils._sample_arguments import warn_of_other_order
+from .._utils._sample_arguments import warn_of_names_in_other_order, warn_of_other_order
 from .._utils._validation import check_cost
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
@@ -203,7 +203,8 @@ class AccuracyCostDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If costs, accuracies or names have the same index in another order.
+            If costs, accuracies or names have the same index in another order, or names are such
+            an index in another order.
         """
         refuse_no_column(names, "names", of="point")
         warn_of_other_order(costs, name_of_X="costs", accuracies=accuracies, names=names)
@@ -215,6 +216,7 @@ class AccuracyCostDisplay:
             of_costs, of_accuracies = of_line
             warn_of_other_order(of_costs, name_of_X="costs", accuracies=of_accuracies)
         names = list(names)
+        warn_of_names_in_other_order(names, costs=costs, accuracies=accuracies)
         costs, accuracies = _check_pair(costs, accuracies, "costs", "accuracies")
         check_consistent_length(names, costs)
         lines = {

@@ -103,7 +103,8 @@ class ReliabilityDisplay:
         X : array-like of shape (n, ...)
             Input of `estimator`.
         y : array-like of shape (n,)
-            True labels.
+            True labels. Rows with the ``reject_label`` of an
+            :class:`~skclipens.labels.OpenSetClassifier` are left out.
         %(bins)s
         %(weights_of_rows)s
         name : str, default=None

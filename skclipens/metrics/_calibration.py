@@ -91,7 +91,8 @@ def expected_calibration_error(
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rejected=()):
     """Return the mean confidence, accuracy and share of rows of each bin that is not empty.
 
-    `rejected` are true labels of rows of none of the classes, beside `labels`.
+    `rejected` are true labels of rows of none of the classes. These are left out, since the
+    probabilities are given that a row belongs to a class.
     """
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(y_proba, name_of_X="y_proba", **given)
@@ -101,11 +102,15 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rej
     y_proba = _check_proba(y_proba)
     labels = np.unique(y_true) if labels is None else column_or_1d(labels)
     _check_columns(labels, y_proba.shape[1])
-    _refuse_other_order(columns, labels)
-    predicted = labels[y_proba.argmax(axis=1)]
-    correct, warned = matches(y_true, predicted[:, None])
+    _refuse_other_labels(columns, labels)
     weight = check_weights(sample_weight, len(y_true))
     weight = np.ones(len(y_true)) if weight is None else weight
+    of_classes = ~np.isin(y_true, rejected)
+    if not of_classes.any():
+        raise ValueError("No row of y has a label of the classes.")
+    y_true, y_proba, weight = (one[of_classes] for one in (y_true, y_proba, weight))
+    predicted = labels[y_proba.argmax(axis=1)]
+    correct, warned = matches(y_true, predicted[:, None])
     confidence = y_proba.max(axis=1)
     if not warned and not warn_of_exchanged(y_true, predicted, _IN_ORDER):
         warn_of_chance(y_true, predicted, np.isin(y_true, labels), lambda: confidence)
@@ -148,14 +153,21 @@ def _edges(confidence, n_bins, strategy, weight):
     return np.quantile(confidence, inner, weights=weight, method="inverted_cdf")
 
 
-def _refuse_other_order(columns, labels):
-    """Raise ValueError if the columns of a frame have the labels as names, in another order."""
+def _refuse_other_labels(columns, labels):
+    """Raise ValueError if names of columns are the labels in another order, or partly others."""
     labels = labels.tolist()
-    if columns is None:
+    if columns is None or columns == labels:
         return
-    if columns != labels and set(columns) == set(labels):
+    if set(columns) == set(labels):
         raise ValueError(
             f"Columns of y_proba are {listed(columns)}, in another order than the labels: "
+            f"{listed(labels)}. Pass labels=y_proba.columns."
+        )
+    common = [name for name in columns if isinstance(name, str) and name in labels]
+    if common:
+        others = [name for name in columns if name not in labels]
+        raise ValueError(
+            f"y_proba has the column {listed(others)} beside {listed(common)}, and the labels are "
             f"{listed(labels)}. Pass labels=y_proba.columns."
         )
 

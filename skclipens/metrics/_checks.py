@@ -8,6 +8,7 @@ from sklearn.utils import check_array, check_consistent_length
 from .._mistakes._predictions import warn_of_exchanged
 from .._utils._column_names import names_of_columns
 from .._utils._labels import CHECK_SPELLING, column_of_labels, refuse_unlabeled
+from .._utils._messages import listed
 from .._utils._missing import is_missing, without_mask
 from .._utils._one_column import refuse_no_column, without_string_dtype
 from .._utils._sample_arguments import warn_of_other_order
@@ -190,14 +191,20 @@ def _is_text(labels):
 
 def check_expert_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
+    columns = names_of_columns(predictions)
     if names is None:
-        names = names_of_columns(predictions) or [f"expert{e}" for e in range(n_experts)]
+        names = columns or [f"expert{e}" for e in range(n_experts)]
     refuse_no_column(names, "expert_names", of="column")
     names = list(names)
     if len(names) != n_experts or len(set(names)) < len(names):
         raise ValueError(
             f"expert_names must be {n_experts} distinct names, one for each column; "
             f"got {', '.join(map(str, names))}."
+        )
+    if columns is not None and columns != names and set(columns) == set(names):
+        raise ValueError(
+            f"Columns of the table are {listed(columns)}, and expert_names has them in another "
+            f"order: {listed(names)}. Leave expert_names out."
         )
     return names
 

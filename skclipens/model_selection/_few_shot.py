@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state, check_scalar, indexable
 from .._utils._folds import codes_of
 from .._utils._labels import check_classes, column_of_labels, refuse_unlabeled
 from .._utils._messages import listed
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._warnings import warn
 from .._utils._weights_and_groups import check_groups
 
@@ -105,7 +106,10 @@ class FewShotSplit(BaseShuffleSplit):
         -----
         UserWarning
             If a class has too few members to train on `n_shots` of them and test on others.
+        SuspectedMistakeWarning
+            If X, `y` and `groups` have the same index in different orders.
         """
+        warn_of_other_order(X, y=y, groups=groups)
         _, y = indexable(X, y)
         refuse_unlabeled(y)
         y = column_of_labels(y, warn=True)
