@@ -9,7 +9,7 @@ from _pictures import some_of_each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
@@ -116,6 +116,37 @@ def test_the_temperature_of_many_rows_minimises_their_log_loss(with_weights):
         for t in (found, 0.95 * found, 1.05 * found)
     ]
     assert np.argmin(losses) == 0
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    n_rows=st.integers(2, 40),
+    n_classes=st.integers(2, 5),
+    signal=st.sampled_from([-1.0, 0.0, 1.0, 20.0]),
+    has_weights=st.booleans(),
+    has_offset=st.booleans(),
+)
+@settings(max_examples=200)
+def test_the_temperature_minimises_the_log_loss_of_smoothed_targets(
+    seed, n_rows, n_classes, signal, has_weights, has_offset
+):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n_rows)
+    logits = rng.normal(size=(n_rows, n_classes)) + signal * np.eye(n_classes)[y]
+    weights = rng.uniform(0.5, 3, n_rows) if has_weights else None
+    offset = rng.normal(size=logits.shape) if has_offset else None
+    n = n_rows if weights is None else weights.sum()
+    smoothed = np.full(logits.shape, 1 / (n + 2) / (n_classes - 1))
+    smoothed[np.arange(n_rows), y] = (n + 1) / (n + 2)
+
+    def loss_of(temperature):
+        z = logits / temperature + (0 if offset is None else offset)
+        return -np.average((smoothed * log_softmax(z, axis=1)).sum(axis=1), weights=weights)
+
+    found = fit_temperature(logits, y, sample_weight=weights, offset=offset)
+    relative = found / np.sqrt(np.average(logits.var(axis=1), weights=weights))
+    others = [t for t in (0.98 * relative, 1.02 * relative) if abs(np.log(t)) < 7]
+    assert all(loss_of(found) <= loss_of(t / relative * found) + 1e-12 for t in others)
 
 
 def test_a_backbone_that_alone_is_right_is_heard():

@@ -10,9 +10,11 @@ from _said import no_warning, said
 from joblib import parallel_config
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest, SelectorMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
@@ -172,6 +174,13 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, baselines={"none": None})
     with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
+
+
+def test_a_baseline_that_is_not_fitted_again_is_doubted(table, labels):
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", router="uniform")
+    seen = CalibratedClassifierCV(FrozenEstimator(LogisticRegression().fit(table, labels)))
+    texts = said(lambda: compare_with_baselines(clf, table, labels, cv=2, baselines={"it": seen}))
+    assert sum("baselines['it'] has a FrozenEstimator" in text for text in texts) == 1
 
 
 class FirstLabel:

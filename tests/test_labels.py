@@ -1,5 +1,6 @@
 """Doubtful labels, pictures to label next, and pictures of none of the classes."""
 
+import re
 import tracemalloc
 import warnings
 from functools import partial
@@ -11,15 +12,21 @@ import pytest
 import torch
 from _models import ProbaBackwards
 from _pictures import some_of_each
+from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
@@ -1102,6 +1109,12 @@ def test_a_classifier_that_stays_as_it_was_fitted_cannot_judge(emoji, flipped):
         for ask in (find_label_issues, lambda clf, *some: OpenSetClassifier(clf).fit(*some)):
             with pytest.raises(ValueError, match=r"FrozenEstimator\(LogisticRegression\).*itself"):
                 ask(estimator, X, y)
+    for wrapper in (
+        CalibratedClassifierCV(frozen),
+        VotingClassifier([("frozen", frozen), ("fresh", LogisticRegression())], voting="soft"),
+    ):
+        with pytest.raises(ValueError, match=r"FrozenEstimator\(LogisticRegression\)"):
+            find_label_issues(wrapper, X, y)
     unlabeled = np.where(np.arange(84) < 60, y, "")
     assert len(suggest(frozen, X, unlabeled, 3)) == 3  # of rows without a label, it may
 
@@ -1192,3 +1205,22 @@ def test_prompts_judge_one_row_of_each_class_with_a_splitter():
     assert len(issues) == len(y) and issues.notna().all(axis=None)
     clf = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0), cv=cv).fit(X, y)
     assert np.mean(clf.predict(X) == y) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("C", "message"), [(0.01, "labels, as by chance"), (1000.0, "cannot tell the classes apart")]
+)
+def test_labels_in_another_order_say_that_nothing_is_known(emoji, C, message):
+    _, X, y = emoji
+    shuffled = np.random.default_rng(0).permutation(y)
+    (text,) = said(lambda: find_label_issues(LogisticRegression(C=C), X, shuffled, random_state=0))
+    assert message in text
+    assert not said(lambda: find_label_issues(LogisticRegression(C=C), X, y, random_state=0))
+
+
+def test_probabilities_of_zero_or_one_are_doubted(emoji):
+    _, X, y = emoji
+    (text,) = said(lambda: find_label_issues(KNeighborsClassifier(1), X, y, random_state=0))
+    assert re.match(r"The classifier gives \d+ of \d+ labels a probability of 0, and most", text)
+    forest = RandomForestClassifier(random_state=0)
+    assert not said(lambda: find_label_issues(forest, X, y, random_state=0))

@@ -686,3 +686,19 @@ def test_columns_of_probabilities_are_of_other_classes():
     assert expected_calibration_error(y, proba, labels=proba.columns) == 0.25
     renamed = proba.set_axis([f"proba_{name}" for name in proba], axis=1)
     assert expected_calibration_error(y, renamed) == 0.0
+
+
+def test_columns_that_the_command_writes_are_in_the_order_of_texts():
+    y, names = [1, 2, 10] * 5, ["probability__1", "probability__10", "probability__2"]
+    proba = pd.DataFrame(np.eye(3)[[0, 2, 1] * 5], columns=names)
+    with pytest.raises(ValueError, match="in another order than the labels: 1, 2, 10"):
+        expected_calibration_error(y, proba)
+    assert expected_calibration_error(y, proba, labels=[1, 10, 2]) == 0.0
+
+
+def test_disagreement_with_weights_in_another_order():
+    frame = pd.DataFrame({"RN20": [0, 1, 2], "ViT-8": [0, 1, 1]}, index=list("abc"))
+    weights = pd.Series([1.0, 1.0, 4.0], list("abc"))
+    assert not said(lambda: disagreement_matrix(frame, sample_weight=weights))
+    (text,) = said(lambda: disagreement_matrix(frame, sample_weight=weights[::-1]))
+    assert text.startswith("predictions and sample_weight have the same index in another order.")

@@ -265,7 +265,8 @@ def test_a_scaler_that_was_fitted_on_rows_to_predict_is_named(scaler, priced, y)
     some, others = (priced[start::2].iloc[:, -10:].to_numpy(float) for start in (0, 1))
     fitted, right = scaler.fit_transform(some), scaler.transform(others)
     clf = AdaptiveBackboneEnsemble([("all", slice(None))], random_state=0).fit(fitted, y[::2])
-    for rows in (right, fitted, fitted[::-1], np.vstack([fitted] * 3), right[:7]):
+    rounded = fitted.astype(np.float32), fitted.round(5)
+    for rows in (right, fitted, fitted[::-1], np.vstack([fitted] * 3), right[:7], *rounded):
         assert not said(clf.predict, rows)
     for n_rows in (7, len(others)):
         (text,) = said(clf.predict, scaler.fit_transform(others[:n_rows]))

@@ -36,6 +36,16 @@ def fitted(table, emoji):
     return AdaptiveBackboneEnsemble(BACKBONES).fit(table[:60], emoji[1][:60])
 
 
+def test_a_row_in_the_middle_of_others_raises_no_error_of_numbers(table, emoji):
+    """What is remembered of rows has few digits; one that is near their mean is 0."""
+    some = table[:59].astype(np.float64)
+    rows = np.vstack([some, 1.00001 * np.unique(some, axis=0).mean(axis=0)])  # copies are merged
+    expected = AdaptiveBackboneEnsemble(BACKBONES, head="linear").fit(rows, emoji[1][:60])
+    with np.errstate(all="raise"):
+        found = AdaptiveBackboneEnsemble(BACKBONES, head="linear").fit(rows, emoji[1][:60])
+    np.testing.assert_array_equal(found.predict(table), expected.predict(table))
+
+
 def doubts(call, *args):
     return [text for text in said(call, *args) if MESSAGE in text]
 

@@ -891,6 +891,18 @@ def test_a_full_disk_keeps_what_it_has_and_costs_no_result(disk, no_memory):
     assert embed(cache, range(10)) == ([], [])
 
 
+def test_a_link_to_a_missing_disk_costs_no_result(tmp_path, no_memory):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    for folder in (link, link / "embeddings"):
+        computed, (message,) = embed(EmbeddingStore(folder), range(5))
+        assert computed == [0, 1, 2, 3, 4]
+        assert f"{str(link)!r} is a link to {str(tmp_path / 'disk')!r}, which is missing" in message
+    (tmp_path / "disk").mkdir()
+    assert embed(EmbeddingStore(link), range(5)) == ([0, 1, 2, 3, 4], [])
+    assert embed(EmbeddingStore(link), range(5)) == ([], [])
+
+
 def test_a_disk_that_fills_up_is_not_tried_again(cache, no_memory, monkeypatch):
     embed(cache, range(5))
     writes = []

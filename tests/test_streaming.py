@@ -418,6 +418,13 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path, files, embedder):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_link_to_a_missing_disk_is_named(tmp_path, files, embedder):
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    message = r"link' is a link to '.*disk', which is missing. Name another"
+    with pytest.raises(FileExistsError, match=message):
+        embedder.embed_to(tmp_path / "link", files)
+
+
 @pytest.mark.parametrize("form", ["list", "paths", "Series", "array"])
 def test_the_same_names_in_another_container_are_the_same_images(tmp_path, files, embedder, form):
     embedder.embed_to(tmp_path, np.array(files, object), chunk_size=3)

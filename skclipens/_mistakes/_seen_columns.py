@@ -13,7 +13,7 @@ from ._seen_embeddings import NARROWEST
 # rows or more, in fit and now, by any distance.
 _N_RANGES, _FEWEST = 10, 20
 _FEWEST_OF_FIT = 7  # rows of fit from which a range can be known
-_ROUNDING = 1e-5  # of a deviation
+_ROUNDING, _NEAR = 1e-5, 1e-3  # of a deviation
 # Tolerance of multiples of a step; and by how many steps a column may go on beyond its range.
 _OFF_GRID, _FEW_STEPS = 1e-3, 3
 
@@ -115,9 +115,10 @@ def _warn_of_own_scale(seen, X, names):
         return
     values = take_columns(X, seen.columns[centred])
     mean, deviation = _mean_and_deviation(values)
-    # The rows of fit, in any order, are centred as they were.
-    others = values.min(axis=0) != seen.lowest[centred]
-    others &= values.max(axis=0) != seen.highest[centred]
+    # The rows of fit, in any order and also rounded, are centred as they were.
+    near = _NEAR * seen.deviation[centred]
+    others = np.abs(values.min(axis=0) - seen.lowest[centred]) > near
+    others &= np.abs(values.max(axis=0) - seen.highest[centred]) > near
     again = others & _is_small(mean, deviation)
     # Differences from the mean of a group are centred, too. But their deviation is not one, as it
     # is after a scaler, and they are correlated, while components are not.

@@ -56,7 +56,9 @@ def see_rows(seen, X):
     centre, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not (deviation > 0).all():
         return None
-    return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(np.float16))
+    with np.errstate(under="ignore"):  # a value near 0 is 0 in float16
+        standard = ((rows - centre) / deviation).astype(np.float16)
+    return SeenRows(columns, centre, deviation, standard)
 
 
 def warn_of_one_picture(seen, learned):

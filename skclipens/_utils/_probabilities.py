@@ -2,6 +2,8 @@
 
 import numpy as np
 
+PROBABILITY = "probability__"  # prefix of columns that the command's predict writes
+
 
 def log_of(p):
     """Return finite logarithms of probabilities, in their dtype."""

@@ -6,6 +6,7 @@ from functools import partial, wraps
 
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context, is_classifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -47,6 +48,22 @@ def will_have(estimator, name):
         return hasattr(estimator, name)
     parts = estimator.get_params().values() if is_of_kind(estimator, is_classifier) else ()
     return any(hasattr(part, "fit") for part in parts)
+
+
+def frozen_classifiers(given):
+    """Yield the frozen classifiers in an estimator, or in a list of estimators.
+
+    Those among the heads of an ensemble of this package do not count: they are of other rows.
+    """
+    if isinstance(given, (list, tuple)):
+        for one in given:
+            yield from frozen_classifiers(one)
+    elif isinstance(given, FrozenEstimator):
+        if is_of_kind(given, is_classifier):
+            yield given
+    elif hasattr(given, "get_params") and not isinstance(given, type):
+        names = given.get_params(deep=False)
+        yield from frozen_classifiers([one for name, one in names.items() if name != "head"])
 
 
 def is_of_kind(estimator, is_kind):

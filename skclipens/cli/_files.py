@@ -6,6 +6,7 @@ import numpy as np
 
 from .._utils._labels import refuse_paths_as_labels
 from .._utils._missing import is_missing
+from .._utils._probabilities import PROBABILITY
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._layout import warn_of_twins
@@ -21,7 +22,7 @@ from ..datasets._tables import (
 from ..images._containers import name_of
 from ..images._files import IMAGE_SUFFIXES, checked_text
 from ..images._protocols import is_url
-from ._outputs import PROBABILITY, REJECTED
+from ._outputs import REJECTED
 
 _CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
 

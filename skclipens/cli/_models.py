@@ -33,7 +33,10 @@ def load_model(path, **parameters):
     try:
         model = joblib.load(path)
     except Exception as error:  # pickle raises many kinds of errors on other files
-        raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise ValueError(
+            f"{path!r} is no model that skclipens fit has made, or a part of one: {reason}"
+        ) from error
     model = getattr(model, "best_estimator_", model)  # of a search
     if not isinstance(model, BackbonePipeline):
         raise ValueError(

@@ -11,7 +11,6 @@ from .._utils._extras import require
 from ..datasets._tables import TABLE_SUFFIXES
 from ..images._files import IMAGE_SUFFIXES
 
-PROBABILITY = "probability__"  # prefix of columns that predict writes
 REJECTED = "rejected"  # written in place of "", which cannot be a label in a folder or table
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from .._utils._known_labels import label_of_rejected, with_label
-from .._utils._probabilities import labels_and_proba, require_one_label
+from .._utils._probabilities import PROBABILITY, labels_and_proba, require_one_label
 from .._utils._warnings import silent
 from ..embedding._image_columns import image_of_each_row, in_any, unreadable_by_column
 from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable
 from ..pipeline._submodels import BY_SUBMODELS
 from ._files import names_of
-from ._outputs import PROBABILITY, REJECTED
+from ._outputs import REJECTED
 
 
 class Answers(NamedTuple):

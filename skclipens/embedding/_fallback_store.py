@@ -3,6 +3,7 @@
 from contextlib import ExitStack, contextmanager
 
 from .._utils._locks import ForkLock
+from .._utils._paths import broken_link
 from .._utils._warnings import warn
 from ..exceptions import EmbeddingStoreError
 from ._store import EmbeddingStore
@@ -56,7 +57,8 @@ class FallbackStore(EmbeddingStore):
             yield
 
     def _note(self, error):
-        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError)):
+        is_file = isinstance(error.__cause__, (FileExistsError, NotADirectoryError))
+        if is_file and broken_link(self.path) is None:
             raise error
         self._failure = self._failure or error
 

@@ -9,7 +9,7 @@ import uuid
 from contextlib import suppress
 
 from .._utils._extras import require
-from .._utils._paths import check_path
+from .._utils._paths import check_path, why_not_made
 from ..images._protocols import is_url
 
 MANIFEST = "_manifest.json"  # readers of Parquet folders skip names with a leading "_"
@@ -153,7 +153,8 @@ class Folder:
             self.fs.makedirs(self.root, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise type(error)(
-                f"The folder {self.name!r} cannot be made: a file is in its place. Name another."
+                f"The folder {self.name!r} cannot be made: {why_not_made(self.root, error)}. Name "
+                "another."
             ) from error
 
     def is_of(self, manifest):

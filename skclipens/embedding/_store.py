@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .._utils._linalg import parts_of
-from .._utils._paths import check_path
+from .._utils._paths import check_path, why_not_made
 from ..exceptions import EmbeddingStoreError
 from ..images._protocols import is_url
 from ._keys import FILE_DIGESTS, IMAGE_WARNINGS
@@ -318,11 +318,9 @@ class EmbeddingStore:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            in_place = isinstance(error, (FileExistsError, NotADirectoryError))
-            reason = "a file is in its place" if in_place else error.strerror
             raise EmbeddingStoreError(
                 f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
-                f"{reason}. {_NOT_WRITABLE}"
+                f"{why_not_made(self.path, error)}. {_NOT_WRITABLE}"
             ) from error
 
 

@@ -124,7 +124,7 @@ class AdaptiveBackboneEnsemble(
           Tip-Adapter;
         - a float: this fraction of the rows is held out (0.1 in [1]_);
         - a splitter, or splits: cross-fitting in its folds, for all heads. Without groups, copies
-          of a row are in the same part of a fold as the first of them.
+          of a row with its label are in the same part of a fold as the first of them.
 
         Zero-shot and frozen heads learn nothing from rows and need no folds. If at most half of the
         classes have two rows or more, heads that do not start from prompts cannot be validated on
@@ -139,7 +139,7 @@ class AdaptiveBackboneEnsemble(
         whatever the weights of their rows. Half of a weight is used in the fit, and half in
         prediction: its square root multiplies ``sample_weight``, and the probability of the class;
         the latter only if a head learns from rows, since prompts do not know how frequent classes
-        are.
+        are; and its fourth root in rows unlike the training rows, whose logits are halved.
     class_names : mapping or sequence of str, default=None
         Names of the classes for prompts: a mapping from labels to names, or a sequence. Integer
         labels index the sequence; string labels must be among its names. None: string labels are

@@ -64,6 +64,9 @@ class EnsembleCrossFitMixin:
         If no row can be held out from temperatures and router, as with one row per class, these
         were fitted on the same rows. With zero-shot heads they are only a few numbers.
 
+        Settings of heads, such as the temperatures of their corrections, are those of all rows. So
+        if X tells nothing of y, held-out logits are a little better than guessing.
+
         If ``cv`` is a fraction, heads learn from the other rows; so they do in :meth:`fit`, unless
         nothing there needs held-out rows, as with ``router="uniform"`` and ``calibrate=False``.
         """

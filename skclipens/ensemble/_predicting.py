@@ -190,8 +190,9 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
             ``GatedRouter``) and a signed NLC can give negative weights. For rows unlike all
             training rows, zero-shot heads have larger weights, the sum of the weights differs, and
             the frequencies of the classes are added to the weighted logits; see
-            ``out_of_distribution``. What ``class_weight`` adds is not in the weights. float32 if X
-            is, otherwise float64.
+            ``out_of_distribution``. With ``router="super-learner"``, those of such rows are sums of
+            weights of probabilities and of logits. What ``class_weight`` adds is not in the
+            weights. float32 if X is, otherwise float64.
 
         %(checks_of_X)s
         """

@@ -41,7 +41,8 @@ class CrossFitMixin:
         X : array-like of shape (n, n_features)
             Embeddings, normalised or not, or any table if the head needs no prompts. With 32
             columns or more, identical rows of a class count as one row with the sum of their
-            weights, unless `groups` are given.
+            weights, unless `groups` are given. So they do with fewer columns and five different
+            rows for each, if the head is a discriminant that chooses its ``shrinkage``.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
@@ -86,7 +87,8 @@ class CrossFitMixin:
         folds : list of (train, test), default=None
             Logits of ``test`` come from a head that is fitted on ``train``. None: the head leaves
             out one row at a time if it can do so in closed form. Otherwise it uses up to five
-            folds, or those of its parameter ``cv``. Identical rows are left out together.
+            folds, or those of its parameter ``cv``. Identical rows of a class are left out
+            together.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         groups : array-like of shape (n,), default=None

@@ -78,10 +78,11 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
 
     By default each row is classified by the discriminant of all other rows; rows of a group are
     left out in five folds. The formula of Sherman and Morrison gives all these discriminants from
-    one eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row
-    is farther from the mean of the m - 1 others of its class than a new row is from the mean of all
-    m, so its distance is divided by the expected ratio. Of more than 5,000 rows, a stratified
-    sample of 5,000 is held out, and 2,000 of these choose the shrinkage.
+    one eigendecomposition of the scatter within classes; priors, and the ridge that v adds to this
+    scatter, stay those of all rows. A row is farther from the mean of the m - 1 others of its class
+    than a new row is from the mean of all m, so its distance is divided by the expected ratio. Of
+    more than 5,000 rows, a stratified sample of 5,000 is held out, and 2,000 of these choose the
+    shrinkage.
 
     The only row of a class cannot be held out. If the rows of at least half of the classes cannot
     be held out, nothing is searched: shrinkage and variance are 1. If at least half of the classes

@@ -86,7 +86,8 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
     The candidates are tried in ascending order, until two in a row do not lower the log-loss of
     held-out rows. If neither folds nor groups are given, one row of five is held out, and at most
     5,000. Each C is fitted on at most 16,000 of the other rows. The chosen one is then fitted on
-    all of them, for the held-out logits of ``cross_fit``, and at last on all rows.
+    all of them, for the held-out logits of ``cross_fit``, and at last on all rows. L-BFGS ends when
+    a step lowers the loss by less than a millionth of it, which is before the minimum.
 
     References
     ----------

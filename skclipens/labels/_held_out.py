@@ -5,7 +5,6 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
@@ -16,7 +15,7 @@ from .._utils._labels import column_of_labels
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
 from .._utils._rows import warn_of_unweighted_classes
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import safe_indexing
+from .._utils._sklearn import frozen_classifiers, safe_indexing
 from .._utils._warnings import silent
 from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import column_names, columns_of_backbones
@@ -26,14 +25,11 @@ from ..heads._classifier import LogitClassifierMixin, centre_logits, scores_of
 
 def refuse_frozen(estimator):
     """Raise ValueError if a classifier is frozen, since it may have learned from any row."""
-    last = estimator
-    while isinstance(last, Pipeline):
-        last = last[-1]
-    if isinstance(last, FrozenEstimator):
+    for frozen in frozen_classifiers(estimator):
         raise ValueError(
-            f"estimator stays as it was fitted, FrozenEstimator({type(last.estimator).__name__}), "
-            "but rows are to be judged by a classifier that has not learned from them. Pass the "
-            "classifier itself: it is cloned and fitted."
+            f"estimator has FrozenEstimator({type(frozen.estimator).__name__}), which stays as it "
+            "was fitted, but rows are to be judged by a classifier that has not learned from them. "
+            "Pass the classifier itself: it is cloned and fitted."
         )
 
 

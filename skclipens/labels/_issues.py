@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 
+from .._mistakes._predictions import warn_of_no_better_than_chance
 from .._utils._copies import groups_of_pictures
 from .._utils._docstrings import fill_doc
 from .._utils._folds import (
@@ -30,6 +31,7 @@ _SHARES = expit(np.linspace(-9, 4, 53))[:, None]
 _COARSE, _FINE = np.arange(-7, 7.5, 0.5), np.arange(-1, 1.05, 0.1)
 _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
 _MOST_MARKED = 0.5  # share of the labels
+_MOST_CERTAIN = 0.5  # share of the rows
 
 
 @each_warning_once()
@@ -108,8 +110,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     UserWarning
         If images cannot be read; their ``label_quality`` is NaN.
     SuspectedMistakeWarning
-        If labels are not judged although their classes have other rows, or more than half of the
-        labels are marked.
+        If labels are not judged although their classes have other rows, more than half of the
+        labels are marked, held-out predictions are right as by chance, or most probabilities are 0
+        or 1.
 
     See Also
     --------
@@ -167,16 +170,32 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     targets = positions_of_labels(labels, classifier.classes_)
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits.astype(float), targets)
+    predicted = classifier.classes_[logits.argmax(axis=1)]
     if issue.mean() > _MOST_MARKED:
         warn(
             f"{issue.sum()} of {len(issue)} labels are marked. If not so many are wrong, the "
             "classifier cannot tell the classes apart: check that y is in the order of X and that "
             "the names of the classes say what is in the pictures, or label more of them."
         )
-    predicted = classifier.classes_[logits.argmax(axis=1)]
+    else:
+        warn_of_no_better_than_chance(labels, predicted)
+    _warn_of_zeros(logits, targets)
     frame = _frame(y, index, judged, issue, quality, predicted)
     frame.attrs.update(attrs)
     return frame
+
+
+def _warn_of_zeros(logits, targets):
+    """Warn if most probabilities are 0 or 1, and those of some labels 0."""
+    impossible = np.isneginf(logits)
+    own = impossible[np.arange(len(targets)), targets]
+    if own.any() and (impossible.sum(axis=1) == logits.shape[1] - 1).mean() > _MOST_CERTAIN:
+        warn(
+            f"The classifier gives {own.sum()} of {len(own)} labels a probability of 0, and most "
+            "of its predictions one of 1, as a tree or few neighbours do. Such labels count as "
+            "wrong, however often the classifier is. Take one whose probabilities lie between, "
+            "such as LogisticRegression."
+        )
 
 
 def _warn_of_unjudged(classifier, X, labels, groups, is_judged):

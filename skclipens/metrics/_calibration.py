@@ -10,6 +10,7 @@ from .._utils._column_names import names_of_columns
 from .._utils._docstrings import fill_doc
 from .._utils._messages import listed
 from .._utils._missing import without_mask
+from .._utils._probabilities import PROBABILITY
 from .._utils._sample_arguments import is_default, warn_of_other_order
 from .._utils._sklearn import Interval, StrOptions, validate_params
 from .._utils._weights_and_groups import check_weights
@@ -158,7 +159,9 @@ def _refuse_other_labels(columns, labels):
     labels = labels.tolist()
     if columns is None or columns == labels:
         return
-    if set(columns) == set(labels):
+    texts = [str(name).removeprefix(PROBABILITY) for name in columns]
+    as_text = list(map(str, labels))
+    if texts != as_text and set(texts) == set(as_text):
         raise ValueError(
             f"Columns of y_proba are {listed(columns)}, in another order than the labels: "
             f"{listed(labels)}. Pass labels=y_proba.columns."

@@ -5,6 +5,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from .._utils._docstrings import fill_doc
 from .._utils._labels import column_of_labels
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._warnings import each_warning_once, warn
 from .._utils._weights_and_groups import check_weights
 from ._checks import (
@@ -305,6 +306,7 @@ def disagreement_matrix(predictions, *, expert_names=None, sample_weight=None):
     RN50       0.0       0.5
     ViT-B-32   0.5       0.0
     """
+    warn_of_other_order(predictions, name_of_X="predictions", sample_weight=sample_weight)
     names = check_expert_names(predictions, expert_names)
     predictions = check_predictions(predictions)
     weight = check_weights(sample_weight, len(predictions))

@@ -16,9 +16,9 @@ from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import check_parameters, is_of_kind, safe_indexing
+from .._utils._sklearn import check_parameters, frozen_classifiers, is_of_kind, safe_indexing
 from .._utils._validation import refuse_class
-from .._utils._warnings import each_warning_once, silent, without_warnings
+from .._utils._warnings import each_warning_once, silent, warn, without_warnings
 from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import embeddings_beside_others
 from ..embedding._base import BaseEmbedder
@@ -126,6 +126,8 @@ def compare_with_baselines(
     UserWarning
         If images cannot be read, or test rows are copies of training rows, or have classes that
         the training rows lack.
+    SuspectedMistakeWarning
+        If a baseline has a :class:`sklearn.frozen.FrozenEstimator`.
 
     See Also
     --------
@@ -205,6 +207,12 @@ def _checked_baselines(baselines):
                 "name."
             )
         refuse_class(one, f"baselines[{name!r}]")
+        if next(frozen_classifiers(one), None) is not None:
+            warn(
+                f"baselines[{name!r}] has a FrozenEstimator, which is not fitted again. If it has "
+                "learned from rows of X, its accuracy on them says little: pass the classifier "
+                "itself."
+            )
         if not hasattr(one, "fit") or not hasattr(one, "get_params"):
             raise TypeError(f"baselines[{name!r}] is {one!r}. Give a classifier.")
         if is_of_kind(one, is_regressor):
