@@ -1112,9 +1112,16 @@ def test_a_classifier_that_stays_as_it_was_fitted_cannot_judge(emoji, flipped):
     for wrapper in (
         CalibratedClassifierCV(frozen),
         VotingClassifier([("frozen", frozen), ("fresh", LogisticRegression())], voting="soft"),
+        GridSearchCV(
+            make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression": [frozen]}
+        ),
     ):
         with pytest.raises(ValueError, match=r"FrozenEstimator\(LogisticRegression\)"):
             find_label_issues(wrapper, X, y)
+    transforms = FrozenEstimator(LinearDiscriminantAnalysis().fit(X, y))
+    find_label_issues(make_pipeline(transforms, LogisticRegression()), X, y, cv=2)
+    of_other_rows = AdaptiveBackboneEnsemble([("all", slice(None))], head=[frozen])
+    find_label_issues(of_other_rows, X.to_numpy(), y)
     unlabeled = np.where(np.arange(84) < 60, y, "")
     assert len(suggest(frozen, X, unlabeled, 3)) == 3  # of rows without a label, it may
 
@@ -1224,3 +1231,19 @@ def test_probabilities_of_zero_or_one_are_doubted(emoji):
     assert re.match(r"The classifier gives \d+ of \d+ labels a probability of 0, and most", text)
     forest = RandomForestClassifier(random_state=0)
     assert not said(lambda: find_label_issues(forest, X, y, random_state=0))
+    apart, few = load_iris(return_X_y=True)
+    few[[3, 70]] = few[[70, 3]]  # found, and no reason to doubt the classifier
+    for certain in (KNeighborsClassifier(5), RandomForestClassifier(random_state=0)):
+        assert not said(lambda clf=certain: find_label_issues(clf, apart, few, random_state=0))
+
+
+def test_predictions_of_a_frequent_class_are_better_than_chance():
+    """Nearly all are right by chance, but not those of the rare class."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        y = np.repeat([0, 1], [190, 10])
+        X = rng.normal(size=(200, 5)) + 1.2 * y[:, None]
+        clf = LogisticRegression()
+        assert not any("by chance" in one for one in said(find_label_issues, clf, X, y))
+        shuffled = rng.permutation(y)
+        assert any("by chance" in one for one in said(find_label_issues, clf, X, shuffled))

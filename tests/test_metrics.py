@@ -674,24 +674,25 @@ def test_names_of_experts_are_not_the_columns_in_another_order():
     with pytest.raises(ValueError, match="in another order: 'ViT-8', 'RN20'"):
         correct_sets([0, 1], frame, expert_names=["ViT-8", "RN20"])
     assert list(disagreement_matrix(frame, expert_names=["new", "RN20"])) == ["new", "RN20"]
+    by_position = frame.set_axis(range(2), axis=1)
+    assert list(disagreement_matrix(by_position, expert_names=[1, 0])) == [1, 0]
 
 
 def test_columns_of_probabilities_are_of_other_classes():
     """The model does not know class e, and no row is of class d."""
     y, proba = list("abce" * 5), pd.DataFrame(np.eye(4)[np.arange(20) % 4], columns=list("abcd"))
-    with pytest.raises(
-        ValueError, match=r"has the column 'd' beside 'a', .*Pass labels=y_proba\.columns"
-    ):
-        expected_calibration_error(y, proba)
+    for frame in (proba, proba.add_prefix("probability__")):
+        with pytest.raises(ValueError, match="has the column 'd', which is no label of y_true"):
+            expected_calibration_error(y, frame)
     assert expected_calibration_error(y, proba, labels=proba.columns) == 0.25
-    renamed = proba.set_axis([f"proba_{name}" for name in proba], axis=1)
-    assert expected_calibration_error(y, renamed) == 0.0
+    assert expected_calibration_error(y, proba, labels=list("abce")) == 0.0
 
 
 def test_columns_that_the_command_writes_are_in_the_order_of_texts():
     y, names = [1, 2, 10] * 5, ["probability__1", "probability__10", "probability__2"]
     proba = pd.DataFrame(np.eye(3)[[0, 2, 1] * 5], columns=names)
-    with pytest.raises(ValueError, match="in another order than the labels: 1, 2, 10"):
+    message = r"in another order than the labels: 1, 2, 10\. .* of the columns: 1, 10, 2\."
+    with pytest.raises(ValueError, match=message):
         expected_calibration_error(y, proba)
     assert expected_calibration_error(y, proba, labels=[1, 10, 2]) == 0.0
 

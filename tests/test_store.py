@@ -898,6 +898,9 @@ def test_a_link_to_a_missing_disk_costs_no_result(tmp_path, no_memory):
         computed, (message,) = embed(EmbeddingStore(folder), range(5))
         assert computed == [0, 1, 2, 3, 4]
         assert f"{str(link)!r} is a link to {str(tmp_path / 'disk')!r}, which is missing" in message
+    computed, (message,) = embed(EmbeddingStore(tmp_path / ("long" * 75)), range(5))
+    assert computed == [0, 1, 2, 3, 4]
+    assert "cannot be made: File name too long" in message
     (tmp_path / "disk").mkdir()
     assert embed(EmbeddingStore(link), range(5)) == ([0, 1, 2, 3, 4], [])
     assert embed(EmbeddingStore(link), range(5)) == ([], [])

@@ -51,19 +51,18 @@ def warn_of_exchanged(y, predicted, advice):
     return True
 
 
-def right_by_chance(y, predicted):
-    """Return how many predictions are right, and how many of them would be by chance."""
-    shares = [np.unique(labels, return_counts=True) for labels in (y, predicted)]
-    of_y, of_predicted = (dict(zip(*one, strict=True)) for one in shares)
-    by_chance = sum(of_y[label] * of_predicted.get(label, 0) for label in of_y) / len(y)
-    return np.count_nonzero(y == predicted), by_chance
-
-
 def warn_of_no_better_than_chance(y, predicted):
     """Warn if held-out predictions are the given labels as often as by chance."""
-    right, by_chance = right_by_chance(y, predicted)
-    spread = np.sqrt(by_chance * (1 - by_chance / len(y)))
-    if len(y) >= _FEWEST and right <= by_chance + BY_CHANCE * spread:
+    if len(y) < _FEWEST:
+        return
+    codes = np.unique([y, predicted], return_inverse=True)[1].reshape(2, -1)
+    of_y, of_predicted = (np.bincount(one, minlength=codes.max() + 1) / len(y) for one in codes)
+    products = of_y * of_predicted
+    by_chance = products.sum()
+    # Of the share of labels that agree, over all orders of the labels.
+    variance = by_chance + by_chance**2 - products @ (of_y + of_predicted)
+    right, by_chance = np.count_nonzero(y == predicted), len(y) * by_chance
+    if right <= by_chance + BY_CHANCE * np.sqrt(max(len(y) * variance, 0)):
         warn(
             f"{right} of {len(y)} held-out predictions are the given labels, as by chance, so "
             "these predictions say nothing of the labels. Check that y is in the order of X, and "
@@ -81,7 +80,10 @@ def warn_of_chance(y, predicted, known, confidence):
     y, predicted, n = y[known], predicted[known], np.count_nonzero(known)
     if n < _FEWEST:
         return
-    right, by_chance = right_by_chance(y, predicted)
+    shares = [np.unique(labels, return_counts=True) for labels in (y, predicted)]
+    of_y, of_predicted = (dict(zip(*one, strict=True)) for one in shares)
+    by_chance = sum(of_y[label] * of_predicted.get(label, 0) for label in of_y) / n
+    right = np.count_nonzero(y == predicted)
     if right > by_chance + BY_CHANCE * np.sqrt(by_chance):
         return
     sure = np.asarray(confidence())[known]

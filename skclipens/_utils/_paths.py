@@ -13,7 +13,8 @@ def check_path(path, name, what, advice=""):
 def broken_link(path):
     """Return the part of a path that is a link to what is missing, such as a disk; or None."""
     path = Path(path)
-    links = (one for one in (path, *path.parents) if one.is_symlink() and not one.exists())
+    # Those of pathlib raise errors, for example without permission.
+    links = (p for p in (path, *path.parents) if os.path.islink(p) and not os.path.exists(p))
     return next(links, None)
 
 

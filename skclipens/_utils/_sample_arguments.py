@@ -60,7 +60,10 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
 
 
 def warn_of_names_in_other_order(names, **given):
-    """Warn if a list of names is the index of an input, by its keyword, in another order."""
+    """Warn if names without an index are that of an input, by its keyword, in another order."""
+    names = list(names) if names_of_rows(names) is None else []
+    if not all(isinstance(name, str) for name in names):
+        return
     for argument, one in given.items():
         index = names_of_rows(one)
         if index is not None and names != list(index) and set(names) == set(index):
@@ -69,6 +72,7 @@ def warn_of_names_in_other_order(names, **given):
                 f"their position; if they do by name, pass names={argument}.index.",
                 key="order of names",
             )
+            return
 
 
 def _are_of_other_rows(*indices):

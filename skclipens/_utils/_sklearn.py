@@ -51,13 +51,18 @@ def will_have(estimator, name):
 
 
 def frozen_classifiers(given):
-    """Yield the frozen classifiers in an estimator, or in a list of estimators.
+    """Yield the frozen classifiers in an estimator, or in a list or dict of estimators.
 
-    Those among the heads of an ensemble of this package do not count: they are of other rows.
+    Those among the heads of an ensemble of this package do not count: they are of other rows. Nor
+    do those in steps before the last of a pipeline, which transform rows.
     """
+    if isinstance(given, dict):
+        given = list(given.values())
     if isinstance(given, (list, tuple)):
         for one in given:
             yield from frozen_classifiers(one)
+    elif isinstance(given, Pipeline):
+        yield from frozen_classifiers(given.steps[-1][1])
     elif isinstance(given, FrozenEstimator):
         if is_of_kind(given, is_classifier):
             yield given

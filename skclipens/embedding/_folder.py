@@ -151,7 +151,7 @@ class Folder:
     def _make(self):
         try:
             self.fs.makedirs(self.root, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
+        except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
             raise type(error)(
                 f"The folder {self.name!r} cannot be made: {why_not_made(self.root, error)}. Name "
                 "another."

@@ -139,7 +139,7 @@ class AdaptiveBackboneEnsemble(
         whatever the weights of their rows. Half of a weight is used in the fit, and half in
         prediction: its square root multiplies ``sample_weight``, and the probability of the class;
         the latter only if a head learns from rows, since prompts do not know how frequent classes
-        are; and its fourth root in rows unlike the training rows, whose logits are halved.
+        are; in rows out of distribution, whose logits are halved, down to its fourth root.
     class_names : mapping or sequence of str, default=None
         Names of the classes for prompts: a mapping from labels to names, or a sequence. Integer
         labels index the sequence; string labels must be among its names. None: string labels are

@@ -87,8 +87,8 @@ class CrossFitMixin:
         folds : list of (train, test), default=None
             Logits of ``test`` come from a head that is fitted on ``train``. None: the head leaves
             out one row at a time if it can do so in closed form. Otherwise it uses up to five
-            folds, or those of its parameter ``cv``. Identical rows of a class are left out
-            together.
+            folds, or those of its parameter ``cv``. Rows that count as one in :meth:`fit`
+            are left out together.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         groups : array-like of shape (n,), default=None

@@ -30,8 +30,9 @@ class GDAHead(CrossFitTextHead):
     .. math:: z_c + \alpha\, (\mu_c^T P f - \tfrac12 \mu_c^T P \mu_c),
 
     where z are those of :class:`ZeroShotHead`, calibrated on the training rows of classes with two
-    rows or more; if classes have unequal numbers of rows, there is a correction, see Notes.
-    Everything is in closed form except the temperature of z and alpha.
+    rows or more, or on all if at least half have one; if classes have unequal numbers of rows,
+    there is a correction, see Notes. Everything is in closed form except the temperature of z and
+    alpha.
 
     Parameters
     ----------

@@ -109,8 +109,8 @@ class KernelHead(CrossFitTableHead):
     -----
     The held-out correction of a row is that of a fit without it, in closed form. Without the row,
     the others of its class would count for more, so that the class has the same weight: the
-    held-out prediction of the indicator of its class is added, times the share of the row in the
-    weight of its class. With few rows and prompts that know the classes, held-out rows are then
+    held-out prediction of the indicator of its class is added, times the weight of the row over
+    that of these others. With few rows and prompts that know the classes, held-out rows are then
     classified better than new ones.
 
     References

@@ -87,7 +87,7 @@ class LogisticDiscriminantHead(BaseDiscriminantHead):
     held-out rows. If neither folds nor groups are given, one row of five is held out, and at most
     5,000. Each C is fitted on at most 16,000 of the other rows. The chosen one is then fitted on
     all of them, for the held-out logits of ``cross_fit``, and at last on all rows. L-BFGS ends when
-    a step lowers the loss by less than a millionth of it, which is before the minimum.
+    a step lowers the mean loss by less than a millionth, which is before the minimum.
 
     References
     ----------

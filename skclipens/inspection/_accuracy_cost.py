@@ -215,8 +215,8 @@ class AccuracyCostDisplay:
                 )
             of_costs, of_accuracies = of_line
             warn_of_other_order(of_costs, name_of_X="costs", accuracies=of_accuracies)
-        names = list(names)
         warn_of_names_in_other_order(names, costs=costs, accuracies=accuracies)
+        names = list(names)
         costs, accuracies = _check_pair(costs, accuracies, "costs", "accuracies")
         check_consistent_length(names, costs)
         lines = {

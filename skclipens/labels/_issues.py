@@ -31,7 +31,7 @@ _SHARES = expit(np.linspace(-9, 4, 53))[:, None]
 _COARSE, _FINE = np.arange(-7, 7.5, 0.5), np.arange(-1, 1.05, 0.1)
 _MOST_ROWS = 100_000  # whose logits are held in memory, for each expert
 _MOST_MARKED = 0.5  # share of the labels
-_MOST_CERTAIN = 0.5  # share of the rows
+_MOST_CERTAIN, _FEW_ZEROS = 0.5, 0.05  # shares of the rows
 
 
 @each_warning_once()
@@ -186,10 +186,11 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
 
 
 def _warn_of_zeros(logits, targets):
-    """Warn if most probabilities are 0 or 1, and those of some labels 0."""
+    """Warn if most probabilities are 0 or 1, and those of more than a few labels 0."""
     impossible = np.isneginf(logits)
     own = impossible[np.arange(len(targets)), targets]
-    if own.any() and (impossible.sum(axis=1) == logits.shape[1] - 1).mean() > _MOST_CERTAIN:
+    certain = impossible.sum(axis=1) == logits.shape[1] - 1
+    if own.mean() > _FEW_ZEROS and certain.mean() > _MOST_CERTAIN:
         warn(
             f"The classifier gives {own.sum()} of {len(own)} labels a probability of 0, and most "
             "of its predictions one of 1, as a tree or few neighbours do. Such labels count as "

@@ -101,13 +101,14 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rej
     is_named = not is_default(getattr(y_proba, "columns", None))
     columns = names_of_columns(y_proba) if is_named else None
     y_proba = _check_proba(y_proba)
-    labels = np.unique(y_true) if labels is None else column_or_1d(labels)
+    are_given = labels is not None
+    labels = column_or_1d(labels) if are_given else np.unique(y_true)
     _check_columns(labels, y_proba.shape[1])
-    _refuse_other_labels(columns, labels)
+    _refuse_other_labels(columns, labels.tolist(), are_given)
     weight = check_weights(sample_weight, len(y_true))
     weight = np.ones(len(y_true)) if weight is None else weight
     of_classes = ~np.isin(y_true, rejected)
-    if not of_classes.any():
+    if not weight[of_classes].any():
         raise ValueError("No row of y has a label of the classes.")
     y_true, y_proba, weight = (one[of_classes] for one in (y_true, y_proba, weight))
     predicted = labels[y_proba.argmax(axis=1)]
@@ -154,24 +155,26 @@ def _edges(confidence, n_bins, strategy, weight):
     return np.quantile(confidence, inner, weights=weight, method="inverted_cdf")
 
 
-def _refuse_other_labels(columns, labels):
-    """Raise ValueError if names of columns are the labels in another order, or partly others."""
-    labels = labels.tolist()
-    if columns is None or columns == labels:
+def _refuse_other_labels(columns, labels, are_given):
+    """Raise ValueError if names of columns are the labels in another order, or partly others.
+
+    If the labels are given, some columns may have other names.
+    """
+    if columns is None or not all(isinstance(name, str) for name in columns):
         return
-    texts = [str(name).removeprefix(PROBABILITY) for name in columns]
-    as_text = list(map(str, labels))
-    if texts != as_text and set(texts) == set(as_text):
+    names = [name.removeprefix(PROBABILITY) for name in columns]
+    of_text = {str(label): label for label in labels}
+    if set(names) == set(of_text) and names != list(of_text):
         raise ValueError(
             f"Columns of y_proba are {listed(columns)}, in another order than the labels: "
-            f"{listed(labels)}. Pass labels=y_proba.columns."
+            f"{listed(labels)}. Pass labels in the order of the columns: "
+            f"{listed([of_text[name] for name in names])}."
         )
-    common = [name for name in columns if isinstance(name, str) and name in labels]
-    if common:
-        others = [name for name in columns if name not in labels]
+    others = [name for name in names if name not in of_text]
+    if others and not are_given and len(others) < len(names):
         raise ValueError(
-            f"y_proba has the column {listed(others)} beside {listed(common)}, and the labels are "
-            f"{listed(labels)}. Pass labels=y_proba.columns."
+            f"y_proba has the column {listed(others)}, which is no label of y_true, beside columns "
+            "that are. Pass the labels of all columns as labels, such as classes_."
         )
 
 

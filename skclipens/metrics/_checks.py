@@ -11,7 +11,7 @@ from .._utils._labels import CHECK_SPELLING, column_of_labels, refuse_unlabeled
 from .._utils._messages import listed
 from .._utils._missing import is_missing, without_mask
 from .._utils._one_column import refuse_no_column, without_string_dtype
-from .._utils._sample_arguments import warn_of_other_order
+from .._utils._sample_arguments import is_default, warn_of_other_order
 from .._utils._warnings import warn
 from .._utils._weights_and_groups import check_weights
 
@@ -192,6 +192,7 @@ def _is_text(labels):
 def check_expert_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
     columns = names_of_columns(predictions)
+    is_named = not is_default(getattr(predictions, "columns", None))
     if names is None:
         names = columns or [f"expert{e}" for e in range(n_experts)]
     refuse_no_column(names, "expert_names", of="column")
@@ -201,7 +202,7 @@ def check_expert_names(predictions, names):
             f"expert_names must be {n_experts} distinct names, one for each column; "
             f"got {', '.join(map(str, names))}."
         )
-    if columns is not None and columns != names and set(columns) == set(names):
+    if is_named and columns and columns != names and set(columns) == set(names):
         raise ValueError(
             f"Columns of the table are {listed(columns)}, and expert_names has them in another "
             f"order: {listed(names)}. Leave expert_names out."
