@@ -695,6 +695,8 @@ def test_columns_that_the_command_writes_are_in_the_order_of_texts():
     with pytest.raises(ValueError, match=message):
         expected_calibration_error(y, proba)
     assert expected_calibration_error(y, proba, labels=[1, 10, 2]) == 0.0
+    with pytest.raises(ValueError, match="in another order than the labels: 1, 2, 10"):
+        expected_calibration_error(y, proba.set_axis([1, 10, 2], axis=1))
 
 
 def test_disagreement_with_weights_in_another_order():

@@ -160,18 +160,21 @@ def _refuse_other_labels(columns, labels, are_given):
 
     If the labels are given, some columns may have other names.
     """
-    if columns is None or not all(isinstance(name, str) for name in columns):
+    if columns is None:
         return
-    names = [name.removeprefix(PROBABILITY) for name in columns]
-    of_text = {str(label): label for label in labels}
-    if set(names) == set(of_text) and names != list(of_text):
+    names, of_name = columns, {label: label for label in labels}
+    are_texts = all(isinstance(name, str) for name in columns)
+    if are_texts:
+        names = [name.removeprefix(PROBABILITY) for name in columns]
+        of_name = {str(label): label for label in labels}
+    if set(names) == set(of_name) and names != list(of_name):
         raise ValueError(
             f"Columns of y_proba are {listed(columns)}, in another order than the labels: "
             f"{listed(labels)}. Pass labels in the order of the columns: "
-            f"{listed([of_text[name] for name in names])}."
+            f"{listed([of_name[name] for name in names])}."
         )
-    others = [name for name in names if name not in of_text]
-    if others and not are_given and len(others) < len(names):
+    others = [name for name in names if name not in of_name]
+    if are_texts and not are_given and 0 < len(others) < len(names):
         raise ValueError(
             f"y_proba has the column {listed(others)}, which is no label of y_true, beside columns "
             "that are. Pass the labels of all columns as labels, such as classes_."
