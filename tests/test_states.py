@@ -64,7 +64,7 @@ def test_metrics_refuse_what_they_would_read_wrongly():
     with pytest.raises(ValueError, match="y_true mixes types"):
         oracle_accuracy_score([1, "cat"], [["1", "cat"], ["cat", "cat"]])
     proba = pd.DataFrame([[0.9, 0.1], [0.2, 0.8]], columns=["dog", "cat"])
-    with pytest.raises(ValueError, match=r"another order .* labels=y_proba\.columns"):
+    with pytest.raises(ValueError, match=r"another order .* labels in the order of the columns"):
         expected_calibration_error(["dog", "cat"], proba)
     found = expected_calibration_error(["dog", "cat"], proba, labels=proba.columns)
     assert_allclose(found, 0.15)
