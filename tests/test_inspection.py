@@ -590,8 +590,8 @@ def test_costs_and_accuracies_belong_together():
     (text,) = said(lambda: draw(["b", "a"], costs, [0.5, 0.6]))
     assert text.startswith("names has the index of costs in another order.")
     assert not said(lambda: draw(["b", "c"], costs, [0.5, 0.6]))
-    (text,) = said(lambda: draw(["b", "a"], costs, pd.Series([0.5, 0.6], ["a", "b"])))
-    assert not said(lambda: draw([1, 0], pd.Series([1, 2], [0, 1]).loc[:], [0.5, 0.6]))
+    assert len(said(lambda: draw(["b", "a"], costs, pd.Series([0.5, 0.6], ["a", "b"])))) == 1
+    assert not said(lambda: draw([1, 0], pd.Series([1, 2], [0, 1]), [0.5, 0.6]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AccuracyCostDisplay.from_predictions(["a", "b"], [1], [0.5])
     for values, message in (
@@ -685,9 +685,10 @@ def test_reliability_knows_the_label_of_rejected_rows(table):
     clf = OpenSetClassifier(LogisticRegression(max_iter=500)).fit(X[inside], of_class[inside])
     rejected = np.where(inside, of_class, -1)
     display = ReliabilityDisplay.from_estimator
-    (error,) = {round(display(clf, X[inside], of_class[inside]).expected_calibration_error, 9)}
+    known = display(clf, X[inside], of_class[inside])
     with no_warning():
-        assert round(display(clf, X, rejected).expected_calibration_error, 9) == error
+        found = display(clf, X, rejected)
+    assert_allclose(found.expected_calibration_error, known.expected_calibration_error)
     with pytest.raises(ValueError, match="No row of y has a label of the classes"):
         display(clf, X[~inside], rejected[~inside])
     with pytest.raises(ValueError, match="No row of y has a label of the classes"):
