@@ -1225,7 +1225,7 @@ def test_labels_in_another_order_say_that_nothing_is_known(emoji, C, message):
     assert not said(lambda: find_label_issues(LogisticRegression(C=C), X, y, random_state=0))
 
 
-def test_probabilities_of_zero_or_one_are_doubted(emoji):
+def test_probabilities_of_zero_or_one_are_doubted(emoji, flipped):
     _, X, y = emoji
     (text,) = said(lambda: find_label_issues(KNeighborsClassifier(1), X, y, random_state=0))
     assert re.match(r"The classifier gives \d+ of \d+ labels a probability of 0, and most", text)
@@ -1234,6 +1234,9 @@ def test_probabilities_of_zero_or_one_are_doubted(emoji):
     for clf in (KNeighborsClassifier(5), RandomForestClassifier(random_state=0)):
         for table, labels in ((X, y), (apart, few)):
             assert not said(partial(find_label_issues, clf, table, labels, random_state=0))
+    # Many zeros, but most rows have several possible classes.
+    uncertain = partial(find_label_issues, KNeighborsClassifier(3), X, flipped[0])
+    assert not said(partial(uncertain, random_state=0))
 
 
 def test_predictions_of_a_frequent_class_are_better_than_chance():
