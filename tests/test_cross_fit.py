@@ -142,6 +142,29 @@ def test_rows_without_weight_are_as_if_they_were_not_there(head, given, emoji):
 
 
 @every_head
+def test_rows_of_next_to_no_weight_hardly_count(head, emoji):
+    """Nor do their labels, which are wrong. Rows without weight are left out, and so show less."""
+    X, (classes, positions) = emoji[0], np.unique(emoji[1], return_inverse=True)
+    y = np.roll(classes, 1)[positions]  # which prompts do not know
+    rng = np.random.default_rng(0)
+    table, labels = (np.concatenate([one, rng.permutation(one)]) for one in (X, y))
+    folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(table, labels))
+    weighted, without = clone(head), clone(head)
+    logits, valid = weighted.cross_fit(
+        table, labels, sample_weight=np.repeat([1, 1e-6], 40), folds=folds
+    )
+    kept = [[side[side < 40] for side in fold] for fold in folds]
+    expected, expected_valid = without.cross_fit(X, y, folds=kept)
+    assert_array_equal(valid[:40], expected_valid)
+    near = {"rtol": 1e-3, "atol": 0.01}
+    if isinstance(head, CrossModalHead):  # its training ends before the minimum
+        near["atol"] = 0.2
+    assert_allclose(weighted.decision_function(X), without.decision_function(X), **near)
+    if not isinstance(head, ForestHead):  # other trees hold out a row if there are more rows
+        assert_allclose(logits[:40], expected, **near)
+
+
+@every_head
 def test_rows_without_weight_judge_no_setting(head, emoji):
     """With one row of weight for each class, none can: a cross-validation has no rows to teach."""
     X, y = emoji

@@ -107,3 +107,13 @@ def test_columns_may_be_far_from_zero(offset):
     np.testing.assert_allclose(far.decision_function(X[100:] + offset), expected, atol=0.1)
     few = far.fit((X[:100] + offset).astype(np.float32), y[:100])
     assert few.score(X[100:] + offset, y[100:]) > 0.95
+
+
+def test_a_thousand_classes_are_told_apart():
+    """The slope of the loss at zero is then below scikit-learn's default tolerance."""
+    rng = np.random.default_rng(0)
+    X = 0.05 * rng.normal(size=(1000, 128)) + rng.normal(size=128)
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    head = LinearProbeHead().fit(X, np.arange(1000))
+    assert head.n_iter_ > 0
+    assert head.score(X, np.arange(1000)) > 0.95

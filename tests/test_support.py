@@ -122,6 +122,23 @@ def test_weights_are_those_of_the_logits(digits, emoji, clf):
     assert more.any(axis=1).all()
 
 
+def test_prompts_that_mean_something_count_as_much_as_all_experts():
+    """Their logits are spread, unlike those of prompts about digits."""
+    paths, labels = load_emoji(min_class_size=25, return_X_y=True)
+    emoji, labels = MultiBackboneEmbedder(PAIR).fit_transform(paths[::5]), labels[::5]
+    fitted, alike = (
+        make(out_of_distribution=one).fit(emoji, labels) for one in ("prompts", "ignore")
+    )
+    assert_array_equal(fitted.in_distribution(-emoji), 0)
+    logits = fitted._expert_logits(-emoji)
+    said = logits[:, fitted._are_zero_shot].mean(axis=1)
+    spread = alike.decision_function(-emoji).std(axis=1, keepdims=True)
+    weights = fitted.routing_weights(-emoji) - alike.routing_weights(-emoji) / 4
+    added = np.einsum("ne,nec->nc", weights, logits)
+    assert_allclose(added, said * spread / said.std(axis=1, keepdims=True) / 4, atol=1e-4)
+    assert (spread < LARGEST_FACTOR / 2 * said.std(axis=1, keepdims=True)).all()
+
+
 def test_rows_like_others_are_classified_as_ever(digits, clf):
     X, _, y, train = digits
     alike = make(out_of_distribution="ignore").fit(X[train], y[train])

@@ -20,7 +20,7 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_back
 from skclipens._utils._class_texts import warn_of_classes
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import _unlabeled
-from skclipens.ensemble._unlabeled import WhitenedRows
+from skclipens.ensemble._unlabeled import WhitenedRows, _calibrated
 from skclipens.heads import LinearDiscriminantHead
 from skclipens.model_selection import FewShotSplit
 
@@ -380,6 +380,19 @@ def test_a_weight_stands_for_copies(n_shots, digits):
     assert copied.unlabeled_.n_rows == weighted.unlabeled_.n_rows == np.sum(~labeled)
     found, expected = (one.decision_function(X[new]) for one in (copied, weighted))
     assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_held_out_rows_count_by_their_weights():
+    """Copies of a row are merged before a fit, so that those of the test above do not show this."""
+    rng = np.random.default_rng(0)
+    logits, targets, weights = rng.normal(size=(60, 4)), np.arange(60) % 4, np.arange(60) // 4 % 3
+    logits[np.arange(60), targets] += 2.0 * weights
+    temperature, losses = _calibrated(logits, targets, weights)
+    copies = np.arange(60).repeat(weights)
+    expected, of_copies = _calibrated(logits[copies], targets[copies], np.ones(len(copies)))
+    assert temperature == pytest.approx(expected, rel=1e-3)
+    assert_allclose(losses[copies], of_copies, rtol=1e-3)
+    assert temperature != pytest.approx(_calibrated(logits, targets, None)[0], rel=0.1)
 
 
 def test_rows_of_next_to_no_weight_shut_out_no_others(digits):

@@ -18,7 +18,7 @@ from ._temperature import fit_temperature
 
 _ALPHAS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each fit starts from the previous solution
 _DEFAULT_ALPHA = 1.0
-_TOLERANCE = 1e-7  # of a step, relative to the loss
+_TOLERANCE = 1e-7  # of a step; relative to the loss if that is larger than 1
 
 
 @fill_doc

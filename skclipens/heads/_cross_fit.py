@@ -99,7 +99,9 @@ class CrossFitMixin:
         logits : ndarray of shape (n, C), dtype of the checked X
             For each row, the logits of a head that was fitted without it, with the settings that
             were chosen on all rows. If a row cannot be held out: its zero-shot logits if the head
-            adds a correction to these, otherwise undefined values. 0 for rows of weight 0.
+            adds a correction to these, otherwise undefined values. If rows of at most half of the
+            classes can, those heads, except :class:`TipAdapterHead`, give all rows their zero-shot
+            logits. 0 for rows of weight 0.
         valid : ndarray of shape (n,), bool
             Rows whose logits can validate the head. For heads that add a correction to zero-shot
             logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not

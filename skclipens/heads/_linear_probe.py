@@ -22,6 +22,16 @@ _FINEST_STEP = 1 / 8  # decades
 _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
 
+def gradient_tolerance(n_classes):
+    """Return the tolerance at which L-BFGS ends a logistic regression.
+
+    It is the largest slope of the mean loss that counts as none. The slope at coefficients of zero
+    falls with the number of classes: with scikit-learn's default, which is taken up to 200 classes,
+    a thousand would all stay there.
+    """
+    return 1e-4 if n_classes <= 200 else 1e-3 / n_classes
+
+
 @fill_doc
 class LinearProbeHead(CrossFitTableHead):
     """Classify by logistic regression, with regularisation tuned by cross-validation.
@@ -63,7 +73,9 @@ class LinearProbeHead(CrossFitTableHead):
     the training rows, without shuffling, with as many folds as the smallest class has rows and at
     most ``cv``. The criterion is log-loss, since the accuracy of few rows has many ties. Classes
     with one row are left out of the search. If this leaves at most half of the classes, or a single
-    one, nothing is searched and C is 10, which suits embeddings of unit length.
+    one, nothing is searched and C is 10, which suits embeddings of unit length. L-BFGS ends where
+    no slope of the mean loss is larger than 1e-4, which can be before the minimum, and earlier the
+    more classes there are. From 201 classes on, it is 0.001 divided by their number.
 
     References
     ----------
@@ -116,11 +128,12 @@ class LinearProbeHead(CrossFitTableHead):
         return logits, valid
 
     def _fit_probe(self, C, X, targets, weights):
+        options = {"max_iter": self.max_iter, "tol": gradient_tolerance(len(self.classes_))}
         if C >= _SMALL_C:
-            return LogisticRegression(C=C, max_iter=self.max_iter).fit(X, targets, weights)
+            return LogisticRegression(C=C, **options).fit(X, targets, weights)
         # The same problem with smaller rows: L-BFGS often fails in float32 at so large a penalty.
         scale = X.dtype.type(C**0.5)
-        probe = LogisticRegression(C=1.0, max_iter=self.max_iter).fit(X * scale, targets, weights)
+        probe = LogisticRegression(C=1.0, **options).fit(X * scale, targets, weights)
         probe.coef_ *= scale
         return probe
 

@@ -27,6 +27,7 @@ from ..embedding._unreadable import are_splits, readable
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
+from ..heads._linear_probe import gradient_tolerance
 from ._compare_splits import check_cv_to_compare, splits_to_compare, without_empty
 from ._intervals import few_draws_interval
 
@@ -303,8 +304,10 @@ def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
     Columns are standardised if only some belong to a backbone, since others may have any unit.
     """
     columns = embeddings_beside_others(blocks, np.shape(X)[1])
-    one = LogisticRegression(C=10, class_weight=class_weight, max_iter=1000)
-    if np.unique(y, return_counts=True)[1].min() > 1:
+    counts = np.unique(y, return_counts=True)[1]
+    options = {"max_iter": 1000, "tol": gradient_tolerance(len(counts))}
+    one = LogisticRegression(C=10, class_weight=class_weight, **options)
+    if counts.min() > 1:
         options = {"every_class": True, "random_state": 0, "images": columns}
         if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
             one = GridSearchCV(one, _STRENGTHS, scoring=scoring, cv=folds)

@@ -208,14 +208,14 @@ def is_clear_gain(gains, right, weights, n_rows, groups=None):
     fall: larger logits alone can lower the log-loss of underconfident predictions. `right` is 1 if
     the change corrects a row, -1 if it makes a row wrong, otherwise 0. The standard error is that
     of `n_rows` rows; if weights are numbers of copies, this is their sum. Rows of a group, such as
-    pictures of one object, count as fewer rows the more alike their gains are: the error is at
-    least that of a mean over clusters (Liang and Zeger 1986).
+    pictures or copies of one object, count as fewer rows the more alike their gains are: the error
+    is at least that of a mean over clusters (Liang and Zeger 1986).
     """
+    weights = np.ones(len(gains)) if weights is None else weights
     mean = np.average(gains, weights=weights)
-    error = np.sqrt(np.average((gains - mean) ** 2, weights=weights) / n_rows)
+    squares = np.sum(weights * (gains - mean) ** 2)
     if groups is not None:
-        deviations = (gains - mean) * (1 if weights is None else weights)
-        of_groups = np.bincount(codes_of(groups), deviations)
-        squares, of_rows = np.square(of_groups).sum(), np.square(deviations).sum()
-        error *= np.sqrt(squares / of_rows) if squares > of_rows else 1
+        of_groups = np.bincount(codes_of(groups), weights * (gains - mean))
+        squares = max(squares, np.square(of_groups).sum())
+    error = np.sqrt(squares / (weights.sum() * n_rows))
     return bool(mean > 2 * error and np.average(right, weights=weights) >= 0)

@@ -169,8 +169,9 @@ class GateFeatures:
         """Return features of shape (n, E, 5 + n_components)."""
         statistics = (expert_statistics(logits) - self.centre) / self.spread
         ones = np.ones((*logits.shape[:2], 1))
-        components = self.pca.transform(X)[:, None]
-        shared = np.broadcast_to(components, (*logits.shape[:2], components.shape[2]))
+        components = self.pca.transform(X) if len(X) else np.empty((0, self.pca.n_components_))
+        shape = *logits.shape[:2], components.shape[1]
+        shared = np.broadcast_to(components[:, None], shape)
         return np.concatenate([statistics, ones, shared], axis=2, dtype=logits.dtype)
 
 

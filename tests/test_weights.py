@@ -1,0 +1,140 @@
+"""Weights and groups of rows arrive in every part that rows decide."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeClassifier,
+    make_backbone_pipeline,
+)
+from skclipens.cascade import CascadeEnsemble
+from skclipens.ensemble.routers import ROUTERS
+from skclipens.ensemble.routers._base import is_clear_gain
+from skclipens.inspection import (
+    AccuracyCostDisplay,
+    DiversityGainDisplay,
+    RoutingWeightsDisplay,
+)
+
+pytestmark = pytest.mark.usefixtures("embedded_once", "short_training")
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+N = 40
+
+
+@pytest.fixture(scope="module")
+def with_wrong(X, y):
+    """A table of pictures and a number, with as many rows whose labels are wrong; and folds."""
+    rng = np.random.default_rng(0)
+    X = np.c_[X, np.unique(y, return_inverse=True)[1] + rng.normal(size=N)]
+    table, labels = (np.concatenate([one, rng.permutation(one)]) for one in (X, y))
+    return (
+        table,
+        labels,
+        list(StratifiedKFold(4, shuffle=True, random_state=0).split(table, labels)),
+    )
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_rows_of_next_to_no_weight_hardly_count_in_an_ensemble(router, with_wrong):
+    """Neither in heads, nor in temperatures, nor in the weights of experts.
+
+    Rows without weight are left out, and copies are merged. So they show nothing of these.
+    """
+    table, labels, folds = with_wrong
+    blocks = [(name, np.arange(128) + 128 * i) for i, name in enumerate(BACKBONES)]
+    head = ["zero-shot", "kernel", "linear", "linear-all"]
+    clf = AdaptiveBackboneEnsemble(
+        [*blocks, ("number", [256])], head=head, router=router, random_state=0
+    )
+    clf.set_params(out_of_distribution="ignore")  # any row shows what is seen
+    kept = [[side[side < N] for side in fold] for fold in folds]
+    without = clone(clf).set_params(cv=kept).fit(table[:N], labels[:N])
+    of_all = clone(clf).set_params(cv=folds).fit(table, labels)
+    clf.set_params(cv=folds).fit(table, labels, sample_weight=np.repeat([1, 1e-6], N))
+    assert_allclose(clf.temperatures_, without.temperatures_, rtol=1e-3)
+    expected = without.decision_function(table)
+    far = np.abs(of_all.decision_function(table) - expected).max()
+    most = far / 3 if router == "mixture" else far / 20  # its noise is that of other rows
+    assert np.abs(clf.decision_function(table) - expected).max() < most
+
+
+def test_a_gain_is_as_clear_with_copies_as_with_weights():
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        gains, right = rng.normal(0.35, 1, 30), rng.integers(-1, 2, 30)
+        weights = rng.integers(1, 6, 30)
+        rows = np.arange(30).repeat(weights)
+        for groups in (None, np.arange(30) // 3):
+            clear = is_clear_gain(gains, right, weights, weights.sum(), groups)
+            of_rows = None if groups is None else groups[rows]
+            assert clear == is_clear_gain(gains[rows], right[rows], None, len(rows), of_rows)
+            found.append(clear)
+    assert 0.2 < np.mean(found) < 0.8
+
+
+@pytest.fixture(scope="module")
+def fitted(X, y):
+    return AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0).fit(X[::4], y[::4])
+
+
+@pytest.mark.parametrize("display", [AccuracyCostDisplay, DiversityGainDisplay])
+def test_displays_count_rows_as_often_as_their_weights_say(display, fitted, X, y):
+    rng = np.random.default_rng(0)
+    X, weights = X + rng.normal(0, 0.05, X.shape), rng.integers(0, 5, N)
+    rows = np.arange(N).repeat(weights)
+    found = display.from_estimator(fitted, X, y, sample_weight=weights)
+    expected = display.from_estimator(fitted, X[rows], y[rows])
+    plain = display.from_estimator(fitted, X, y)
+    for name in ("accuracies", "oracle", "diversities", "gains"):
+        if hasattr(found, name):
+            assert_allclose(getattr(found, name), getattr(expected, name))
+            assert not np.allclose(getattr(found, name), getattr(plain, name)), name
+    for name, (_, accuracies) in getattr(found, "lines", {}).items():
+        assert_allclose(accuracies, expected.lines[name][1])
+
+
+def test_routing_weights_of_a_class_count_as_often_as_their_weights_say():
+    rng = np.random.default_rng(0)
+    y, weights, times = np.arange(30) % 3, rng.random((30, 4)), rng.integers(1, 5, 30)
+    rows = np.arange(30).repeat(times)
+    found = RoutingWeightsDisplay.from_predictions(y, weights, sample_weight=times)
+    expected = RoutingWeightsDisplay.from_predictions(y[rows], weights[rows])
+    assert_allclose(found.shares, expected.shares)
+    plain = RoutingWeightsDisplay.from_predictions(y, weights)
+    assert not np.allclose(found.shares, plain.shares)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_a_score_of_pictures_counts_their_weights(on_error, pictures, y):
+    paths, weights = pictures["path"].tolist(), np.arange(N) % 4
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", on_error=on_error, random_state=0)
+    clf.fit(paths[::8], y[::8])
+    right = clf.predict(paths) == y
+    assert clf.score(paths, y, weights) == pytest.approx(np.average(right, weights=weights))
+    assert np.average(right, weights=weights) != right.mean()
+
+
+@pytest.mark.parametrize("given", ["sample_weight", "groups"])
+def test_a_cascade_of_pictures_takes_what_one_of_embeddings_takes(given, pictures, frame, y):
+    """Embeddings are the same, and of the weights or groups each one must know."""
+    rng, paths = np.random.default_rng(0), pictures["path"].tolist()
+    values = rng.uniform(0.1, 3, N) if given == "sample_weight" else np.arange(N) // 5
+    options = {"max_accuracy_drop": 0.1, "order": "given", "random_state": 0}
+    cascade = CascadeClassifier(BACKBONES, **options)
+    table = CascadeEnsemble(BACKBONES, **options, cost=dict(zip(BACKBONES, (1, 2))))
+    found = clone(cascade).fit(paths, y, **{given: values}).cascade_
+    expected = clone(table).fit(frame, y, **{given: values})
+    plain = clone(table).fit(frame, y)
+    for of_found, of_expected, of_plain in zip(
+        found.estimators_, expected.estimators_, plain.estimators_, strict=True
+    ):
+        proba = of_expected.predict_proba(frame.to_numpy()[:, : of_expected.n_features_in_])
+        rows = frame.to_numpy()[:, : of_found.n_features_in_]
+        assert_allclose(of_found.predict_proba(rows), proba, atol=1e-4)
+        assert not np.allclose(of_plain.predict_proba(rows), proba, atol=1e-3)
