@@ -1,5 +1,7 @@
 """Weights and groups of rows arrive in every part that rows decide."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -12,18 +14,30 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens.cascade import CascadeEnsemble
+from skclipens.cascade._thresholds import sweep
 from skclipens.ensemble.routers import ROUTERS
 from skclipens.ensemble.routers._base import is_clear_gain
+from skclipens.heads import CLIPAdapterHead, LinearDiscriminantHead, TipAdapterHead
+from skclipens.heads._temperature import (
+    calibrated_loss,
+    correction_temperature,
+    fit_temperature,
+    relative_log_loss,
+    unvalidated_spread,
+)
 from skclipens.inspection import (
     AccuracyCostDisplay,
     DiversityGainDisplay,
+    ReliabilityDisplay,
     RoutingWeightsDisplay,
 )
+from skclipens.labels import OpenSetClassifier
 
 pytestmark = pytest.mark.usefixtures("embedded_once", "short_training")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 N = 40
+OpenSet = partial(OpenSetClassifier, LinearDiscriminantHead(), random_state=0)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +77,61 @@ def test_rows_of_next_to_no_weight_hardly_count_in_an_ensemble(router, with_wron
     assert np.abs(clf.decision_function(table) - expected).max() < most
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        CLIPAdapterHead("zoo/RN20", batch_size=2 * N, random_state=0),
+        TipAdapterHead("zoo/RN20", fine_tune=True, batch_size=2 * N, random_state=0),
+    ],
+    ids=repr,
+)
+def test_rows_of_next_to_no_weight_hardly_count_in_training(head, with_wrong):
+    table, labels, _ = with_wrong
+    X, (classes, codes) = table[:, :128], np.unique(labels, return_inverse=True)
+    y = np.roll(classes, 1)[codes]  # which prompts do not know
+    expected = clone(head).fit(X[:N], y[:N]).decision_function(X)
+    weighted = clone(head).fit(X, y, sample_weight=np.repeat([1, 1e-6], N)).decision_function(X)
+    assert_allclose(weighted, expected, rtol=1e-3, atol=0.01)
+    assert not np.allclose(clone(head).fit(X, y).decision_function(X), expected, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda z, y, weights: fit_temperature(z, y, sample_weight=weights),
+        calibrated_loss,
+        partial(relative_log_loss, n_fitted=2),
+        unvalidated_spread,
+        lambda z, y, weights: correction_temperature(z[:0], [], z / 8, y, weights)[0],
+    ],
+)
+def test_what_logits_are_worth_is_the_same_with_copies_as_with_weights(measure):
+    rng = np.random.default_rng(0)
+    y, weights = rng.integers(0, 4, 60), rng.integers(1, 5, 60)
+    logits = rng.normal(size=(60, 4))
+    logits[np.arange(60), y] += weights - 1.0
+    rows = np.arange(60).repeat(weights)
+    found = measure(logits, y, weights)
+    assert found == pytest.approx(measure(logits[rows], y[rows], None), rel=1e-3)
+    assert found != pytest.approx(measure(logits, y, None), rel=0.05)
+
+
+def test_a_curve_of_thresholds_is_the_same_with_copies_as_with_weights():
+    rng = np.random.default_rng(0)
+    confidence, correct = rng.random((30, 3)), rng.integers(0, 2, (30, 3))
+    weights = rng.integers(1, 5, 30)
+    rows = np.arange(30).repeat(weights)
+    found = sweep(confidence, correct, [1, 2, 4], weights)
+    expected = sweep(confidence[rows], correct[rows], [1, 2, 4])
+    for name, values in found.items():
+        assert_allclose(values, expected[name])
+
+
 def test_a_gain_is_as_clear_with_copies_as_with_weights():
     found = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        gains, right = rng.normal(0.35, 1, 30), rng.integers(-1, 2, 30)
+        gains, right = rng.normal(0.35, 1, 30), rng.integers(-1, 3, 30)
         weights = rng.integers(1, 6, 30)
         rows = np.arange(30).repeat(weights)
         for groups in (None, np.arange(30) // 3):
@@ -83,7 +147,7 @@ def fitted(X, y):
     return AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0).fit(X[::4], y[::4])
 
 
-@pytest.mark.parametrize("display", [AccuracyCostDisplay, DiversityGainDisplay])
+@pytest.mark.parametrize("display", [AccuracyCostDisplay, DiversityGainDisplay, ReliabilityDisplay])
 def test_displays_count_rows_as_often_as_their_weights_say(display, fitted, X, y):
     rng = np.random.default_rng(0)
     X, weights = X + rng.normal(0, 0.05, X.shape), rng.integers(0, 5, N)
@@ -91,12 +155,21 @@ def test_displays_count_rows_as_often_as_their_weights_say(display, fitted, X, y
     found = display.from_estimator(fitted, X, y, sample_weight=weights)
     expected = display.from_estimator(fitted, X[rows], y[rows])
     plain = display.from_estimator(fitted, X, y)
-    for name in ("accuracies", "oracle", "diversities", "gains"):
+    for name in ("accuracies", "oracle", "diversities", "gains", "share", "accuracy"):
         if hasattr(found, name):
             assert_allclose(getattr(found, name), getattr(expected, name))
             assert not np.allclose(getattr(found, name), getattr(plain, name)), name
     for name, (_, accuracies) in getattr(found, "lines", {}).items():
         assert_allclose(accuracies, expected.lines[name][1])
+
+
+@pytest.mark.parametrize("kind", [AdaptiveBackboneEnsemble, LinearDiscriminantHead, OpenSet])
+def test_a_score_counts_weights(kind, X, y):
+    noise, weights = np.random.default_rng(0).normal(0, 0.1, X.shape), np.arange(N) % 4
+    clf = kind(blocks=BACKBONES) if kind is AdaptiveBackboneEnsemble else kind()
+    right = clf.fit(X[::4], y[::4]).predict(X + noise) == y
+    score = clf.score(X + noise, y, sample_weight=weights)
+    assert score == pytest.approx(np.average(right, weights=weights)) != right.mean()
 
 
 def test_routing_weights_of_a_class_count_as_often_as_their_weights_say():
