@@ -81,6 +81,21 @@ def test_copies_count_as_several_rows_where_folds_or_groups_say_so(head, emoji):
 
 
 @every_head
+def test_a_fit_keeps_groups_together_as_a_cross_fit_does(head, emoji):
+    X, y = emoji
+    rng, objects = np.random.default_rng(0), np.arange(40).repeat(2)
+    pictures = X[objects] + rng.normal(0, 0.002, (80, X.shape[1]))
+    noise = rng.permutation(y)[objects]
+    expected = clone(head)
+    expected.cross_fit(pictures, noise, groups=objects)
+    fitted = clone(head).fit(pictures, noise, groups=objects)
+    assert_allclose(fitted.decision_function(X), expected.decision_function(X), atol=1e-6)
+    plain = clone(head).fit(pictures, noise).decision_function(X)
+    if not isinstance(head, (ForestHead, LinearDiscriminantHead)):  # these choose nothing by them
+        assert not np.allclose(fitted.decision_function(X), plain, rtol=0.05)
+
+
+@every_head
 def test_folds_are_positions_or_masks(head, emoji):
     X, y = emoji
     positions = list(StratifiedKFold(3).split(X, y))

@@ -554,6 +554,17 @@ def test_gates_open_for_groups_that_are_unlike():
     assert sorted(np.unique(few[test]).tolist() for _, test in folds) == [[0], [1], [2]]
 
 
+def test_rows_of_next_to_no_weight_do_not_close_gates():
+    X, logits, y = draw_routable(300, seed=0)
+    table = [np.concatenate(one) for one in ((X, -X), (logits, logits), (y, y))]
+    router = ShrunkRouter(random_state=0)
+    assert isinstance(router.fit(*table).chosen_, StaticRouter)
+    weights = np.repeat([1, 1e-6], 300)
+    assert isinstance(router.fit(*table, sample_weight=weights).chosen_, GatedRouter)
+    expected = GatedRouter(router.chosen_.gate_alpha).fit(X, logits, y)
+    assert_allclose(router.weights(X, logits), expected.weights(X, logits), atol=0.05)
+
+
 def test_few_objects_with_many_pictures_do_not_open_gates_by_chance():
     objects, opened = np.arange(12).repeat(20), 0
     for seed in range(20):

@@ -116,6 +116,21 @@ def test_what_logits_are_worth_is_the_same_with_copies_as_with_weights(measure):
     assert found != pytest.approx(measure(logits, y, None), rel=0.05)
 
 
+def test_thresholds_of_a_cascade_are_chosen_by_weights(with_wrong):
+    table, labels, folds = with_wrong
+    blocks = [("number", [256]), ("pictures", slice(0, 256))]
+    head = LinearDiscriminantHead(shrinkage=1.0)
+    clf = CascadeEnsemble(blocks, estimator=head, cost={"number": 1, "pictures": 2}, order="given")
+    kept = [[side[side < N] for side in fold] for fold in folds]
+    expected = clone(clf).set_params(cv=kept).fit(table[:N], labels[:N])
+    plain = clone(clf).set_params(cv=folds).fit(table, labels)
+    clf.set_params(cv=folds).fit(table, labels, sample_weight=np.repeat([1, 1e-6], N))
+    for threshold, accuracy in zip(expected.curve_["threshold"], expected.curve_["accuracy"]):
+        at = np.searchsorted(clf.curve_["threshold"], threshold - 1e-5)
+        assert clf.curve_["accuracy"][at] == pytest.approx(accuracy, abs=0.03)
+    assert plain.curve_["accuracy"].max() < expected.curve_["accuracy"].max() - 0.1
+
+
 def test_a_curve_of_thresholds_is_the_same_with_copies_as_with_weights():
     rng = np.random.default_rng(0)
     confidence, correct = rng.random((30, 3)), rng.integers(0, 2, (30, 3))
