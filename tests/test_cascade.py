@@ -715,3 +715,10 @@ def test_rows_of_one_picture_with_other_prices_do_not_judge_each_other(cv):
     assert CascadeEnsemble(**options).fit(X, y).curve_["accuracy"][-1] < 0.65
     selector = BackboneSelector(**options, scoring="accuracy").fit(X, y)
     assert selector.path_["score"].max() < 0.65
+
+
+def test_of_accuracies_that_differ_by_rounding_the_cheapest_is_chosen():
+    accuracy, cost = np.array([0.7, 0.8, np.nextafter(0.8, 1), 0.75]), np.arange(1.0, 5)
+    curve = {"accuracy": accuracy, "cost": cost}
+    assert choose(curve, max_accuracy_drop=None, max_cost=None) == 1
+    assert choose(curve, max_accuracy_drop=None, max_cost=1.5) == 0

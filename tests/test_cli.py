@@ -508,6 +508,8 @@ def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
     table.to_csv(tmp_path / "t.csv", index=False)
     told = run("evaluate", model, tmp_path / "t.csv", "-o", report, fails=True)
     assert "Rename that of the paths, or name it by path_column of load_table." in told.stderr
+    told = run("fit", tmp_path / "t.csv", "-o", model, *SMALL, fails=True)
+    assert "Rename that of the paths, or name it by --images." in told.stderr
     table.rename(columns=str.lower).to_csv(tmp_path / "t.csv", index=False)
     told = run("evaluate", model, tmp_path / "t.csv", "-o", report, fails=True)
     assert "'geometric_shape'" in told.stderr and "--raw-names" not in told.stderr

@@ -794,6 +794,32 @@ def test_a_quantile_with_weights_is_that_of_copies(rows, share):
     assert _weighted_quantile(values, share, weights) == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_share_of_rejected_rows_does_not_depend_on_the_scale_of_small_weights(emoji):
+    _, X, y = emoji
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, len(y))
+    weights /= weights.mean()
+    clf = OpenSetClassifier(GaussianNB(), reject_rate=0.3, random_state=0)
+    expected = clone(clf).fit(X, y, sample_weight=weights).offset_
+    none = clone(clf).set_params(reject_rate=0).fit(X, y).offset_
+    assert clf.fit(X, y, sample_weight=weights / 20).offset_ == pytest.approx(expected, abs=1e-3)
+    assert expected > none + 0.5
+
+
+def test_rows_are_compared_by_columns_that_a_pipeline_takes_by_name(emoji):
+    _, X, y = emoji
+    by_name = ColumnTransformer([("scaled", StandardScaler(), X.columns.tolist())])
+    clf = OpenSetClassifier(make_pipeline(by_name, LogisticRegression()), reject_rate=0.1)
+    expected = clf.fit(X, y).score_samples(X)
+    assert_allclose(clf.score_samples(X[X.columns[::-1]]), expected, atol=1e-4)
+    with_more = X.copy()
+    with_more.insert(0, "id", np.arange(len(y)) * 100)
+    assert_allclose(clf.score_samples(with_more), expected, atol=1e-4)
+    some = ColumnTransformer([("scaled", StandardScaler(), X.columns[:128].tolist())])
+    clf = OpenSetClassifier(make_pipeline(some, LogisticRegression())).fit(X, y)
+    with pytest.raises(ValueError, match=f"X lacks columns of fit, .*: '{X.columns[200]}'"):
+        clf.predict(X.drop(columns=X.columns[200]))
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
 def test_about_so_many_labelled_rows_would_be_rejected(emoji, rate):
     _, X, y = emoji

@@ -416,3 +416,20 @@ def test_a_head_may_have_a_block_that_is_always_there():
     for one in clf.estimators_:
         (own,) = [expert for expert in one.experts_ if expert.name == "own"]
         assert own.block.columns.tolist() == [0, 1]
+
+
+def test_sums_that_differ_by_rounding_are_ties():
+    """Scores of 18/25, 64/75, 21/25 and 64/75 have two means, which are equal but for rounding."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.arange(60) % 2
+    X[:, 0] += 3 * y
+    blocks = [("good", [0]), ("one", [1]), ("two", [2])]
+    means = iter([0.8, 0.5, 0.5, 0.8 + 1e-16, 0.8 + 2e-16, 0.8 + 4e-16])
+
+    selector = BackboneSelector(
+        blocks, estimator=LogisticRegression(), cost=dict.fromkeys(["good", "one", "two"], 1)
+    )
+    selector._score = lambda *_: next(means)
+    selector.fit(X, y)
+    assert selector.selected_blocks_ == ["good"]
+    assert selector.path_["block"].tolist() == ["good", "one", "two"]

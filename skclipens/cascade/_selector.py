@@ -34,6 +34,7 @@ from .._utils._warnings import silent, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import DefaultEstimatorMixin
 from ._costs import IS_MAPPING, blocks_of, check_budget, costs_of, make_for_blocks, within
+from ._thresholds import ROUNDING
 
 # Scores that are not defined if a class is only in the training rows, or only in the test rows.
 _OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")
@@ -218,7 +219,7 @@ class BackboneSelector(
             "score": np.array(scores),
             "cost": np.cumsum(costs[chosen]),
         }
-        n_selected = 1 + np.argmax(self.path_["score"] >= max(scores) - self.tol)
+        n_selected = 1 + np.argmax(self.path_["score"] >= max(scores) - self.tol - ROUNDING)
         self.selected_blocks_ = self.path_["block"][:n_selected].tolist()
         self.support_ = np.zeros(self.n_features_in_, dtype=bool)
         self.support_[columns_of([blocks[i] for i in chosen[:n_selected]])] = True
@@ -323,9 +324,10 @@ class BackboneSelector(
                 ]
                 if not left:
                     break
-                found = [score([*chosen, i]) for i in left]
-                chosen.append(left[np.argmax(found)])
-                scores.append(max(found))
+                found = np.array([score([*chosen, i]) for i in left])
+                best = int(np.argmax(found >= found.max() - ROUNDING))
+                chosen.append(left[best])
+                scores.append(found[best])
                 bar.update()
         return chosen, scores
 

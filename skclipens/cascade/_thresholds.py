@@ -4,7 +4,7 @@ import numpy as np
 
 from ._costs import within
 
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 def broadcast_thresholds(thresholds, n):
@@ -52,8 +52,8 @@ def choose(curve, max_accuracy_drop, max_cost):
     accuracy = curve["accuracy"]
     affordable = within(max_cost, curve["cost"])
     if max_accuracy_drop is not None:
-        enough = accuracy >= accuracy[-1] - max_accuracy_drop - _ROUNDING
+        enough = accuracy >= accuracy[-1] - max_accuracy_drop - ROUNDING
         stays_enough = np.logical_and.accumulate(enough[::-1])[::-1]
         if (affordable & stays_enough).any():
             return np.argmax(affordable & stays_enough)
-    return np.argmax(np.where(affordable, accuracy, -1))
+    return np.argmax(affordable & (accuracy >= accuracy[affordable].max() - ROUNDING))

@@ -98,7 +98,7 @@ class AccuracyCostDisplay:
         average over the cheapest backbone, the two cheapest, and so on. A backbone that embeds
         several columns of images is one point for each of them. The star is the ensemble,
         which also has the experts on all columns, and needs every backbone that an expert reads.
-        The dotted line is the oracle, which is right for a row if any backbone is; see
+        The dotted line is the oracle, which is right for a row if any of the points is; see
         :func:`skclipens.metrics.oracle_accuracy_score`. Costs are those of embedding an image;
         heads and router count as free.
 

@@ -25,6 +25,7 @@ from .._utils._metadata import metadata_for
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import check_weights, scaled_shares
+from ..backbones._blocks import column_names
 from ..embedding._image_columns import table_and_unreadable
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import (
@@ -37,7 +38,7 @@ from ..embedding._unreadable import (
 from ..heads._classifier import LabeledScoreMixin
 from ..images import as_image_list
 from ._held_out import checked_labels, held_out_logits, logits_of, refuse_frozen
-from ._similarity import columns_to_compare, nearest_cosines, unit_table
+from ._similarity import columns_to_compare, nearest_cosines, unit_table, with_columns
 
 # Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -155,7 +156,8 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
             Labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, also for ``reject_rate``. A row of weight 2 counts as two copies,
-            and a row of weight zero is left out.
+            and a row of weight zero is left out. Weights whose mean is below one are scaled to a
+            mean of one for ``reject_rate``.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are held out together.
 
@@ -180,6 +182,7 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         self.embedder_, classifier, table, unreadable = embedded_once(self.estimator, X, y)
         cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
         table, y, weights, groups = readable([table, y, weights, groups], unreadable)
+        self._columns = column_names(table)
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)
         self.estimator_ = clone(classifier)
@@ -352,6 +355,7 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
+        table = with_columns(table, self._columns)
         nearest = nearest_cosines(unit_table(table, self._compared), self.rows_)
         return self._familiarity(np.stack([largest, nearest], axis=1))
 
@@ -372,8 +376,11 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
 
 
 def _weighted_quantile(values, share, weights):
-    """Return numpy's quantile of values that are there as often as their weights say."""
-    order = np.argsort(values)
+    """Return numpy's quantile of values that are there as often as their weights say.
+
+    Weights whose mean is below one cannot be numbers of copies, and are scaled to a mean of one.
+    """
+    order, weights = np.argsort(values), weights / min(weights[weights > 0].mean(), 1)
     values, last = values[order], np.cumsum(weights[order], dtype=float)
     place = share * max(last[-1] - 1, 0)
     below, above = np.searchsorted(last, np.floor(place) + [0, 1], side="right")

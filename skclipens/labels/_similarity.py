@@ -5,7 +5,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags
 
 from .._utils._linalg import parts_of, take_columns, unit_rows
+from .._utils._messages import listed
 from .._utils._missing import without_mask
+from .._utils._sklearn import safe_indexing
 from .._utils._tables import FLOATS, nonfinite_located, refuse_images, refuse_text
 from ..backbones._blocks import column_names, columns_of_backbones, named_after_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
@@ -55,6 +57,19 @@ def _refuse_no_numbers(X, estimator):
 def _takes_images(estimator):
     tagged = hasattr(estimator, "__sklearn_tags__")
     return tagged and not get_tags(estimator).input_tags.two_d_array
+
+
+def with_columns(X, names):
+    """Return the columns of a frame with these names, since an estimator may pick them by name.
+
+    X if either has no names. Raise ValueError if a column is lacking.
+    """
+    given = column_names(X)
+    if names is None or given is None or np.array_equal(given, names):
+        return X
+    if lacking := [name for name in names if name not in set(given)]:
+        raise ValueError(f"X lacks columns of fit, by which rows are compared: {listed(lacking)}.")
+    return safe_indexing(X, names.tolist(), axis=1)
 
 
 def unit_table(X, columns):

@@ -63,7 +63,7 @@ def compare_with_baselines(
       `groups` and copies together; if a class has one row, C is 10. If the table has other columns
       beside embeddings, all are first scaled to the same variance;
     - ``"images alone"`` and ``"other columns alone"``: the same ensemble on the columns that belong
-      to backbones, and on those that belong to none, if the table has both;
+      to backbones, and on those that belong to none, if the table has both and the heads fit;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
       that belong to none. The best of them is optimistic, since it is chosen by the test rows.
       A backbone is left out if a head is made for other backbones;
