@@ -794,6 +794,14 @@ def test_a_quantile_with_weights_is_that_of_copies(rows, share):
     assert _weighted_quantile(values, share, weights) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("weight", [0.1, 1 / 3, 0.7])
+def test_a_quantile_of_equal_small_weights_is_that_without_weights(weight):
+    values = np.random.default_rng(0).normal(size=150)
+    for n in range(2, 150):
+        found = _weighted_quantile(values[:n], 0.1, np.full(n, weight))
+        assert found == pytest.approx(np.quantile(values[:n], 0.1), abs=1e-6)
+
+
 def test_the_share_of_rejected_rows_does_not_depend_on_the_scale_of_small_weights(emoji):
     _, X, y = emoji
     weights = np.random.default_rng(0).uniform(0.5, 1.5, len(y))
@@ -814,6 +822,9 @@ def test_rows_are_compared_by_columns_that_a_pipeline_takes_by_name(emoji):
     with_more = X.copy()
     with_more.insert(0, "id", np.arange(len(y)) * 100)
     assert_allclose(clf.score_samples(with_more), expected, atol=1e-4)
+    beside = OpenSetClassifier(clf.estimator, reject_rate=0.1).fit(X.assign(id=0), y)
+    assert_allclose(beside.score_samples(X), beside.score_samples(X.assign(id=7)), atol=1e-4)
+    assert_allclose(beside.score_samples(X.assign(shop="a")), beside.score_samples(X), atol=1e-4)
     some = ColumnTransformer([("scaled", StandardScaler(), X.columns[:128].tolist())])
     clf = OpenSetClassifier(make_pipeline(some, LogisticRegression())).fit(X, y)
     with pytest.raises(ValueError, match=f"X lacks columns of fit, .*: '{X.columns[200]}'"):

@@ -153,6 +153,7 @@ def test_a_gain_is_as_clear_with_copies_as_with_weights():
             clear = is_clear_gain(gains, right, weights, weights.sum(), groups)
             of_rows = None if groups is None else groups[rows]
             assert clear == is_clear_gain(gains[rows], right[rows], None, len(rows), of_rows)
+            assert clear == is_clear_gain(gains, right, weights / 9, weights.sum(), groups)
             found.append(clear)
     assert 0.2 < np.mean(found) < 0.8
 

@@ -38,7 +38,12 @@ from ..embedding._unreadable import (
 from ..heads._classifier import LabeledScoreMixin
 from ..images import as_image_list
 from ._held_out import checked_labels, held_out_logits, logits_of, refuse_frozen
-from ._similarity import columns_to_compare, nearest_cosines, unit_table, with_columns
+from ._similarity import (
+    columns_to_compare,
+    nearest_cosines,
+    unit_table,
+    unit_table_as_in_fit,
+)
 
 # Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -355,8 +360,8 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
-        table = with_columns(table, self._columns)
-        nearest = nearest_cosines(unit_table(table, self._compared), self.rows_)
+        rows = unit_table_as_in_fit(table, self._compared, self._columns)
+        nearest = nearest_cosines(rows, self.rows_)
         return self._familiarity(np.stack([largest, nearest], axis=1))
 
     def _reject_label(self, classes):
@@ -381,8 +386,8 @@ def _weighted_quantile(values, share, weights):
     Weights whose mean is below one cannot be numbers of copies, and are scaled to a mean of one.
     """
     order, weights = np.argsort(values), weights / min(weights[weights > 0].mean(), 1)
-    values, last = values[order], np.cumsum(weights[order], dtype=float)
-    place = share * max(last[-1] - 1, 0)
+    values, last = values[order], np.round(np.cumsum(weights[order], dtype=float), 9)
+    place = np.round(share * max(last[-1] - 1, 0), 9)
     below, above = np.searchsorted(last, np.floor(place) + [0, 1], side="right")
     above = min(above, len(values) - 1)
     return float(values[below] + place % 1 * (values[above] - values[below]))

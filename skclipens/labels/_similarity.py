@@ -59,22 +59,24 @@ def _takes_images(estimator):
     return tagged and not get_tags(estimator).input_tags.two_d_array
 
 
-def with_columns(X, names):
-    """Return the columns of a frame with these names, since an estimator may pick them by name.
-
-    X if either has no names. Raise ValueError if a column is lacking.
-    """
-    given = column_names(X)
-    if names is None or given is None or np.array_equal(given, names):
-        return X
-    if lacking := [name for name in names if name not in set(given)]:
-        raise ValueError(f"X lacks columns of fit, by which rows are compared: {listed(lacking)}.")
-    return safe_indexing(X, names.tolist(), axis=1)
-
-
 def unit_table(X, columns):
     """Return some columns of a table of numbers, each row scaled to unit length."""
     return unit_rows(take_columns(_as_array(X), columns))
+
+
+def unit_table_as_in_fit(X, columns, names):
+    """Return the :func:`unit_table` of new rows.
+
+    `names` are those of the columns in ``fit``, or None. An estimator may pick columns by name, so
+    they may be in another order. Raise ValueError if one to compare is lacking.
+    """
+    given = column_names(X)
+    if names is None or given is None or np.array_equal(given, names):
+        return unit_table(X, columns)
+    compared = names[columns].tolist()
+    if lacking := [name for name in compared if name not in set(given)]:
+        raise ValueError(f"X lacks columns of fit, by which rows are compared: {listed(lacking)}.")
+    return unit_table(safe_indexing(X, compared, axis=1), np.arange(len(compared)))
 
 
 def nearest_cosines(rows, others, groups=None):

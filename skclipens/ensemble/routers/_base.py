@@ -211,11 +211,12 @@ def is_clear_gain(gains, right, weights, n_rows, groups=None):
     pictures or copies of one object, count as fewer rows the more alike their gains are: the error
     is at least that of a mean over clusters (Liang and Zeger 1986).
     """
-    weights = np.ones(len(gains)) if weights is None else weights
+    weights = np.ones(len(gains)) if weights is None else np.asarray(weights)
+    weights = weights * (n_rows / weights.sum())
     mean = np.average(gains, weights=weights)
     squares = np.sum(weights * (gains - mean) ** 2)
     if groups is not None:
         of_groups = np.bincount(codes_of(groups), weights * (gains - mean))
         squares = max(squares, np.square(of_groups).sum())
-    error = np.sqrt(squares / (weights.sum() * n_rows))
+    error = np.sqrt(squares) / n_rows
     return bool(mean > 2 * error and np.average(right, weights=weights) >= 0)
