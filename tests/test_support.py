@@ -14,7 +14,12 @@ from sklearn.exceptions import NotFittedError
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, blend_weights
+from skclipens.ensemble._support import (
+    CERTAINTY,
+    LARGEST_FACTOR,
+    PROMPT_SHARE,
+    blend_weights,
+)
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
 
@@ -133,9 +138,10 @@ def test_prompts_that_mean_something_count_as_much_as_all_experts():
     logits = fitted._expert_logits(-emoji)
     said = logits[:, fitted._are_zero_shot].mean(axis=1)
     spread = alike.decision_function(-emoji).std(axis=1, keepdims=True)
-    weights = fitted.routing_weights(-emoji) - alike.routing_weights(-emoji) / 4
+    half = CERTAINTY * PROMPT_SHARE  # as much as all experts together
+    weights = fitted.routing_weights(-emoji) - half * alike.routing_weights(-emoji)
     added = np.einsum("ne,nec->nc", weights, logits)
-    assert_allclose(added, said * spread / said.std(axis=1, keepdims=True) / 4, atol=1e-4)
+    assert_allclose(added, half * said * spread / said.std(axis=1, keepdims=True), atol=1e-4)
     assert (spread < LARGEST_FACTOR / 2 * said.std(axis=1, keepdims=True)).all()
 
 

@@ -305,8 +305,8 @@ def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
     """
     columns = embeddings_beside_others(blocks, np.shape(X)[1])
     counts = np.unique(y, return_counts=True)[1]
-    options = {"max_iter": 1000, "tol": gradient_tolerance(len(counts))}
-    one = LogisticRegression(C=10, class_weight=class_weight, **options)
+    tol = gradient_tolerance(len(counts))
+    one = LogisticRegression(C=10, class_weight=class_weight, max_iter=1000, tol=tol)
     if counts.min() > 1:
         options = {"every_class": True, "random_state": 0, "images": columns}
         if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
