@@ -171,6 +171,14 @@ def test_auto_heads(X, y):
     assert list(table.expert_names_) == ["left:linear", "right:linear", "all:linear-all"]
 
 
+def test_columns_of_a_backbone_that_lacks_some_get_no_prompts(frame, y):
+    message = r"X has 127 of the 128 columns of 'zoo/RN20', .* count as other columns"
+    with pytest.warns(UserWarning, match=message):
+        clf = AdaptiveBackboneEnsemble().fit(frame.drop(columns="zoo/RN20__5"), y)
+    assert not [name for name in clf.expert_names_ if "zoo/RN20" in name and "zero-shot" in name]
+    assert [name for name in clf.expert_names_ if "zoo/ViT-16" in name and "zero-shot" in name]
+
+
 def test_a_pool_of_classifiers_names_each(X, y):
     heads = ["linear", GaussianNB(), LogisticRegression(C=1), LogisticRegression(C=9)]
     clf = make([("a", slice(0, 10)), ("b", slice(10, 30))], head=heads).fit(X, y)

@@ -1039,6 +1039,23 @@ def test_steps_that_learn_nothing_may_make_any_table(emoji):
     assert len(find_label_issues(ready, X, y)) == len(y)
 
 
+def test_groups_are_held_out_beside_images_that_cannot_be_read(emoji):
+    paths, _, y = emoji
+    paths, labels, groups = paths.copy(), y[:40], np.arange(40) // 2
+    paths[20] = None
+    clf = make_backbone_pipeline(["zoo/RN20"], estimator=LogisticRegression(), on_error="nan")
+    splits = list(GroupKFold(4).split(labels, labels, groups))
+    for ask in (
+        lambda cv, **given: find_label_issues(clf, paths[:40], labels, cv=cv, **given),
+        lambda cv, **given: (
+            OpenSetClassifier(clf, cv=cv).fit(paths[:40], labels, **given).score_samples(paths)
+        ),
+    ):
+        with pytest.warns(UserWarning, match="1 of 40 images cannot be read"):
+            found, expected = ask(GroupKFold(4), groups=groups), ask(splits)
+        pd.testing.assert_frame_equal(pd.DataFrame(found), pd.DataFrame(expected))
+
+
 def test_images_that_cannot_be_read_are_left_out(emoji):
     """As if they had not been given; positions are those in X."""
     paths, _, y = emoji

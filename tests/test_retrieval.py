@@ -227,6 +227,15 @@ def test_tables_and_images_find_the_same(emoji, table):
             assert found.kneighbors(queries, 1, return_distance=False).tolist() == [[0], [1]]
 
 
+def test_columns_of_a_backbone_that_lacks_some_are_not_asked(table):
+    rn20 = table.filter(like="RN20")
+    with pytest.warns(UserWarning, match=f"X has 127 of the 128 columns of '{PAIR[1]}'"):
+        found = ImageRetriever().fit(table.iloc[:, :-1])
+    expected = ImageRetriever().fit(rn20)
+    np.testing.assert_array_equal(found.search(WORDS), expected.search(WORDS))
+    np.testing.assert_array_equal(found.kneighbors(), expected.kneighbors())
+
+
 def test_one_backbone_finds_what_nearest_neighbors_find(noise):
     X = noise.iloc[:, :128]
     ours = ImageRetriever(n_neighbors=4).fit(X)

@@ -192,8 +192,8 @@ def _block_of(name, kind, columns):
     if len(columns) == kind.width:
         return Block(name, columns, kind)
     warn(
-        f"X has {len(columns)} of the {kind.width} columns of {name!r}, so this block gets "
-        "only heads that need no class names.",
+        f"X has {len(columns)} of the {kind.width} columns of {name!r}, so these are not compared "
+        "with texts, and count as other columns. Pass all of them."
     )
     return Block(name, columns, None)
 
