@@ -394,6 +394,18 @@ def test_rows_of_a_group_do_not_judge_each_other_in_a_sample(data, with_texts):
     assert abs(right.mean() - 1 / 3) < 0.1
 
 
+def test_groups_that_cannot_be_held_out_choose_nothing(data):
+    X, y = data
+    _, one_of_each = np.unique(y, return_index=True)
+
+    def chosen(X, y, groups=None):
+        head = KernelHead(BLOCKS, betas=[0.5, 1.0, 2.0], alphas=[0.1, 1.0])
+        head.fit(X, y, groups=groups)
+        return head.beta_, head.alpha_
+
+    assert chosen(X, y, groups=y) == chosen(X[one_of_each], y[one_of_each]) != chosen(X, y)
+
+
 @pytest.mark.parametrize("with_texts", [False, True])
 def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts):
     X, y = data

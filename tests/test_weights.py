@@ -77,6 +77,35 @@ def test_rows_of_next_to_no_weight_hardly_count_in_an_ensemble(router, with_wron
     assert np.abs(clf.decision_function(table) - expected).max() < most
 
 
+def test_rows_of_next_to_no_weight_hardly_count_where_no_row_is_held_out(with_wrong):
+    """The prompts of all rows then say how much heads that learned from them count."""
+    table, labels, _ = with_wrong
+    X, head = table[:, :256], ["zero-shot", "kernel", "linear"]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, random_state=0)
+    of_all, clf, without = (
+        clone(clf).fit(X[:n], labels[:n], sample_weight=weights, groups=labels[:n])
+        for n, weights in ((2 * N, None), (2 * N, np.repeat([1, 1e-6], N)), (N, None))
+    )
+    assert not clf.validated_[4:].any()
+    assert_allclose(clf.temperatures_, without.temperatures_, rtol=1e-3)
+    assert not np.allclose(clf.temperatures_[4:], of_all.temperatures_[4:], rtol=0.1)
+
+
+def test_splits_of_a_user_keep_rows_of_one_picture_together(X, y):
+    """In each fold, all are where the first one is."""
+    pictures = np.arange(N).repeat(2)
+    table = np.c_[X[pictures], np.random.default_rng(0).random(2 * N)]
+    blocks = [(name, np.arange(128) + 128 * i) for i, name in enumerate(BACKBONES)]
+    clf = AdaptiveBackboneEnsemble([*blocks, ("number", [256])], random_state=0)
+    apart = list(StratifiedKFold(3, shuffle=True, random_state=0).split(table, y[pictures]))
+    moved = []
+    for _, test in apart:
+        is_test = np.isin(np.arange(2 * N), test)[::2].repeat(2)
+        moved.append((np.flatnonzero(~is_test), np.flatnonzero(is_test)))
+    found, expected = (clone(clf).set_params(cv=cv).fit(table, y[pictures]) for cv in (apart, moved))
+    assert_allclose(found.decision_function(table), expected.decision_function(table), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "head",
     [
