@@ -408,6 +408,21 @@ def test_rows_of_next_to_no_weight_shut_out_no_others(digits):
     assert_allclose(clf.predict_proba(X[new]), expected.predict_proba(X[new]), atol=1e-3)
 
 
+def test_wrong_labels_of_next_to_no_weight_do_not_judge(digits):
+    X, y = digits
+    rows, labeled, some, _ = few_shots(y, 6)
+    X, rng = X[rows], np.random.default_rng(0)
+    table = np.concatenate([X, X[labeled] + rng.normal(0, 0.01, X[labeled].shape)])
+    labels = np.concatenate([some, rng.permutation(some[labeled])])
+    weights = np.repeat([1, 1e-6], [len(X), labeled.sum()])
+    options = {"head": "linear", "class_names": None}
+    expected = make(**options).fit(X, some).unlabeled_
+    found = make(**options).fit(table, labels, sample_weight=weights).unlabeled_
+    assert found.spread == expected.spread
+    assert found.temperature == pytest.approx(expected.temperature, rel=0.3)
+    assert make(**options).fit(table, labels).unlabeled_ is None
+
+
 def test_groups_and_class_weight(digits):
     X, y = digits
     rows, _, some, _ = few_shots(y, 4)
