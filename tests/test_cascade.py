@@ -28,6 +28,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
@@ -632,6 +633,19 @@ def test_thresholds_that_cannot_be_chosen_are_refused_before_anything_is_embedde
     with pytest.raises(ValueError, match="would have no training row of another group"):
         make().fit(paths, y, groups=y)
     assert not any(forwards.values())
+
+
+def test_weights_are_refused_before_anything_is_embedded(paths, y, forwards):
+    clf = make(estimator=KNeighborsClassifier())
+    with pytest.raises(ValueError, match="KNeighborsClassifier"):
+        clf.fit(paths, y, sample_weight=np.ones(len(y)))
+    assert not any(forwards.values())
+
+
+def test_groups_arrive_in_the_last_stage(paths, y):
+    estimator = AdaptiveBackboneEnsemble(head="linear", cv=GroupKFold(2))
+    clf = make(["zoo/RN20"], estimator=estimator).fit(paths, y, groups=np.arange(len(y)) // 2)
+    assert clf.score(paths, y) > 0.5
 
 
 def test_errors_of_thresholds():

@@ -102,7 +102,8 @@ def test_splits_of_a_user_keep_rows_of_one_picture_together(X, y):
     for _, test in apart:
         is_test = np.isin(np.arange(2 * N), test)[::2].repeat(2)
         moved.append((np.flatnonzero(~is_test), np.flatnonzero(is_test)))
-    found, expected = (clone(clf).set_params(cv=cv).fit(table, y[pictures]) for cv in (apart, moved))
+    y = y[pictures]
+    found, expected = (clone(clf).set_params(cv=cv).fit(table, y) for cv in (apart, moved))
     assert_allclose(found.decision_function(table), expected.decision_function(table), rtol=1e-5)
 
 
