@@ -488,20 +488,27 @@ assert embedder.transform({paths!r}).shape == ({len(paths)}, 256)
 
 FORK = """
 import multiprocessing, os, sys, torch
-from skclipens import CLIPEmbedder, ZeroShotHead
+from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
 paths, embedder = list(map(str, load_emoji(return_X_y=True)[0][:20])), CLIPEmbedder("zoo/RN20")
 head = ZeroShotHead("zoo/RN20", class_names={"a": "cat", "b": "dog"})
+clf = AdaptiveBackboneEnsemble("zoo/RN20", head="linear")
 torch.set_num_threads(2)
 torch.randn(600, 600) @ torch.randn(600, 600)
 X = embedder.transform(paths)
+def fit_and_score():
+    return clf.fit(X, list("ab") * 10).score(X, list("ab") * 10)
+score = fit_and_score()
 def of_images():
     assert abs(embedder.transform(paths) - X).max() < 1e-4
     of_texts()
 def of_texts():
     head.fit(X, list("ab") * 10)
     os._exit(0)
-for work in (of_images, of_texts):
+def of_rows():
+    assert fit_and_score() == score
+    os._exit(0)
+for work in (of_images, of_texts, of_rows):
     child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
     child.join(120)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from ._forks import one_openmp_thread_in_fork
 from ._threads import one_blas_thread
 
 # Among fewer rows, two may be far nearer by chance. With a few versions of each image, the fifth
@@ -21,7 +22,8 @@ def near_duplicates(rows, others, *, own=None):
     """
     n_neighbors = (_FIFTH if len(others) >= _MANY_ROWS else _THIRD) + (own is not None)
     index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(others)
-    with one_blas_thread():  # kneighbors sets the same limit, also in threads that overlap
+    # kneighbors sets the limit of BLAS, too, also in threads that overlap.
+    with one_blas_thread(), one_openmp_thread_in_fork():
         distances, positions = index.kneighbors(rows)
     if own is not None:
         # By rounding, a row that is almost the same can be nearer than the row itself.

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 
-from ._forks import mend_threads
+from .._utils._forks import mend_threads
 
 
 def resolve_device(device):

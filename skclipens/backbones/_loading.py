@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from .._utils._forks import mend_threads
 from .._utils._locks import ForkLock, Overlapping, renew_in_fork
 from ..exceptions import BackboneNotAvailableError
 from ._available import advice_of
 from ._checkpoints import reason
 from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
-from ._forks import mend_threads
 from ._hub import checked_downloads
 from ._misfit import explain_misfit, with_few_keys
 from ._own_configs import check_own_config
