@@ -74,6 +74,7 @@ from skclipens.model_selection import compare_with_baselines
 pytestmark = pytest.mark.usefixtures("embedded_once")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+FIXED = {"router": "uniform", "calibrate": False}  # nothing learns from held-out rows
 WRONG = {"logistic": LogisticRegression(C=-1)}
 NO_NAMES = {"adaptivebackboneensemble__class_names": {"another": "another"}}
 
@@ -103,16 +104,26 @@ def make(**parameters):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"router": "uniform", "calibrate": False}, {"head": "linear"}, {"cv": 0.3}],
-    ids=["default", "fixed", "linear", "held out once"],
+    [
+        {},
+        FIXED,
+        {"head": "linear"},
+        {"cv": 0.3},
+        {**FIXED, "head": "linear", "cv": StratifiedKFold(2)},
+        {**FIXED, "head": "linear", "cv": 0.3},
+        {**FIXED, "head": "kernel", "groups": np.arange(84) // 14},
+    ],
+    ids=lambda given: ", ".join(given) or "default",
 )
 def test_cross_fit_fits_as_fit_does(emoji, parameters):
     _, X, y = emoji
-    clf, other = make(**parameters), make(**parameters).fit(X, y)
-    logits, valid = clf.cross_fit(X, y)
+    parameters = {"groups": None, **parameters}
+    groups = parameters.pop("groups")
+    clf, other = make(**parameters), make(**parameters).fit(X, y, groups=groups)
+    logits, valid = clf.cross_fit(X, y, groups=groups)
     assert_allclose(clf.predict_proba(X), other.predict_proba(X))
     assert logits.shape == (84, 7)
-    assert valid.sum() == (26 if "cv" in parameters else 84)
+    assert valid.sum() == (26 if parameters.get("cv") == 0.3 else 84)
     right = clf.classes_[logits.argmax(axis=1)] == y
     assert 0.5 < right[valid].mean() <= other.score(X, y) + 0.05
 
@@ -122,7 +133,7 @@ def test_what_is_said_of_a_row_does_not_depend_on_its_label_being_right(emoji):
     other = y.copy()
     other[5] = y[6]
     folds = list(GroupKFold(3).split(X, y, np.arange(84) // 7))
-    fixed = {"head": LogisticRegression(), "router": "uniform", "calibrate": False, "cv": folds}
+    fixed = {**FIXED, "head": LogisticRegression(), "cv": folds}
     logits = [make(**fixed).cross_fit(X, labels)[0] for labels in (y, other)]
     assert_allclose(logits[0][5], logits[1][5], rtol=1e-5)
     assert not np.allclose(logits[0], logits[1])

@@ -376,12 +376,8 @@ class AdaptiveBackboneEnsemble(
         plan = make_plan(self, self.n_features_in_, names, y, metadata)
         warn_of_mistakes(self, plan, X, y)
         memory = memory_of(self)
-        needed = needs_held_out(self, plan.router)
-        if not (hold_out or needed):
-            fit_once = cached_by(memory, fit_experts, ["verbose"])
-            fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)
-            held_out = None
-        else:
+        needed, held_out = needs_held_out(self, plan.router), None
+        if hold_out or needed:
             fit_once = cached_by(memory, fit_and_hold_out, ["n_jobs", "verbose"])
             fitted, held_out = fit_once(
                 plan.experts,
@@ -394,6 +390,9 @@ class AdaptiveBackboneEnsemble(
                 n_jobs=self.n_jobs,
                 verbose=self.verbose,
             )
+        if not needed:  # heads that were held out may have chosen other parameters by the folds
+            fit_once = cached_by(memory, fit_experts, ["verbose"])
+            fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)
         plan = plan._replace(experts=fitted)
         return combine_experts(self, plan, held_out if needed else None, X, y, metadata), held_out
 

@@ -67,8 +67,8 @@ class EnsembleCrossFitMixin:
         Settings of heads, such as the temperatures of their corrections, are those of all rows. So
         if X tells nothing of y, held-out logits are a little better than guessing.
 
-        If ``cv`` is a fraction, heads learn from the other rows; so they do in :meth:`fit`, unless
-        nothing there needs held-out rows, as with ``router="uniform"`` and ``calibrate=False``.
+        If :meth:`fit` needs no held-out rows, as with ``router="uniform"`` and ``calibrate=False``,
+        heads are fitted once more, on all rows, since folds may change what they choose.
         """
         if folds is not None and not isinstance(folds, Real) and not hasattr(folds, "split"):
             folds = list(folds)  # which are read more than once
