@@ -304,7 +304,7 @@ def test_length_of_a_training_row_does_not_matter(head, split):
 @pytest.mark.parametrize("head", [TIP_F, CLIP_ADAPTER], ids=["tip-f", "clip-adapter"])
 def test_random_state_repeats(head, split):
     X, y, X_test, _ = split
-    head = clone(head).set_params(batch_size=16, max_iter=3)
+    head = clone(head).set_params(batch_size=np.int64(16), max_iter=3)
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
     first, again = (clone(head).fit(X, y).decision_function(X_test) for _ in range(2))
@@ -520,6 +520,13 @@ def test_wrong_parameter(head, wrong, split):
     (name,) = wrong
     with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
         clone(head).set_params(**wrong).fit(X, y)
+
+
+@pytest.mark.parametrize("head", [TIP_F, CLIP_ADAPTER], ids=["tip-f", "clip-adapter"])
+def test_a_learning_rate_that_is_too_large_is_named(head, split):
+    X, y, _, _ = split
+    with pytest.raises(ValueError, match=r"is (nan|inf) in epoch \d+, .*learning_rate=1e\+30"):
+        clone(head).set_params(learning_rate=1e30).fit(X, y)
 
 
 def test_unknown_device(split):

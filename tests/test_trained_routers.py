@@ -66,7 +66,7 @@ def test_learns_to_route(make):
 def test_rows_without_weight_are_as_if_they_were_not_there(make):
     X, logits, y = draw_routable(40, seed=0)
     weights = np.repeat([0.0, 1.0], [30, 10])
-    found = make(batch_size=4).fit(X, logits, y, sample_weight=weights)
+    found = make(batch_size=np.int64(4)).fit(X, logits, y, sample_weight=weights)
     expected = make(batch_size=4).fit(X[30:], logits[30:], y[30:])
     assert_array_equal(found.weights(X, logits), expected.weights(X, logits))
     assert np.isfinite(found.loss_curve_).all()
@@ -179,6 +179,11 @@ def test_budget_is_of_steps_whatever_the_number_of_rows(budget, n, monkeypatch):
     router = make_nlc(budget=budget, max_iter=7, batch_size=64).fit(*draw_routable(n, seed=0))
     assert len(steps) == (7 if budget == "steps" or n == 5 else 7 * 4)
     assert len(router.loss_curve_) == router.n_iter_ == 7
+
+
+def test_a_learning_rate_that_is_too_large_is_named():
+    with pytest.raises(ValueError, match=r"is (nan|inf) in epoch .*learning_rate=1e\+300 is too"):
+        make_nlc(learning_rate=1e300).fit(*draw_routable(40, seed=0))
 
 
 def test_steps_pass_over_all_rows_as_epochs_do():

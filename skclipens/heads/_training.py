@@ -112,7 +112,8 @@ def train(estimator, optimizer, loss_of, n, generator, *, schedule=None, budget=
 
     ``max_iter``, ``batch_size`` and ``verbose`` of the estimator apply. `budget` says what
     ``max_iter`` counts: "epochs", passes over all rows, or "steps", batches. `loss_of` maps
-    positions of rows to their loss. A schedule takes a step with the optimizer.
+    positions of rows to their loss. A schedule takes a step with the optimizer. Raise ValueError if
+    the loss is not finite.
     """
     losses = []
     iterations = _epochs(n, estimator.batch_size, generator)
@@ -131,6 +132,11 @@ def train(estimator, optimizer, loss_of, n, generator, *, schedule=None, budget=
                     schedule.step()
                 total += loss.detach() * len(rows)
             losses.append(float(total) / sum(map(len, batches)))
+            if not np.isfinite(losses[-1]):
+                raise ValueError(
+                    f"The loss of {name} is {losses[-1]} in {budget[:-1]} {len(losses)}, so it "
+                    f"learns nothing: learning_rate={estimator.learning_rate} is too large."
+                )
             bar.set_postfix(loss=losses[-1])
             bar.update()
     return losses
@@ -142,7 +148,7 @@ def _epochs(n, batch_size, generator):
 
     while True:
         rows = torch.randperm(n, generator=generator, device=generator.device)
-        yield rows.split(batch_size)
+        yield rows.split(int(batch_size))
 
 
 def train_head(head, parameters, logits_of, targets, sample_weight, generator):
