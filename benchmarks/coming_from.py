@@ -34,6 +34,11 @@ def blocks(text):
             yield title, part["code"]
 
 
+def n_lines(code):
+    """Return the number of lines that are neither empty nor a comment."""
+    return sum(line.strip()[:1] not in ("", "#") for line in code.splitlines())
+
+
 def run(found):
     """Yield the seconds and the output of each block."""
     names = {"__name__": "page"}
@@ -56,11 +61,10 @@ def main(arguments=None):
     rows = []
     last = {title: code for title, code in found}
     for (title, code), *times in zip(found, *runs, strict=True):
-        lines = [line for line in code.splitlines() if line.strip() and line.strip()[0] != "#"]
         (_, printed), best = times[0], min(seconds for seconds, _ in times)
         if title and printed:
             who = "here" if code == last[title] else "there"
-            rows.append([title, who, len(lines), f"{best:.1f}", printed.splitlines()[-1]])
+            rows.append([title, who, n_lines(code), f"{best:.1f}", printed.splitlines()[-1]])
     print(heading("Coming from another package", "coming_from", arguments))
     print(f"{describe(['scikit-learn', 'open_clip_torch'])}; best of {options.repeats}.\n")
     print(markdown(["job of", "in", "lines", "seconds", "prints"], rows))

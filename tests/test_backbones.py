@@ -593,6 +593,12 @@ def test_one_call_for_several_devices(specs, loads, monkeypatch):
     assert loads == ["a", "b", "a", "b"]
 
 
+@pytest.mark.parametrize("load", [load_backbone, load_backbones])
+def test_a_device_that_is_not_here_is_named(load):
+    with pytest.raises(ValueError, match="device='cuda:99' is not available on this machine"):
+        load("zoo/RN20", "cuda:99")
+
+
 def test_several_models_are_loaded_by_name(specs, loads):
     (row,) = load_backbones(specs[:2])
     assert [one.backbone for one in row] == resolve_backbones(specs[:2])

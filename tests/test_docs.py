@@ -10,6 +10,7 @@ import pytest
 from _public import MODULES
 from sklearn.base import BaseEstimator
 
+from benchmarks import coming_from
 from tools.docs.pages import run, same
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,15 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page, tmp_path, 
     assert (len(blocks), n_python - len(blocks)) == PAGES[page]
     for block in blocks:
         assert same(block.shown, block.printed), block.match["code"]
+
+
+def test_the_lines_of_code_in_a_table_are_those_of_the_page():
+    text = coming_from.PAGE.read_text("utf-8")
+    of_table = re.findall(r"^\| (.+) \| (?:the other package|skclipens) \| (\d+) \|", text, re.M)
+    of_blocks = [
+        (title, coming_from.n_lines(code)) for title, code in coming_from.blocks(text) if title
+    ]
+    assert [(title, int(n)) for title, n in of_table] == of_blocks
 
 
 def test_every_page_with_code_is_run():
@@ -269,8 +279,8 @@ def test_figures_of_the_guide_are_those_of_the_results():
     transfer = (RESULTS / "transfer.md").read_text("utf-8")
     of_digits = transfer[transfer.index("## digits") :]
     lost, gained = re.findall(r"- shrunk: ([-+][\d.]+)", of_digits)[:2]
-    assert f"lost {lost[1:]} on digits" in guide("few_shot")
-    assert f"gained {gained[1:]} points on digits" in guide("few_shot")
+    assert f"{lost} on digits" in guide("few_shot")
+    assert f"{gained[1:]} on digits" in guide("few_shot")
 
 
 def test_gains_of_more_columns_are_those_of_the_results():

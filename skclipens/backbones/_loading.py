@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from .._utils._forks import mend_threads
@@ -12,7 +12,7 @@ from ..exceptions import BackboneNotAvailableError
 from ._available import advice_of
 from ._checkpoints import reason
 from ._configs import check_vocabulary, find_vocabulary
-from ._devices import cpu_by_default
+from ._devices import cpu_by_default, resolve_device
 from ._hub import checked_downloads
 from ._misfit import explain_misfit, with_few_keys
 from ._own_configs import check_own_config
@@ -48,7 +48,7 @@ class LoadedBackbone:
     """
 
     backbone: Backbone
-    model: object
+    model: object = field(repr=False)  # of hundreds of lines
     preprocess_config: dict
 
     def __post_init__(self):
@@ -174,8 +174,8 @@ def load_backbones(backbones, devices=None):
     BackboneNotAvailableError
         If weights are not on this machine and cannot be fetched.
     ValueError
-        If the list is empty, a name is unknown or given twice, or a file or directory does not hold
-        weights of its architecture.
+        If the list is empty, a name is unknown or given twice, a file or directory does not hold
+        weights of its architecture, or a device does not exist on this machine.
 
     See Also
     --------
@@ -221,7 +221,8 @@ def load_backbone(backbone, device=None):
     ImportError
         If the text tower needs transformers, which is not installed.
     ValueError
-        If a file or directory does not hold weights of this architecture.
+        If a file or directory does not hold weights of this architecture, or the device does not
+        exist on this machine.
 
     See Also
     --------
@@ -261,7 +262,7 @@ def _place(backbone, device):
     if device is None:
         with _lock:
             device = next((place for *other, place in _loaded if tuple(other) == model), "cpu")
-    return (*model, device)
+    return (*model, resolve_device(device))
 
 
 def _make_room(wanted):

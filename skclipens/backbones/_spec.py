@@ -1,7 +1,7 @@
 """A backbone by name, with its configuration and files. Nothing is loaded."""
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -267,6 +267,8 @@ def resolve_backbones(backbones):
     ['RN50/openai', 'zoo/ViT-8']
     """
     groups = {"zoo": [f"zoo/{name}" for name in zoo.MODELS], "paper": list(PAPER)}
+    if not isinstance(backbones, Iterable):
+        raise ValueError(f"backbones is {backbones!r}; give a name or a list of names.")
     specs = [backbones] if isinstance(backbones, str) else list(backbones)
     if isinstance(backbones, (Set, Mapping)):
         raise ValueError(

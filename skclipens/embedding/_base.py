@@ -68,6 +68,14 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         self
             The fitted estimator.
 
+        Raises
+        ------
+        ValueError
+            If X is no collection of images, y has another length, or a parameter is invalid, such
+            as a backbone that is unknown or a device that does not exist.
+        BackboneNotAvailableError
+            If weights are not on this machine and cannot be fetched.
+
         Warns
         -----
         SuspectedMistakeWarning

@@ -88,6 +88,8 @@ class EmbeddingStore:
     ------
     EmbeddingStoreError
         By every method, if the store cannot be opened or written to, or is damaged.
+    ValueError
+        If `max_bytes` is too small, or `path` is a URL.
 
     See Also
     --------

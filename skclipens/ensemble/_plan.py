@@ -139,7 +139,9 @@ def warn_of_mistakes(ensemble, plan, X, y):
     if has_auto and not _has_named_classes(ensemble, y):
         _warn_of_nameless(blocks, y)
     elif ensemble.class_names is None and (advice := _advice_on_amounts(y)):
-        warn(f"Labels are numbers as text, such as {str(y[0])!r}.{advice}")
+        first = y.tolist()[0]
+        as_text = " as text" if isinstance(first, str) else ""
+        warn(f"Labels are numbers{as_text}, such as {first!r}.{advice}")
     if has_auto and ensemble.blocks is None:
         warn_of_unnamed_columns(blocks, names)
     elif names is not None and all(columns is None for _, _, columns in heads):

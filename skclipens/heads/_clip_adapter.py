@@ -153,7 +153,13 @@ class CLIPAdapterHead(BaseTextHead):
         ------
         ValueError
             If X is not as wide as the backbone's embedding, there are fewer than two classes, a
-            class has no name or a template has no place for it.
+            class has no name or a template has no place for it, or ``learning_rate`` is so large
+            that the loss is not finite.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If names of classes look wrong, or fit the rows better in another order.
         """
         features, targets = self._fit_text(X, y, sample_weight=sample_weight)
         check_at_least_two(self.classes_)

@@ -32,6 +32,11 @@ class FewShotSplit(BaseShuffleSplit):
         Controls which samples are drawn. Pass an int for the same draws across multiple calls
         of ``split``. See :term:`Glossary <random_state>`.
 
+    Raises
+    ------
+    ValueError
+        If `n_shots` or `n_splits` is less than 1.
+
     See Also
     --------
     sklearn.model_selection.StratifiedShuffleSplit : Draws in proportion to class frequencies.

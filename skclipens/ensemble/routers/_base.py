@@ -51,6 +51,12 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
         -------
         self
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit each other, y has other values than positions of classes, or a
+            value is not finite.
         """
         return self._fit_with(X, logits, y, sample_weight)
 
