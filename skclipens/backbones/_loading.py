@@ -192,6 +192,7 @@ def load_backbones(backbones, devices=None):
         backbones = resolve_backbones(backbones)
     devices = devices if isinstance(devices, (list, tuple)) else [devices]
     mend_threads()
+    devices = [device if device is None else resolve_device(device) for device in devices]
     places = [[_place(backbone, device) for backbone in backbones] for device in devices]
     _make_room({place for row in places for place in row})
     return [[_load_once(place) for place in row] for row in places]
@@ -262,7 +263,7 @@ def _place(backbone, device):
     if device is None:
         with _lock:
             device = next((place for *other, place in _loaded if tuple(other) == model), "cpu")
-    return (*model, resolve_device(device))
+    return (*model, device)
 
 
 def _make_room(wanted):
