@@ -92,6 +92,24 @@ def tip_logits(X, X_train, y_train, alpha, beta):
     return text + alpha * np.exp(-beta * (1 - f @ F.T)) @ one_hot
 
 
+def test_cosines_above_one_by_rounding_are_one(split):
+    """Else their powers overflow, and are NaN after the product with the labels."""
+    X, y, _, _ = split
+    head = TipAdapterHead(BACKBONE, alpha=3, beta=1e12).fit(X, y)
+    zero_shot = ZeroShotHead(BACKBONE).fit(X, y)
+    gain = head.decision_function(X) - zero_shot.decision_function(X)
+    assert np.isfinite(gain).all()
+    assert gain.max() < 3.01
+
+
+def test_tip_adapter_does_not_mind_values_that_underflow(split):
+    X, y, X_test, _ = split
+    head = TipAdapterHead(BACKBONE, alpha=1, beta=1000)
+    expected = head.fit(X, y).decision_function(X_test)
+    with np.errstate(under="raise"):
+        np.testing.assert_array_equal(head.fit(X, y).decision_function(X_test), expected)
+
+
 @pytest.mark.parametrize(("alpha", "beta"), [(1, 5.5), (0.3, 1), (40.0, 20.0)])
 def test_tip_adapter_is_its_formula(alpha, beta, split):
     X, y, X_test, _ = split

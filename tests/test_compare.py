@@ -656,6 +656,13 @@ def test_in_memory_pictures(labels):
     assert found.loc["ensemble", "accuracy"] == 1
 
 
+def test_small_columns_are_no_handicap_of_the_logistic_regression(table, labels):
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    found = compare_with_baselines(clf, 1e-8 * table, labels, cv=FEW)["accuracy"]
+    expected = compare_with_baselines(clf, table, labels, cv=FEW)["accuracy"]
+    assert found[LOGISTIC] == pytest.approx(expected[LOGISTIC], abs=0.05)
+
+
 def test_beside_other_columns_the_logistic_regression_reads_all_of_them_scaled(table, labels):
     prices = table.assign(price=np.random.default_rng(0).normal(1e5, 2e4, len(table)))
     clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)

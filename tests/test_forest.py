@@ -8,7 +8,8 @@ import pytest
 from _said import no_warning, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import log_loss
@@ -105,6 +106,20 @@ def test_a_class_of_one_thing_cannot_be_judged():
     y = np.r_[np.zeros(30), np.ones(27), np.full(3, 2)]
     _, valid = ForestHead(random_state=0).cross_fit(X, y)
     assert valid.tolist() == [True] * 57 + [False] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_differences_of_a_column_are_seen(dtype):
+    """Scikit-learn's trees take values that differ by less than 1e-7 for the same."""
+    X = np.random.default_rng(0).normal(size=(200, 3)).astype(dtype)
+    y = X[:, 0] * X[:, 1] > 0
+    small = X * np.array([2.0**-40, 1, 1], dtype)
+    head = ForestHead(random_state=0)
+    expected, _ = head.cross_fit(X, y)
+    found, _ = clone(head).cross_fit(small, y)
+    assert_array_equal(found, expected)
+    expected = head.fit(X[:100], y[:100]).decision_function(X[100:])
+    assert_array_equal(head.fit(small[:100], y[:100]).decision_function(small[100:]), expected)
 
 
 def test_numbers_too_large_for_trees_are_named():

@@ -17,6 +17,7 @@ from skclipens._utils._folds import limit_validation_rows
 from skclipens.datasets import load_emoji
 from skclipens.heads import KernelHead, ZeroShotHead
 from skclipens.heads._kernel_regression import ExactFit, Regression
+from skclipens.heads._kernel_regression import kernel as kernel_of_products
 from skclipens.heads._nystrom import NystromFit
 from skclipens.model_selection import FewShotSplit
 from skclipens.utils.estimator_checks import check_head
@@ -84,6 +85,11 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.parametrize("head", [KernelHead(), KernelHead(n_components=20, random_state=0)])
 def test_it_keeps_the_protocol_of_heads(head):
     check_head(head)
+
+
+def test_cosines_above_one_by_rounding_are_one():
+    products = np.array([[1 + 1e-7, 0.5]], np.float32)
+    assert kernel_of_products(products, 1e9).tolist() == [[1, 0]]
 
 
 def test_predictions_are_prompts_plus_kernel_regression_of_what_they_leave(split):

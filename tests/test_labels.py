@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
@@ -93,6 +93,18 @@ def flipped(emoji):
     y, wrong = emoji[2].copy(), 5 * np.arange(12)  # of all classes
     y[wrong] = emoji[2][wrong + 1 + np.arange(12) % 6]
     return y, y != emoji[2]
+
+
+class Certain(ClassifierMixin, BaseEstimator):
+    """The nearest hundred; others are hardly possible."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        is_near = np.abs(X.to_numpy()[:, :1] - 100 * self.classes_) < 50
+        return np.where(is_near, 1, 1e-200)
 
 
 def make(**parameters):
@@ -219,6 +231,17 @@ def test_wrong_labels_are_the_most_doubtful(emoji, flipped, method):
     assert issues["predicted_label"].dtype == issues["given_label"].dtype
     if method == "noise":
         assert issues.attrs["noise_rate"] == pytest.approx(wrong.mean(), abs=0.08)
+
+
+@pytest.mark.parametrize("method", ["noise", "confident-learning"])
+def test_probabilities_that_underflow_are_no_error(method):
+    y = np.arange(60) % 3
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)) + 100 * y[:, None])
+    y[[3, 7]] = 2
+    expected = find_label_issues(Certain(), X, y, method=method)
+    assert_array_equal(expected["row"][expected["is_label_issue"]], [3, 7])
+    with np.errstate(under="raise"):
+        assert find_label_issues(Certain(), X, y, method=method).equals(expected)
 
 
 def test_rows_are_called_as_in_a_frame(emoji, flipped):

@@ -109,6 +109,22 @@ def test_columns_may_be_far_from_zero(offset):
     assert few.score(X[100:] + offset, y[100:]) > 0.95
 
 
+@pytest.mark.parametrize("power", [-12, -40])
+def test_columns_may_be_small(power, wine):
+    """With one tolerance for all, small slopes would be taken for none."""
+    X, y = wine
+    head, small = LinearProbeHead().fit(X[::2], y[::2]), LinearProbeHead()
+    scale = 2.0**power
+    for dtype in (np.float32, np.float64):
+        X_small = (X * scale).astype(dtype)
+        assert small.fit(X_small[::2], y[::2]).score(X_small[1::2], y[1::2]) > 0.95
+        assert small.coef_.dtype == dtype
+    found = small.decision_function(X_small)
+    assert np.median(np.abs(found)) == pytest.approx(
+        np.median(np.abs(head.decision_function(X))), rel=0.5
+    )
+
+
 def test_a_thousand_classes_are_told_apart():
     """The slope of the loss at zero is then below scikit-learn's default tolerance."""
     rng = np.random.default_rng(0)

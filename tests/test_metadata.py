@@ -298,6 +298,8 @@ def test_a_class_without_weight_is_not_predicted(iris):
         (np.ones(3), "sample_weight.shape"),
         (np.r_[np.ones(59), np.nan], "sample_weight of row 59 is nan"),
         ([None] * 60, "sample_weight of row 0 is None"),
+        (np.full(60, 1e-42), "sample_weight sums to 6e-41. .* divide all weights by their mean"),
+        (np.full(60, 1e-8), "sample_weight sums to 6e-07"),
         ([1.0, None] * 30, "sample_weight of row 1 is None"),
         ([1, np.inf] * 30, "sample_weight of row 1 is inf"),
         (pd.Series([1] * 59 + [-2], dtype=object), "sample_weight of row 59 is -2"),
@@ -307,6 +309,16 @@ def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):
     for estimator in (make(), LinearDiscriminantHead(), LinearProbeHead()):
         with pytest.raises(ValueError, match=message):
             estimator.fit(*iris, sample_weight=weights)
+
+
+def test_weights_that_sums_do_not_show_are_none(iris):
+    X, y = iris
+    X, tiny = np.asarray(X, np.float32), np.where(np.arange(len(y)) % 3, 1.0, 1e-42)
+    head = LinearDiscriminantHead()
+    expected = head.fit(X, y, sample_weight=np.where(tiny < 1, 0, 1)).decision_function(X)
+    assert_allclose(head.fit(X, y, sample_weight=tiny).decision_function(X), expected)
+    few = np.full(len(y), 1e-9)  # one batch of several
+    clone(head).partial_fit(X, y, classes=np.unique(y), sample_weight=few)
 
 
 def test_a_weight_of_a_class_may_be_too_large(iris):

@@ -9,6 +9,7 @@ _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
 ROWS_TO_PREDICT = 1024  # at once
 SOME_ROWS = 1000  # of a table, for statistics
+_SMALL = 1e-2
 
 
 def offsets_of(X):
@@ -18,6 +19,17 @@ def offsets_of(X):
     """
     mean, std = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
     return np.where(np.abs(mean) > 10 * std, mean, 0)
+
+
+def scale_of(X):
+    """Return a power of two by which to multiply X if its rows are too small for tolerances.
+
+    They are if their largest values are below 0.01 on average.
+    """
+    size = np.abs(X).max(axis=1, initial=0).mean(dtype=np.float64)
+    if size == 0 or size > _SMALL:
+        return 1.0
+    return 2.0 ** -float(np.round(np.log2(size)))
 
 
 def row_squares(X):

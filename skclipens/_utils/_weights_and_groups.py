@@ -12,13 +12,15 @@ from ._sklearn import check_sample_weight
 from ._warnings import warn
 
 MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
+_LEAST_WEIGHT = 1e-15  # of a row, beside the largest one
 
 
 def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     """Return sample weights as an array, or None. A weight counts as that many copies of a row.
 
-    Raise ValueError if there is not one non-negative number for each row, one is too large for sums
-    in float32, or all are zero without `all_may_be_zero`.
+    Weights that no sum shows, beside the largest one, are 0. Raise ValueError if there is not one
+    non-negative number for each row, one is too large for sums in float32, all together are far
+    less than one row, or all are zero without `all_may_be_zero`.
     """
     if sample_weight is None:
         return None
@@ -38,15 +40,19 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
             return np.zeros(n_rows, dtype)
         raise ValueError("sample_weight is zero for all rows.")
     weights = check_sample_weight(
-        sample_weight, np.empty((n_rows, 0)), dtype=dtype, ensure_non_negative=True
+        sample_weight, np.empty((n_rows, 0)), dtype=np.float64, ensure_non_negative=True
     )
-    if weights.max() > MOST_WEIGHT:
-        row = int(weights.argmax())
+    largest, total = weights.max(), weights.sum()
+    if largest > MOST_WEIGHT or (total < 1 / MOST_WEIGHT and not all_may_be_zero):
+        found = f"sample_weight sums to {total:.3g}"
+        if largest > MOST_WEIGHT:
+            found = f"sample_weight of row {weights.argmax()} is {largest:.3g}"
         raise ValueError(
-            f"sample_weight of row {row} is {weights[row]:.3g}. A weight counts as that many "
-            "copies of a row: divide all weights by their mean."
+            f"{found}. A weight counts as that many copies of a row: divide all weights by their "
+            "mean."
         )
-    return weights
+    weights[weights < _LEAST_WEIGHT * largest] = 0  # float32 may not hold them
+    return weights.astype(dtype, copy=False)
 
 
 def _refuse_wrong_weight(given):

@@ -19,6 +19,7 @@ from ._cross_fit import CrossFitTableHead, default_folds
 _SMOOTHING = 0.1  # weight of equal probabilities, beside 1 for those of the trees
 _MOST_BYTES = 3e7  # of all trees
 _BYTES_OF_NODE, _BYTES_OF_CLASS = 24, 4  # each leaf has values of the classes
+_SMALL_SPREAD = 1e-3  # of a column
 _FEWEST_VALUES = 8  # of a column of numbers; categories have fewer
 _PATHS_AT_ONCE = 2**13  # of rows through trees: few, so that they fit in the cache
 
@@ -50,7 +51,7 @@ class ForestHead(CrossFitTableHead):
         The nodes of all trees, as arrays: ``roots``, ``feature``, ``threshold``, ``children``,
         ``leaf``, ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
         A column of float64 that is more than ten standard deviations from zero is read less its
-        mean.
+        mean, and one whose values differ by less than 0.001 times a power of two.
     %(table_columns)s
 
     See Also
@@ -82,7 +83,7 @@ class ForestHead(CrossFitTableHead):
     """
 
     _minds_scales = False
-    _center = 0
+    _center, _scale = 0, 1
     _parameter_constraints: dict = {
         "n_estimators": [Interval(Integral, 2, None, closed="left")],
         "max_features": [
@@ -102,14 +103,16 @@ class ForestHead(CrossFitTableHead):
     def _fit(self, X, targets, weights, folds, groups):
         # Trees read float32, which lacks digits of float64 if a column is far from zero.
         self._center = offsets_of(X) if X.dtype == np.float64 else 0
-        self.trees_ = self._grown(self.n_estimators, self._centred(X), targets, weights)
+        self._scale = _scales_of(X)
+        self.trees_ = self._grown(self.n_estimators, self._rescaled(X), targets, weights)
 
-    def _centred(self, X):
-        return X - self._center if np.any(self._center) else X
+    def _rescaled(self, X):
+        X = X - self._center if np.any(self._center) else X
+        return X if np.all(self._scale == 1) else X * self._scale
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         self._fit(X, targets, weights, folds, groups)
-        X = self._centred(X)
+        X = self._rescaled(X)
         folds = default_folds(targets, groups) if folds is None else folds
         logits = np.zeros((len(X), len(self.classes_)), X.dtype)
         valid = np.zeros(len(X), bool)
@@ -142,7 +145,14 @@ class ForestHead(CrossFitTableHead):
         return Trees.of_fitted(trees, n_classes)
 
     def _logits_of(self, X):
-        return _smoothed(self.trees_.probabilities(self._centred(X))).astype(X.dtype, copy=False)
+        return _smoothed(self.trees_.probabilities(self._rescaled(X))).astype(X.dtype, copy=False)
+
+
+def _scales_of(X):
+    """Return a power of two for each column: trees see no difference below 1e-7."""
+    spread = np.ptp(X, axis=0)
+    scales = np.exp2(-np.floor(np.log2(np.where(spread > 0, spread, 1))))
+    return np.where(spread < _SMALL_SPREAD, scales, 1).astype(X.dtype)
 
 
 def _copies(X, targets):

@@ -17,6 +17,7 @@ _ROUNDING = 1e-9  # of the weight of a class
 def kernel(products, beta):
     """Return the kernel matrix from the inner products of rows, which are overwritten."""
     products -= 1
+    np.minimum(products, 0, out=products)  # rows are of unit length up to rounding
     products *= beta
     return np.exp(products, out=products)
 

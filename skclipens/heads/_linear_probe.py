@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
 from .._utils._labels import allow_few_rows_per_class
-from .._utils._linalg import offsets_of, some_of
+from .._utils._linalg import offsets_of, scale_of, some_of
 from .._utils._progress import progress
 from .._utils._sklearn import Interval
 from .._utils._warnings import silent
@@ -75,7 +75,9 @@ class LinearProbeHead(CrossFitTableHead):
     with one row are left out of the search. If this leaves at most half of the classes, or a single
     one, nothing is searched and C is 10, which suits embeddings of unit length. L-BFGS ends where
     no slope of the mean loss is larger than 1e-4, which can be before the minimum, and earlier the
-    more classes there are. From 201 classes on, it is 0.001 divided by their number.
+    more classes there are. From 201 classes on, it is 0.001 divided by their number. If the largest
+    values of rows are below 0.01 on average, all columns are multiplied by one power of two first,
+    and C is that of these.
 
     References
     ----------
@@ -113,15 +115,16 @@ class LinearProbeHead(CrossFitTableHead):
         # early if it is large beside the differences of rows.
         center = offsets_of(X)
         X = (X - center).astype(X.dtype, copy=False) if center.any() else X
+        scale = X.dtype.type(scale_of(X))
+        X = X if scale == 1 else X * scale
         with allow_few_rows_per_class():
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
             probe = self._fit_probe(self.C_, X, targets, weights)
-        intercept = probe.intercept_ - probe.coef_ @ center
+        coef = probe.coef_ * scale
+        intercept = probe.intercept_ - coef @ center
         # Older versions of scikit-learn return float64 for float32 input.
-        self.coef_, self.intercept_ = (
-            one.astype(X.dtype, copy=False) for one in (probe.coef_, intercept)
-        )
+        self.coef_, self.intercept_ = (one.astype(X.dtype, copy=False) for one in (coef, intercept))
         self.n_iter_ = int(probe.n_iter_.max())
         valid = np.zeros(len(X), bool)
         valid[held_out_rows(folds)] = True

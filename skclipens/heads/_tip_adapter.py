@@ -227,12 +227,15 @@ class TipAdapterHead(CrossFitTextHead):
     def _similarity(self, features, hidden=None):
         """Return cosines to the keys, (n, number of keys); those of hidden keys are -inf."""
         similarity = features @ self.keys_.T
+        if not self.fine_tune:  # else keys may be longer than one
+            np.minimum(similarity, 1, out=similarity)  # up to rounding
         if hidden is not None:
             similarity[hidden] = -np.inf
         return similarity
 
     def _cache_logits(self, similarity, beta):
-        return np.exp(beta * (similarity - 1)) @ self.values_
+        with np.errstate(under="ignore"):
+            return np.exp(beta * (similarity - 1)) @ self.values_
 
     def _tip_logits(self, features, hidden=None):
         cache = self._cache_logits(self._similarity(features, hidden), self.beta_)

@@ -169,7 +169,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         raise ValueError(f"No label can be judged: {why}.")
     targets = positions_of_labels(labels, classifier.classes_)
     judge = _by_noise if method == "noise" else _by_confidence
-    issue, quality, attrs = judge(logits.astype(float), targets)
+    with np.errstate(under="ignore"):
+        issue, quality, attrs = judge(logits.astype(float), targets)
     predicted = classifier.classes_[logits.argmax(axis=1)]
     if issue.mean() > _MOST_MARKED:
         warn(

@@ -1,5 +1,6 @@
 """Compare an ensemble with simpler classifiers on the same splits."""
 
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -7,12 +8,13 @@ from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import indexable
 from sklearn.utils.class_weight import compute_sample_weight
 
 from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
+from .._utils._linalg import scale_of
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sample_arguments import warn_of_other_order
@@ -301,7 +303,8 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
 def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
     """Return a logistic regression whose C is searched.
 
-    Columns are standardised if only some belong to a backbone, since others may have any unit.
+    Columns are standardised if only some belong to a backbone, since others may have any unit. If
+    all are very small, one factor scales them: it would learn nothing otherwise.
     """
     columns = embeddings_beside_others(blocks, np.shape(X)[1])
     counts = np.unique(y, return_counts=True)[1]
@@ -311,7 +314,12 @@ def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
         options = {"every_class": True, "random_state": 0, "images": columns}
         if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
             one = GridSearchCV(one, _STRENGTHS, scoring=scoring, cv=folds)
-    return one if columns is None else make_pipeline(StandardScaler(), one)
+    if columns is not None:
+        return make_pipeline(StandardScaler(), one)
+    scale = scale_of(np.asarray(X))
+    return (
+        one if scale == 1 else make_pipeline(FunctionTransformer(partial(np.multiply, scale)), one)
+    )
 
 
 def _backbones_of(blocks):

@@ -13,7 +13,6 @@ from ..._utils._docstrings import fill_doc
 from ..._utils._estimator import EstimatorMixin
 from ..._utils._folds import codes_of
 from ..._utils._linalg import row_batches
-from ..._utils._tables import FLOATS
 from ..._utils._threads import one_blas_thread
 from ..._utils._weights_and_groups import check_weights
 from ._checks import check_prior_weights, check_routed, check_targets
@@ -64,7 +63,7 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
         self._validate_params()
         X, logits = check_routed(X, logits, finite=True, reads=self._reads_X)
         y = check_targets(y, logits)
-        sample_weight = check_weights(sample_weight, len(logits), FLOATS)
+        sample_weight = check_weights(sample_weight, len(logits), logits.dtype)
         if options.get("prior_weights") is not None:
             n_experts = logits.shape[1]
             options["prior_weights"] = check_prior_weights(options["prior_weights"], n_experts)
