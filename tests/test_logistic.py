@@ -12,6 +12,7 @@ from sklearn.model_selection import GroupKFold, train_test_split
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.heads import LinearDiscriminantHead, LogisticDiscriminantHead, _logistic
+from skclipens.heads._discriminant import Discriminant
 from skclipens.heads._logistic import _Table
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
@@ -200,6 +201,23 @@ def test_a_fold_with_one_row_per_class_takes_a_weight_as_copies(digits):
         logits, valid = head.cross_fit(X[some], y[some], sample_weight=weights, folds=folds)
         held_out.append(logits[valid])
     assert_allclose(*held_out, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_columns", [12, 60])
+def test_whitening_is_a_root_of_the_inverse_covariance(n_columns):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, n_columns)) * rng.uniform(0.5, 3, n_columns), np.arange(30) % 3
+    expected = np.linalg.inv(covariance(X, y, 0.2))
+    discriminant = Discriminant(X, y, 3)
+    root = discriminant.whitening(30 * 0.2 * X.var(axis=0).mean())
+    assert_allclose(root.restore(root.whiten(np.eye(n_columns))), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_wide_table_makes_no_matrix_of_its_columns():
+    rng, y = np.random.default_rng(0), np.arange(24) % 3
+    X = rng.normal(size=(24, 100_000)) + 0.1 * rng.normal(size=(3, 100_000))[y]
+    head = LogisticDiscriminantHead(Cs=[1.0]).fit(X[:15], y[:15])
+    assert head.score(X[15:], y[15:]) == 1
 
 
 @pytest.mark.parametrize(

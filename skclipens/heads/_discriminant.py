@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, eigh, get_lapack_funcs, qr
+from scipy.linalg import cho_factor, cho_solve, eigh, get_lapack_funcs, qr
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import can_be_held_out, is_one_shot, validation_rows
@@ -24,6 +24,7 @@ from .._utils._linalg import (
     take_rows,
     total_weight,
 )
+from ._whitening import TallWhitening, WideWhitening
 
 _MAX_ITER = 1000
 # Relative to the mean. Sums of float64 are not rounded as a whole, but at each of millions of rows.
@@ -364,12 +365,13 @@ class Discriminant(BaseDiscriminant):
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
-    def covariance_root(self, ridge):
-        """Return the Cholesky factor, lower triangular, of the shrunk covariance within classes."""
-        R = self._residuals
-        covariance = plus_ridge(R.T @ R if self._is_wide else self._gram, ridge)
+    def whitening(self, ridge):
+        """Return a root of the inverse of the shrunk covariance within classes."""
+        if self._is_wide:
+            return WideWhitening(self._residuals, self._gram, ridge, self.n_rows)
+        covariance = plus_ridge(self._gram, ridge)
         covariance /= self.n_rows
-        return cholesky(covariance, lower=True, overwrite_a=True)
+        return TallWhitening(covariance, self.X.dtype)
 
     def _precision_times_means(self, factor, ridge):
         if not self._is_wide:

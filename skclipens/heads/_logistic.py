@@ -3,7 +3,6 @@
 from numbers import Integral
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
@@ -246,7 +245,7 @@ class _LogisticFit:
     def __init__(self, X, targets, weights, discriminant, ridge, prior, max_iter):
         self._X, self._targets, self.n_rows = X, targets, len(X)
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
-        self._root = discriminant.covariance_root(ridge).astype(X.dtype)
+        self._whitening = discriminant.whitening(ridge)
         self._centre, self._scales = discriminant.centre, discriminant.scales
         self._prior, self._max_iter = prior, max_iter
         self.n_iter = 0
@@ -280,7 +279,7 @@ class _LogisticFit:
         if solution is None:
             return coef, intercept
         white, bias = self._split(solution)
-        change = solve_triangular(self._root, white.T, lower=True, trans="T").T * self._scales
+        change = self._whitening.restore(white) * self._scales
         return coef + change, intercept + bias - change @ self._centre
 
     def logits(self, X, solution):
@@ -304,7 +303,7 @@ class _LogisticFit:
             coef_slope += slope.T @ X[part]
             bias_slope += slope.sum(axis=0)
         centred = (coef_slope - np.outer(bias_slope, self._centre)) * self._scales
-        white_slope = solve_triangular(self._root, centred.T, lower=True).T + white / C
+        white_slope = self._whitening.whiten(centred) + white / C
         total += float(np.vdot(white, white)) / (2 * C)
         gradient = np.column_stack([white_slope, bias_slope]).ravel()
         n_rows = float(self._weights.sum())
