@@ -317,6 +317,7 @@ def test_weights_that_sums_do_not_show_are_none(iris):
     head = LinearDiscriminantHead()
     expected = head.fit(X, y, sample_weight=np.where(tiny < 1, 0, 1)).decision_function(X)
     assert_allclose(head.fit(X, y, sample_weight=tiny).decision_function(X), expected)
+    assert tiny.min() == 1e-42  # the caller's array is as it was
     few = np.full(len(y), 1e-9)  # one batch of several
     clone(head).partial_fit(X, y, classes=np.unique(y), sample_weight=few)
 

@@ -51,8 +51,8 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
             f"{found}. A weight counts as that many copies of a row: divide all weights by their "
             "mean."
         )
-    weights[weights < _LEAST_WEIGHT * largest] = 0  # float32 may not hold them
-    return weights.astype(dtype, copy=False)
+    is_seen = weights >= _LEAST_WEIGHT * largest  # others may be too small for float32
+    return (weights if is_seen.all() else weights * is_seen).astype(dtype, copy=False)
 
 
 def _refuse_wrong_weight(given):
