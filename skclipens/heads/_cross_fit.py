@@ -63,7 +63,8 @@ class CrossFitMixin:
         ValueError
             If there are fewer than two classes. If the head starts from prompts, also if X is not
             as wide as the backbone's embedding, a class has no name or a template has no place for
-            it.
+            it. If it is trained by gradient descent, also if ``learning_rate`` is so large that the
+            loss is not finite.
 
         Warns
         -----
