@@ -227,7 +227,7 @@ def test_which_blocks_have_a_forest(table):
 
 
 @pytest.mark.parametrize("offset", [0, 50])
-@pytest.mark.parametrize("dtypes", permutations(["float64", "float32", "int"], 2), ids=str)
+@pytest.mark.parametrize("dtypes", list(permutations(["float64", "float32", "int"], 2)), ids=str)
 def test_rows_may_have_another_dtype_than_in_fit(dtypes, offset):
     X = np.random.default_rng(0).integers(0, 9, (200, 3)) + offset
     y = (X[:, 0] > 4 + offset) == (X[:, 1] > 4 + offset)
