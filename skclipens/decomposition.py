@@ -113,7 +113,8 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the blocks do not match the columns of X.
+            If the blocks do not match the columns of X, or those of a block differ too little to be
+            whitened.
 
         Warns
         -----
@@ -133,7 +134,7 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
         )
         random_state = check_random_state(self.random_state)
         self.pcas_ = {
-            name: self._fitted(take_columns(X, columns), random_state)
+            name: self._fitted(name, take_columns(X, columns), random_state)
             for name, columns in self._columns.items()
         }
         self._seen = see_blocks(blocks, X)
@@ -197,7 +198,7 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
                 )
         return np.array([*reduced, *names[self._others]], dtype=object)
 
-    def _fitted(self, rows, random_state):
+    def _fitted(self, name, rows, random_state):
         """Return the fitted PCA of one block."""
         kept = self.n_components
         if isinstance(kept, Integral):
@@ -208,6 +209,12 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
         fit_centred(pca, rows)
         if self.whiten:
             leave_out_flat_components(pca)
+            least = np.finfo(rows.dtype).eps  # PCA divides by this, or by more
+            if np.sqrt(pca.explained_variance_.min(initial=1)) < least:
+                raise ValueError(
+                    f"Block {name!r} has a component whose standard deviation is below "
+                    f"{least:.2g}, too small to whiten. Scale its columns, or set whiten=False."
+                )
         return pca
 
     def __sklearn_tags__(self):

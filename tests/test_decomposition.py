@@ -123,6 +123,16 @@ def test_whitened_components_have_variance(table):
     assert BlockPCA(16).fit_transform(few).shape == (7, 14)  # components of no variance stay small
 
 
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e-8), (np.float64, 1e-15)])
+def test_columns_too_small_to_whiten_are_an_error(table, dtype, scale):
+    small = scale * table.to_numpy(dtype)
+    blocks = [("left", slice(0, 128)), ("right", slice(128, 256))]
+    reduce = BlockPCA(5, blocks=blocks, whiten=True, random_state=0)
+    with pytest.raises(ValueError, match=r"Block 'left' has a component .* too small to whiten"):
+        reduce.fit(small)
+    assert_allclose(reduce.fit_transform(1e4 * small).std(axis=0), 1, atol=0.02)
+
+
 @pytest.mark.parametrize("whiten", [True, False])
 @pytest.mark.parametrize("n_components", [2, 0.8, None])
 def test_a_constant_block_is_no_cause_of_warnings(n_components, whiten):
