@@ -29,6 +29,7 @@ from ._whitening import TallWhitening, WideWhitening
 _MAX_ITER = 1000
 # Relative to the mean. Sums of float64 are not rounded as a whole, but at each of millions of rows.
 _ROUNDING = {"float32": 4 * np.finfo(np.float32).eps, "float64": 1e-10}
+_MOST_COLUMNS = 1000  # of which all products are fast
 _ALIKE = 1e-5  # relative difference of sums of weights, which may be rounding
 _COMPANY = 1e3  # times the precision: the least share of its class that a held-out row may leave
 _OF_NOISE = 0.5  # share of the noise of a mean that is given back to its class: see `_offsets`
@@ -367,9 +368,10 @@ class Discriminant(BaseDiscriminant):
 
     def whitening(self, ridge):
         """Return a root of the inverse of the shrunk covariance within classes."""
-        if self._is_wide:
-            return WideWhitening(self._residuals, self._gram, ridge, self.n_rows)
-        covariance = plus_ridge(self._gram, ridge)
+        R = self._residuals
+        if self._is_wide and self.n_features > _MOST_COLUMNS:
+            return WideWhitening(R, self._gram, ridge, self.n_rows)
+        covariance = plus_ridge(R.T @ R if self._is_wide else self._gram, ridge)
         covariance /= self.n_rows
         return TallWhitening(covariance, self.X.dtype)
 
