@@ -194,7 +194,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         ------
         ValueError
             If no block belongs to a backbone with a text tower, as in a table without column names,
-            or a text is the path of a file; use :meth:`kneighbors` to search by images.
+            or a text is the path of a file or pipe; use :meth:`kneighbors` to search by images.
         FileNotFoundError
             If a text ends like the name of an image file, but there is no such file.
         IsADirectoryError

@@ -867,6 +867,18 @@ def test_the_command_runs_by_itself(photos, unseen, tmp_path):
     assert run("predict", model, table).stdout == done.stdout.decode().replace(os.linesep, "\n")
 
 
+@pytest.mark.skipif(not shutil.which("sh"), reason="there is no shell that closes streams")
+def test_standard_streams_may_be_closed(model, unseen, tmp_path):
+    """As those of a service."""
+    command = [sys.executable, "-m", "skclipens", "predict", model, unseen[0]]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True)
+    assert done.returncode
+    assert done.stderr.endswith("There is no standard output. Name a file by -o.\n")
+    output = ["-o", tmp_path / "t.csv"]
+    subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *command, *output], check=True)
+    assert pd.read_csv(tmp_path / "t.csv").path.tolist() == [unseen[0]]
+
+
 @pytest.mark.skipif(not shutil.which("skclipens"), reason="the command is not on the path")
 def test_the_installed_command():
     done = subprocess.run(["skclipens", "--help"], capture_output=True, text=True)

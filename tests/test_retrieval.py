@@ -1,5 +1,6 @@
 """Tests of texts in the columns of images, and of images found by words."""
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -446,6 +447,18 @@ def test_a_path_is_no_words(table, emoji, kind, tmp_path, monkeypatch):
     retriever.search(["cat", "a/b", "cat/", "dog", "w" * 5000])
     with pytest.raises(IsADirectoryError, match="'dog/' is a folder, and no words"):
         retriever.search("dog/")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_words(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("cat.png")
+    os.mkfifo("cat")
+    retriever = ImageRetriever().fit(table)
+    for path in ("cat.png", os.path.join(".", "cat"), ["a dog", "cat.png"]):
+        with pytest.raises(ValueError, match="is a pipe or a device, and no words"):
+            retriever.search(path)
+    retriever.search("cat")
 
 
 @pytest.mark.parametrize("query", ["photos/query.jpg", "QUERY.PNG", ["a bird", "my photos/a.webp"]])

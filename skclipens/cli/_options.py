@@ -217,4 +217,4 @@ def given_options(quiet, **options):
 
 def is_shown(quiet):
     """Return whether progress is shown: in a terminal, unless it is to be quiet."""
-    return not quiet and sys.stderr.isatty()
+    return not quiet and sys.stderr is not None and sys.stderr.isatty()  # a service may have none

@@ -17,10 +17,12 @@ REJECTED = "rejected"  # written in place of "", which cannot be a label in a fo
 def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     """Raise before the work if its result could not be written.
 
-    The output must be none of the sources, and end in one of the suffixes; if these are None, it is
-    a model, with any ending except those of tables and images.
+    None is standard output. A file must be none of the sources, and end in one of the suffixes; if
+    these are None, it is a model, with any ending except those of tables and images.
     """
     if path is None:
+        if sys.stdout is None:
+            raise ValueError("There is no standard output. Name a file by -o.")
         return
     for source in sources:
         if Path(path).exists() and Path(source).exists() and os.path.samefile(path, source):

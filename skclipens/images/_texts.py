@@ -11,8 +11,8 @@ from ._protocols import is_url
 def is_file(text):
     """Return whether a text is the path of a file, so that it is not words.
 
-    Raise FileNotFoundError if its name is that of an image, but there is no such file, and
-    IsADirectoryError if it is the path of a folder.
+    Raise FileNotFoundError if its name is that of an image, but there is no such file,
+    IsADirectoryError if it is the path of a folder, and ValueError if it is that of a pipe.
     """
     looks_like_one = is_image_name(text) and (" " not in text or os.path.dirname(text))
     if looks_like_one and not os.path.exists(text):
@@ -22,7 +22,11 @@ def is_file(text):
     # "cat" is a word, even if a file or folder has this name.
     if os.path.dirname(text) and os.path.isdir(text):
         raise IsADirectoryError(f"{str(text)!r} is a folder, and no words.")
-    return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
+    if not (os.path.dirname(text) or os.path.splitext(text)[1]):
+        return False
+    if os.path.exists(text) and not os.path.isfile(text) and not os.path.isdir(text):
+        raise ValueError(f"{str(text)!r} is a pipe or a device, and no words. Name a file.")
+    return os.path.isfile(text)
 
 
 def is_words(image):
