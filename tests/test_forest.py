@@ -120,6 +120,19 @@ def test_small_differences_of_a_column_are_seen(dtype):
     assert_array_equal(found, expected)
     expected = head.fit(X[:100], y[:100]).decision_function(X[100:])
     assert_array_equal(head.fit(small[:100], y[:100]).decision_function(small[100:]), expected)
+    far = np.full_like(small, 1e6)
+    expected = head.decision_function(np.abs(small).max(axis=0) * np.ones_like(small))
+    assert_array_equal(head.decision_function(far), expected)
+
+
+def test_differences_by_rounding_are_not_seen():
+    rng = np.random.default_rng(0)
+    constant = 0.1 + np.spacing(0.1) * rng.integers(-9, 10, 100)
+    X = np.stack([constant, rng.normal(size=100)], axis=1)
+    head = ForestHead(random_state=0).fit(X, constant > 0.1)
+    expected = head.decision_function(X)
+    X[:, 0] = constant[::-1]
+    assert_array_equal(head.decision_function(X), expected)
 
 
 def test_numbers_too_large_for_trees_are_named():

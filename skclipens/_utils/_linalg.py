@@ -9,7 +9,7 @@ _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
 ROWS_TO_PREDICT = 1024  # at once
 SOME_ROWS = 1000  # of a table, for statistics
-_SMALL = 1e-2
+_SMALL = 1e-2  # of the largest values of rows
 
 
 def offsets_of(X):
@@ -26,7 +26,7 @@ def scale_of(X):
 
     They are if their largest values are below 0.01 on average.
     """
-    size = np.abs(X).max(axis=1, initial=0).mean(dtype=np.float64)
+    size = np.abs(subsample(X)).max(axis=1, initial=0).mean(dtype=np.float64)
     if size == 0 or size > _SMALL:
         return 1.0
     return 2.0 ** -float(np.round(np.log2(size)))

@@ -19,7 +19,8 @@ from ._cross_fit import CrossFitTableHead, default_folds
 _SMOOTHING = 0.1  # weight of equal probabilities, beside 1 for those of the trees
 _MOST_BYTES = 3e7  # of all trees
 _BYTES_OF_NODE, _BYTES_OF_CLASS = 24, 4  # each leaf has values of the classes
-_SMALL_SPREAD = 1e-3  # of a column
+_SMALL_SPREAD, _ROUNDING = 1e-3, 1e3  # of a column; times the precision of its largest value
+_LARGEST_POWER = 60  # of two, so that rows to predict may be far from those of fit
 _FEWEST_VALUES = 8  # of a column of numbers; categories have fewer
 _PATHS_AT_ONCE = 2**13  # of rows through trees: few, so that they fit in the cache
 
@@ -51,7 +52,8 @@ class ForestHead(CrossFitTableHead):
         The nodes of all trees, as arrays: ``roots``, ``feature``, ``threshold``, ``children``,
         ``leaf``, ``values`` and ``depth``. Rows up to a node's threshold go to its first child.
         A column of float64 that is more than ten standard deviations from zero is read less its
-        mean, and one whose values differ by less than 0.001 times a power of two.
+        mean, and one whose values differ by less than 0.001, but not by rounding alone, times a
+        power of two.
     %(table_columns)s
 
     See Also
@@ -149,10 +151,15 @@ class ForestHead(CrossFitTableHead):
 
 
 def _scales_of(X):
-    """Return a power of two for each column: trees see no difference below 1e-7."""
-    spread = np.ptp(X, axis=0)
-    scales = np.exp2(-np.floor(np.log2(np.where(spread > 0, spread, 1))))
-    return np.where(spread < _SMALL_SPREAD, scales, 1).astype(X.dtype)
+    """Return a power of two for each column: trees see no difference below 1e-7.
+
+    It is 1 for columns that differ enough, or by rounding alone.
+    """
+    low, high = X.min(axis=0), X.max(axis=0)
+    rounding = _ROUNDING * np.finfo(X.dtype).eps * np.maximum(high, -low)
+    some = (high - low > rounding) & (high - low < _SMALL_SPREAD)
+    power = -np.floor(np.log2(np.where(some, high - low, 1)))
+    return np.exp2(np.minimum(power, _LARGEST_POWER)).astype(X.dtype)
 
 
 def _copies(X, targets):

@@ -12,12 +12,14 @@ from ._ridge import residuals_of
 
 _SMALLEST_ALPHA = 1e-3  # below it, float32 products are not exact enough
 _ROUNDING = 1e-9  # of the weight of a class
+_MOST_BETA = 1e3  # for which it does not matter that cosines may be above one by rounding
 
 
 def kernel(products, beta):
     """Return the kernel matrix from the inner products of rows, which are overwritten."""
     products -= 1
-    np.minimum(products, 0, out=products)  # rows are of unit length up to rounding
+    if beta > _MOST_BETA:
+        np.minimum(products, 0, out=products)
     products *= beta
     return np.exp(products, out=products)
 
