@@ -819,8 +819,13 @@ def test_an_index_that_text_cannot_be_compared_with_is_no_error(index):
 def test_class_weights_that_are_none(table, weight):
     X, y = table
     clf = AdaptiveBackboneEnsemble(SPEC, head="linear", class_weight={y[0]: weight})
-    with pytest.raises(ValueError, match=r"class_weight of .*person at work.* must be a number"):
+    message = f"class_weight of 'person at work' is {weight!r}; it must be a number"
+    with pytest.raises(ValueError, match=re.escape(message)):
         clf.fit(X, y)
+    wrong = clf.set_params(class_weight={np.str_("person at wirk"): 1})
+    message = "has 'person at wirk', which is not among the classes of y, did you mean"
+    with pytest.raises(ValueError, match=f"{message} 'person at work'"):
+        wrong.fit(X, y)
 
 
 @pytest.mark.parametrize(

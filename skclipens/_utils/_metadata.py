@@ -113,7 +113,8 @@ def roots_of_class_weights(class_weight, y, sample_weight):
     Raise ValueError if the weight of a class is not a non-negative number, or too large, or a
     label is no class while a class has no weight.
     """
-    of_labels = class_weight if hasattr(class_weight, "items") else {}
+    given = class_weight.items() if hasattr(class_weight, "items") else ()
+    of_labels = {_plain(label): _plain(weight) for label, weight in given}
     for label, weight in of_labels.items():
         if not isinstance(weight, Real) or not 0 <= weight <= MOST_WEIGHT:
             raise ValueError(
@@ -144,6 +145,10 @@ def log_class_weights(class_weight, classes, y, sample_weight):
         halves = np.sqrt([class_weight.get(label, 1.0) for label in classes.tolist()])
     found = np.log(halves, out=np.zeros_like(halves), where=(halves > 0) & (totals > 0))
     return np.where(totals > 0, found - found[totals > 0].mean(), 0)
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value  # prints without its type
 
 
 def _inverse(totals):
