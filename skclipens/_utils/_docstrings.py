@@ -135,6 +135,14 @@ _SHARED = {
         logits : ndarray of shape (n, E, C)
             Logits of the experts, divided by their temperatures unless ``calibrate=False``.
         """,
+    "errors_of_routing": """
+        Raises
+        ------
+        NotFittedError
+            If the router learns, and ``fit`` was not called.
+        ValueError
+            If the number of experts or of columns is not that of fit.
+        """,
     "prior_weights": """
         prior_weights : ndarray of shape (E,), default=None
             The weights :math:`p_e` of the penalty in :class:`StaticRouter`. None: 1 / E each.

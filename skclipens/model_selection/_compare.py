@@ -317,9 +317,9 @@ def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
     if columns is not None:
         return make_pipeline(StandardScaler(), one)
     scale = scale_of(np.asarray(X))
-    return (
-        one if scale == 1 else make_pipeline(FunctionTransformer(partial(np.multiply, scale)), one)
-    )
+    if scale == 1:
+        return one
+    return make_pipeline(FunctionTransformer(partial(np.multiply, scale)), one)
 
 
 def _backbones_of(blocks):

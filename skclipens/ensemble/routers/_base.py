@@ -101,12 +101,7 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
         ndarray of shape (n, E), dtype of logits
             Weights, by which the logits of the experts are multiplied.
 
-        Raises
-        ------
-        NotFittedError
-            If the router learns, and ``fit`` was not called.
-        ValueError
-            If the number of experts or of columns is not that of fit.
+        %(errors_of_routing)s
         """
         X, logits = self._checked(X, logits)
         return np.broadcast_to(self._weights(X, logits), logits.shape[:2]).astype(logits.dtype)
@@ -124,12 +119,7 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
         ndarray of shape (n, C), dtype of logits
             Logits of the classes.
 
-        Raises
-        ------
-        NotFittedError
-            If the router learns, and ``fit`` was not called.
-        ValueError
-            If the number of experts or of columns is not that of fit.
+        %(errors_of_routing)s
         """
         X, logits = self._checked(X, logits)
         return self._combine(X, logits)
