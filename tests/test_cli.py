@@ -867,16 +867,26 @@ def test_the_command_runs_by_itself(photos, unseen, tmp_path):
     assert run("predict", model, table).stdout == done.stdout.decode().replace(os.linesep, "\n")
 
 
-@pytest.mark.skipif(not shutil.which("sh"), reason="there is no shell that closes streams")
-def test_standard_streams_may_be_closed(model, unseen, tmp_path):
-    """As those of a service."""
-    command = [sys.executable, "-m", "skclipens", "predict", model, unseen[0]]
-    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True)
+def closed(streams, *arguments, **options):
+    """Run Python without standard streams, as a service may."""
+    if not shutil.which("sh"):
+        pytest.skip("there is no shell that closes streams")
+    command = ["sh", "-c", f'"$@" {streams}', "sh", sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_without_standard_output_a_file_must_be_named(model, unseen):
+    done = closed(">&-", "-m", "skclipens", "predict", model, unseen[0])
     assert done.returncode
     assert done.stderr.endswith("There is no standard output. Name a file by -o.\n")
-    output = ["-o", tmp_path / "t.csv"]
-    subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *command, *output], check=True)
-    assert pd.read_csv(tmp_path / "t.csv").path.tolist() == [unseen[0]]
+
+
+def test_standard_streams_may_be_closed(model, unseen, tmp_path):
+    if closed("2>&-", "-c", "import numpy.f2py").returncode:  # as of numpy 2.0
+        pytest.skip("numpy.f2py of this version needs a standard error")
+    output = tmp_path / "t.csv"
+    closed(">&- 2>&-", "-m", "skclipens", "predict", model, unseen[0], "-o", output, check=True)
+    assert pd.read_csv(output).path.tolist() == [unseen[0]]
 
 
 @pytest.mark.skipif(not shutil.which("skclipens"), reason="the command is not on the path")
