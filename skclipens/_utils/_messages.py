@@ -3,6 +3,8 @@
 from difflib import SequenceMatcher
 from functools import lru_cache
 
+import numpy as np
+
 _LIKE = 0.6  # ratio of difflib from which a name may be the intended one
 
 
@@ -11,6 +13,11 @@ def listed(names, *, most=3, write=repr):
     names = list(dict.fromkeys(names))
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(write, names[:most])) + more
+
+
+def as_python(value):
+    """Convert a NumPy scalar to a Python one, whose repr does not name the type."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def nearest(words, names):

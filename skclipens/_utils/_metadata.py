@@ -11,7 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from ._folds import codes_of
 from ._linalg import some_of
-from ._messages import listed, nearest
+from ._messages import as_python, listed, nearest
 from ._sklearn import BaseSearchCV, routing_enabled
 from ._weights_and_groups import MOST_WEIGHT, check_groups, check_weights, scaled_shares
 
@@ -114,7 +114,7 @@ def roots_of_class_weights(class_weight, y, sample_weight):
     label is no class while a class has no weight.
     """
     given = class_weight.items() if hasattr(class_weight, "items") else ()
-    of_labels = {_plain(label): _plain(weight) for label, weight in given}
+    of_labels = {as_python(label): as_python(weight) for label, weight in given}
     for label, weight in of_labels.items():
         if not isinstance(weight, Real) or not 0 <= weight <= MOST_WEIGHT:
             raise ValueError(
@@ -145,10 +145,6 @@ def log_class_weights(class_weight, classes, y, sample_weight):
         halves = np.sqrt([class_weight.get(label, 1.0) for label in classes.tolist()])
     found = np.log(halves, out=np.zeros_like(halves), where=(halves > 0) & (totals > 0))
     return np.where(totals > 0, found - found[totals > 0].mean(), 0)
-
-
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else value  # prints without its type
 
 
 def _inverse(totals):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._column_names import names_of_columns, refuse_lazy
 from ._contexts import set_within
-from ._messages import listed
+from ._messages import as_python, listed
 from ._missing import is_missing
 from ._one_column import first_of_column
 from ._warnings import warn
@@ -55,8 +55,7 @@ def refuse_shared_names(X):
 
 def refuse_images(X):
     """Raise ValueError if X, by its first value, is a column of images or of their names."""
-    first = first_of_column(X)
-    first = first.item() if isinstance(first, np.generic) else first  # prints without its type
+    first = as_python(first_of_column(X))
     is_image = type(first).__module__.startswith("PIL.")
     if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _reads_as_number(first)):
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from .._utils._class_texts import look_alike
 from .._utils._column_names import names_of_columns
 from .._utils._labels import refuse_mixed
+from .._utils._messages import as_python
 from .._utils._missing import is_missing
 from .._utils._one_column import refuse_no_column
 from .._utils._warnings import warn
@@ -73,7 +74,7 @@ def names_of_classes(classes, class_names):
         _refuse_other_signs(missing[0], class_names)
         raise ValueError(
             f"class_names has no name for label {missing[0]!r}; it names the labels "
-            f"{reprlib.repr([_as_python(label) for label in class_names])}."
+            f"{reprlib.repr([as_python(label) for label in class_names])}."
             f"{_advice_on(missing[0], class_names)}"
         )
     return check_names([class_names[label] for label in labels], labels)
@@ -145,7 +146,7 @@ def check_names(names, labels):
     are equal, since their prompts are the same.
     """
     first = {}
-    names, labels = [_as_python(name) for name in names], [_as_python(label) for label in labels]
+    names, labels = [as_python(name) for name in names], [as_python(label) for label in labels]
     for name, label in zip(names, labels, strict=True):
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
@@ -195,8 +196,3 @@ def sorted_classes(classes, class_names):
             "parameter class_names names the classes of fit, and is not used here."
         )
     return labels
-
-
-def _as_python(value):
-    """Convert a NumPy scalar to a Python one, whose repr does not name the type."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from .._utils._messages import as_python
 from ..exceptions import ImageError
 
 _SHORT = reprlib.Repr()
@@ -37,8 +38,7 @@ def error_of_type(image):
     """Return the error of something that is no image in any form."""
     reason, advice = f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
     if isinstance(image, (list, tuple)):
-        # numpy's strings print as np.str_('...')
-        image = [x.item() if isinstance(x, np.generic) else x for x in image]
+        image = [as_python(x) for x in image]
         advice = f"Pass one image at a time: {_KINDS}."
         if len(image) > 1 and all(isinstance(x, (str, os.PathLike)) for x in image):
             advice = SEVERAL

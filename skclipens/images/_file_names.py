@@ -9,6 +9,7 @@ from numbers import Integral
 import numpy as np
 
 from .._utils._linalg import evenly_spaced
+from .._utils._messages import as_python
 from .._utils._warnings import warn
 
 # A check needs as many rows, and as large a share of them, whose names say one class.
@@ -29,7 +30,7 @@ def warn_of_named_files(names, y, class_names=None):
     `names` has a path for each row, or None. `class_names` is that of estimators.
     """
     labels = np.asarray(y, dtype=object).ravel().tolist()
-    labels = [one.item() if isinstance(one, np.generic) else one for one in labels]
+    labels = [as_python(one) for one in labels]
     if len(names) != len(labels) or len(names) < _FEWEST:
         return
     named = class_names
