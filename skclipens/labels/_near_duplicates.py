@@ -9,7 +9,7 @@ from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._warnings import each_warning_once
 from ..backbones._blocks import without_other_columns
 from ..embedding._unreadable import readable, unreadable_rows
-from ._similarity import columns_to_compare, unit_table
+from ._similarity import unit_table_to_compare
 
 
 @each_warning_once()
@@ -71,7 +71,7 @@ def group_near_duplicates(X):
     if unreadable.size and unreadable.all():
         return np.arange(len(unreadable))
     (table,) = readable([X], unreadable)
-    rows = unit_table(table, columns_to_compare(table, None))
+    _, rows = unit_table_to_compare(table, None)
     # All rows of a single column have the same direction.
     same = groups_of_copies(rows, fewest=2)
     same = np.arange(len(rows)) if same is None else same

@@ -38,12 +38,7 @@ from ..embedding._unreadable import (
 from ..heads._classifier import LabeledScoreMixin
 from ..images import as_image_list
 from ._held_out import checked_labels, held_out_logits, logits_of, refuse_frozen
-from ._similarity import (
-    columns_to_compare,
-    nearest_cosines,
-    unit_table,
-    unit_table_as_in_fit,
-)
+from ._similarity import nearest_cosines, unit_table_as_in_fit, unit_table_to_compare
 
 # Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -188,8 +183,7 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
         table, y, weights, groups = readable([table, y, weights, groups], unreadable)
         self._columns = column_names(table)
-        self._compared = columns_to_compare(table, classifier)
-        self.rows_ = unit_table(table, self._compared)
+        self._compared, self.rows_ = unit_table_to_compare(table, classifier)
         self.estimator_ = clone(classifier)
         logits, valid = held_out_logits(
             self.estimator_,

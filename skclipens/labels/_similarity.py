@@ -15,22 +15,24 @@ from ..ensemble import AdaptiveBackboneEnsemble
 _AT_ONCE = 1024  # rows whose cosines with all others are in memory
 
 
-def columns_to_compare(X, estimator):
-    """Return the columns by which rows are compared: of embeddings, or all if there are none.
+def unit_table_to_compare(X, estimator):
+    """Return the columns by which rows are compared, and the :func:`unit_table` of these.
 
-    Other columns beside embeddings, such as a price, may have any unit. The ``blocks`` of an
-    ensemble may assign the columns of an array to backbones. Raise ValueError, which names the
-    first cell that is not a number, if X is not a table of numbers.
+    The columns are those of embeddings, or all if there are none: others beside embeddings, such as
+    a price, may have any unit. The ``blocks`` of an ensemble may assign the columns of an array to
+    backbones. Raise ValueError, which names the first cell that is not a number, if X is not a
+    table of numbers.
     """
     _refuse_no_numbers(X, estimator)
     with nonfinite_located(X):
-        n_features = _as_array(X).shape[1]
+        table = _as_array(X)
     given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
     names = column_names(X)
-    found = columns_of_backbones(given, n_features, names)
+    found = columns_of_backbones(given, table.shape[1], names)
     if found is None and names is not None:
         found = named_after_backbones(names)
-    return np.arange(n_features) if found is None else found
+    columns = np.arange(table.shape[1]) if found is None else found
+    return columns, unit_rows(take_columns(table, columns))
 
 
 def _refuse_no_numbers(X, estimator):

@@ -12,7 +12,7 @@ from .._utils._warnings import each_warning_once
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import fill_unreadable
 from ._held_out import checked_labels
-from ._similarity import columns_to_compare, nearest_cosines, unit_table
+from ._similarity import nearest_cosines, unit_table_to_compare
 
 # How fast the similarity of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # from 5, 10 and 20 on validation sets, like the margin as weight: see docs/results/labels.md.
@@ -111,7 +111,7 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     if not len(rest):
         return rest
     table = fill_unreadable(X, unreadable) if unreadable.any() else X
-    unit = unit_table(table, columns_to_compare(table, classifier))
+    _, unit = unit_table_to_compare(table, classifier)
     uncertainty = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
