@@ -125,10 +125,15 @@ def _as_flags(column, source):
 
 
 def _as_times(column, named, zone, unit, source):
+    import pandas as pd
+
     try:
         if column.dtype.kind not in "mM":
             _refuse_no_times(column.dropna())
-        times = _READ[named](column, zone)
+        if named == "datetime":
+            times = _as_datetimes(column, zone)
+        else:
+            times = _as_dates(column) if named == "date" else pd.to_timedelta(column)
         if unit == "object":
             return times.astype(object)
         return times.dt.as_unit(unit) if unit else times
@@ -151,15 +156,15 @@ def _refuse_no_times(given):
             raise ValueError(f"{cell!r} is none")
 
 
-def _as_dates(column, zone):
+def _as_dates(column):
     try:
         return column.map(date.fromisoformat, na_action="ignore").astype(object)
     except (TypeError, ValueError):  # dates with a time of day, or no text
         are_dates = all(type(cell) is date for cell in column.dropna())
-        return column if are_dates else _as_datetimes(column, "").dt.date
+        return column if are_dates else _as_datetimes(column).dt.date
 
 
-def _as_datetimes(column, zone):
+def _as_datetimes(column, zone=""):
     import pandas as pd
 
     if column.dtype.kind != "M":
@@ -171,12 +176,3 @@ def _as_datetimes(column, zone):
     if not zone:
         return column
     return column.dt.tz_localize(zone) if column.dt.tz is None else column.dt.tz_convert(zone)
-
-
-def _as_durations(column, zone):
-    import pandas as pd
-
-    return pd.to_timedelta(column)
-
-
-_READ = {"date": _as_dates, "datetime": _as_datetimes, "duration": _as_durations}

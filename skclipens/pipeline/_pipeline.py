@@ -255,7 +255,7 @@ class BackbonePipeline(EstimatorMixin, ReadableMixin, SettersMixin, Pipeline):
         if not hasattr(self._final_estimator, "transform"):  # such as a TSNE
             return self._fit_and_answer("fit_transform", after, X, y, params)
         embedded, unreadable, _ = self._fit_readable(after, X, y, params)
-        return self[after:]._answer_with_unreadable("transform", embedded, unreadable, {})
+        return self._answers_after(after, "transform", embedded, {}, unreadable, unreadable)
 
     @_available("fit_predict")
     @all_steps_or_none

@@ -130,10 +130,7 @@ class ReadableMixin:
         unanswered = unreadable & ~answered
         warn_of_unreadable(unanswered, what, images, all_may_be=all_may_be)
         warn_of_unreadable(answered, BY_SUBMODELS, images, all_may_be=True)
-        answers = answers_for_all(
-            lambda table: self[after:]._answer_all(method, table, params), embedded, unreadable
-        )
-        answers = self._mark_unreadable(method, answers, unanswered)
+        answers = self._answers_after(after, method, embedded, params, unreadable, unanswered)
         for one, rows in by_submodels:
             if rows.any():
                 table = one.table_of(embedded, rows)
@@ -178,11 +175,11 @@ class ReadableMixin:
             X = step.transform(X)
         return getattr(self._final_estimator, method)(X, **params)
 
-    def _answer_with_unreadable(self, method, embedded, unreadable, params):
+    def _answers_after(self, after, method, embedded, params, unreadable, unanswered):
         answers = answers_for_all(
-            lambda table: self._answer_all(method, table, params), embedded, unreadable
+            lambda table: self[after:]._answer_all(method, table, params), embedded, unreadable
         )
-        return self._mark_unreadable(method, answers, unreadable)
+        return self._mark_unreadable(method, answers, unanswered)
 
     def _mark_unreadable(self, method, answers, unreadable):
         """Return results with ``unreadable_label`` or NaN in unreadable rows."""
