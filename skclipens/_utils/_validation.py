@@ -53,7 +53,6 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
     if y is not None:
         refuse_unlabeled(y, classes=classes)
     X, y = _checked_with_labels(estimator, X, y, reset=reset, **given)
-    check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_classes(y)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
