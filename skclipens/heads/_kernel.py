@@ -27,7 +27,6 @@ from ._nystrom import NystromFit
 from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
     PROMPT_CONSTRAINTS,
-    fitted_by_ensemble,
     is_standalone,
     refuse_names_of_others,
     warn_of_prompts_at_once,
@@ -168,7 +167,13 @@ class KernelHead(CrossFitTableHead):
 
     def _check_rows(self, X, y, **given):
         X, y = check_table(self, X, y, **given)
-        targets = self._fit_text_heads(X, y)
+        classes, targets = np.unique(y, return_inverse=True)
+        self._fit_text_heads(classes, X.shape[1])
+        if self.text_heads_:
+            heads, columns = zip(*self.text_heads_, strict=True)
+            rows = [unit_rows(X[:, of_head]) for of_head in columns]
+            names = getattr(self, "feature_names_in_", None)
+            warn_of_unfitting_texts(heads, rows, targets, names, columns)
         self._seen = self._see(X) if is_standalone() else ()  # an ensemble checks its table itself
         return X, targets
 
@@ -193,8 +198,7 @@ class KernelHead(CrossFitTableHead):
         to_fit = self._rows_to_fit(rows.targets, rows.weights)
         _, kept = yield PassRequest(keep=to_fit)
         self.n_features_in_ = len(columns)
-        X, y = rows.one_row_per_class()
-        self._fit_text_heads(take_columns(X, columns), y)
+        self._fit_text_heads(rows.classes, len(columns))
         X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
         given = take_columns(X, columns), targets, weights, None, None
         logits, valid = self._fit_on(TrainingRows(*given, kept.positions(to_fit), kept.validation))
@@ -312,34 +316,25 @@ class KernelHead(CrossFitTableHead):
                 refuse_names_of_others(Backbone(backbone), names[columns], self._block_name(place))
         refuse_shared(with_texts)
 
-    def _fit_text_heads(self, X, y):
-        """Fit the zero-shot heads; return the positions of the classes of the rows."""
+    def _fit_text_heads(self, classes, n_columns):
         check_candidates(self.betas, "betas")
         check_candidates(self.alphas, "alphas")
-        self._check_blocks(X.shape[1])
-        # A zero-shot head takes only the labels from rows: one row of each class is enough.
-        self.classes_, first, targets = np.unique(y, return_index=True, return_inverse=True)
-        check_at_least_two(self.classes_)
+        self._check_blocks(n_columns)
+        self.classes_ = classes
+        check_at_least_two(classes)
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
         self.text_heads_ = [
             (ZeroShotHead(backbone, **options), columns)
-            for backbone, columns in self._blocks(X.shape[1])
+            for backbone, columns in self._blocks(n_columns)
             if backbone is not None
         ]
         warn_of_prompts_at_once(
             head._prompts(self.classes_, self.class_names, self.templates)
             for head, _ in self.text_heads_
         )
-        with fitted_by_ensemble():
-            for head, columns in self.text_heads_:
-                head.fit(X[first][:, columns], y[first])
-        if self.text_heads_:
-            heads, columns = zip(*self.text_heads_, strict=True)
-            rows = [unit_rows(X[:, of_head]) for of_head in columns]
-            names = getattr(self, "feature_names_in_", None)
-            warn_of_unfitting_texts(heads, rows, targets, names, columns)
-        return targets
+        for head, columns in self.text_heads_:
+            head._fit_classes(classes, len(np.arange(n_columns)[columns]))
 
     def _fit_base(self, features, targets, weights):
         """Fit the temperatures of zero-shot heads; return the calibrated mean of their logits."""

@@ -108,8 +108,7 @@ class ResidualHead(CrossFitTextHead):
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
         _, kept = yield PassRequest()
-        X, y = rows.one_row_per_class()
-        self._fit_text(take_columns(X, columns), y)
+        self._fit_classes(rows.classes, len(columns))
         features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
         text = self._calibrated_text(features, targets, weights, kept.validation)

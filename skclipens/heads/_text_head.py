@@ -155,22 +155,28 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     def _fit_text(self, X, y, **given):
         """Encode the classes; return unit rows of X and the positions of their classes."""
         X, y = check_table(self, X, y, any_scale=True, **given)
-        backbone = self._backbone()
-        if X.shape[1] != backbone.width:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but embeddings of {backbone.name!r} have "
-                f"{backbone.width}."
-            )
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None:
-            refuse_names_of_others(backbone, names)
         classes, targets = np.unique(y, return_inverse=True)
-        self._encode(classes, self.class_names, self.templates)
+        backbone, names = self._fit_classes(classes, X.shape[1])
         X = unit_rows(X)
         warn_of_unfitting_texts([self], [X], targets, names, [slice(None)])
         of_block = backbone.name, np.arange(backbone.width), backbone.name, X
         self._seen = (seen_block(*of_block, any_scale=True),)
         return X, targets
+
+    def _fit_classes(self, classes, n_columns):
+        """Encode the classes, without rows; return the backbone and the names of the columns."""
+        backbone = self._backbone()
+        if n_columns != backbone.width:
+            raise ValueError(
+                f"X has {n_columns} columns, but embeddings of {backbone.name!r} have "
+                f"{backbone.width}."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            refuse_names_of_others(backbone, names)
+        self._encode(classes, self.class_names, self.templates)
+        self.n_features_in_ = n_columns
+        return backbone, names
 
     def _checked(self, X):
         names = names_of_columns(X)
