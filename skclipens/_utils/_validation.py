@@ -52,33 +52,26 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
     """
     if y is not None:
         refuse_unlabeled(y, classes=classes)
-    X, y = _checked_with_labels(estimator, X, y, reset=reset, **given)
-    check_classes(y)
-    if not any_scale:
-        check_range(X, getattr(estimator, "feature_names_in_", None))
-    return X, y
+    return check_some_labeled(estimator, X, y, any_scale=any_scale, reset=reset, **given)
 
 
-def check_partly_labeled(estimator, X, y, labeled, **given):
-    """Check a table with some unlabelled rows; return it, and the labels of the labelled rows.
+def check_some_labeled(estimator, X, y, labeled=None, *, any_scale=False, reset=True, **given):
+    """Check a table as :func:`check_table` does; of y, return and check the `labeled` rows.
 
-    Parameters are those of :func:`check_table`, and `labeled`, the mask of rows with a label. Raise
-    ValueError if X is not a table of numbers, or the labels have fewer than two classes.
+    `labeled` is a mask, or None if all rows have a label. Raise ValueError if X is not a table of
+    numbers, or the labels have fewer than two classes.
     """
-    X, y = _checked_with_labels(estimator, X, y, reset=True, **given)
-    y = labels_of(y, labeled)
-    check_classes(y)
-    check_range(X, getattr(estimator, "feature_names_in_", None))
-    return X, y
-
-
-def _checked_with_labels(estimator, X, y, *, reset, **given):
     if y is None:  # scikit-learn's own error
         validate_data(estimator, X, y, reset=reset, skip_check_array=True)
     warn_of_other_order(X, y=y, **given)
     X = check_rows(estimator, X, reset=reset)
     y = column_of_labels(y, warn=True)
     check_consistent_length(X, y)
+    if labeled is not None:
+        y = labels_of(y, labeled)
+    check_classes(y)
+    if not any_scale:
+        check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
 
 

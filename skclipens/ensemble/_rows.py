@@ -20,7 +20,7 @@ from .._utils._linalg import positions_among, some_of
 from .._utils._metadata import check_metadata, roots_of_class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._sample_arguments import index_of
-from .._utils._validation import check_partly_labeled, check_table
+from .._utils._validation import check_some_labeled
 from ..backbones._blocks import columns_of_backbones
 from ..images._file_names import warn_of_named_files
 from ._plan import takes_weights
@@ -80,9 +80,8 @@ def labeled_rows(ensemble, y):
 def _check_rows(ensemble, X, y, **given):
     """Return checked X, the labels of labelled rows, and the mask of these rows."""
     labeled = labeled_rows(ensemble, y)
-    if ensemble.unlabeled == "error":
-        return *check_table(ensemble, X, y, **given), labeled
-    return *check_partly_labeled(ensemble, X, y, labeled, **given), labeled
+    some = None if ensemble.unlabeled == "error" else labeled
+    return *check_some_labeled(ensemble, X, y, some, **given), labeled
 
 
 def with_class_weights(ensemble, y, metadata, dtype=float):
