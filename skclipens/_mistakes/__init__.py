@@ -9,6 +9,8 @@ models and single labels are checked where they are read.
 - ``_models``: blocks out of order or of another model, by texts or else by probe pictures.
 - ``_names``: names of classes in another order than labels, by fitted zero-shot heads.
 - ``_row_order``: rows and labels in different orders.
+- ``_series``: rows that are much like the row beside them, as of one object or film.
+- ``_table_columns``: columns of numbers and words beside pictures.
 - ``_predictions``: true labels to score that are exchanged, or predicted as by chance.
 - ``_seen_rows``, ``_seen_columns``, ``_seen_embeddings``: rows to score or predict, compared with
   statistics of ``fit``. The last one also refuses columns of another backbone.

@@ -1,4 +1,4 @@
-"""Labels that a classifier knows, and those that it gives beside its classes."""
+"""Labels that a classifier knows or predicts: one for each row, its classes and others."""
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def check_true_labels(classifier, y):
     classes = known_labels(classifier)
     refuse_unlabeled(y, classes=classes)
     label = next(iter(np.ravel(y)[:1].tolist()), None)
-    known = next(iter(np.asarray(classes).tolist()), None)
+    known = next(iter(np.asarray(classes)[:1].tolist()), None)
     if isinstance(label, str) != isinstance(known, str) and None not in (label, known):
         raise ValueError(
             f"y has labels such as {label!r}, where those of fit are such as {known!r}: one of "
@@ -86,3 +86,30 @@ def with_label(labels, rows, label):
     labels = labels.astype(dtype)
     labels[rows] = label
     return labels
+
+
+def _require_classes(classifier):
+    """Raise ValueError unless a fitted estimator is a classifier."""
+    if not hasattr(classifier, "classes_"):
+        raise ValueError(
+            f"{type(classifier).__name__} predicts no labels: it has no classes_. Give a fitted "
+            "classifier."
+        )
+
+
+def require_one_label(classifier, advice):
+    """Raise ValueError, with advice, unless a fitted classifier predicts one label for each row."""
+    _require_classes(classifier)
+    if _predicts_several(classifier):
+        raise ValueError(
+            f"{type(classifier).__name__} predicts several labels for each row, and a row gets one "
+            f"here: {advice}"
+        )
+
+
+def _predicts_several(classifier):
+    """Return whether a fitted classifier of scikit-learn predicts several labels for each row."""
+    if isinstance(classifier.classes_, list) or getattr(classifier, "multilabel_", False):
+        return True
+    kind = getattr(getattr(classifier, "_label_binarizer", None), "y_type_", "")
+    return kind.startswith("multilabel")  # of MLPClassifier and RidgeClassifier

@@ -20,30 +20,3 @@ def labels_and_proba(classifier, X):
         return classifier._labels_and_proba(X)
     proba = classifier.predict_proba(X) if hasattr(classifier, "predict_proba") else None
     return np.ravel(classifier.predict(X)), proba  # labels of CatBoost are a column
-
-
-def require_classes(classifier):
-    """Raise ValueError unless a fitted estimator is a classifier."""
-    if not hasattr(classifier, "classes_"):
-        raise ValueError(
-            f"{type(classifier).__name__} predicts no labels: it has no classes_. Give a fitted "
-            "classifier."
-        )
-
-
-def require_one_label(classifier, advice):
-    """Raise ValueError, with advice, unless a fitted classifier predicts one label for each row."""
-    require_classes(classifier)
-    if predicts_several(classifier):
-        raise ValueError(
-            f"{type(classifier).__name__} predicts several labels for each row, and a row gets one "
-            f"here: {advice}"
-        )
-
-
-def predicts_several(classifier):
-    """Return whether a fitted classifier of scikit-learn predicts several labels for each row."""
-    if isinstance(classifier.classes_, list) or getattr(classifier, "multilabel_", False):
-        return True
-    kind = getattr(getattr(classifier, "_label_binarizer", None), "y_type_", "")
-    return kind.startswith("multilabel")  # of MLPClassifier and RidgeClassifier

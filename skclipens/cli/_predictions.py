@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .._utils._known_labels import label_of_rejected, with_label
-from .._utils._probabilities import PROBABILITY, labels_and_proba, require_one_label
+from .._utils._known_labels import label_of_rejected, require_one_label, with_label
+from .._utils._probabilities import PROBABILITY, labels_and_proba
 from .._utils._warnings import silent
 from ..embedding._image_columns import image_of_each_row, in_any, unreadable_by_column
 from ..embedding._unreadable import labels_and_proba_among, warn_of_unreadable

@@ -13,8 +13,8 @@ from sklearn.metrics import (
 
 import skclipens
 
+from .._utils._known_labels import require_one_label
 from .._utils._messages import listed
-from .._utils._probabilities import require_one_label
 from .._utils._warnings import each_warning_once, silent, warn
 from ..datasets._local import readable_name
 from ..embedding._image_columns import embedders_in

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._probabilities import require_one_label
+from .._utils._known_labels import require_one_label
 from .._utils._warnings import silent
 from ._base import BaseEmbedder
 from ._folder import Folder, content_of

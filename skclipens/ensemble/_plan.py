@@ -12,7 +12,7 @@ from .._mistakes._models import warn_of_blocks
 from .._mistakes._names import warn_of_names
 from .._utils._folds import is_one_shot, stratified_rows
 from .._utils._linalg import SOME_ROWS, subsample, unit_rows
-from .._utils._messages import listed
+from .._utils._messages import as_python, listed
 from .._utils._metadata import declines_weights, keywords_of_fit, log_class_weights, refuse_weights
 from .._utils._random import draw_seed
 from .._utils._sklearn import check_parameters
@@ -139,7 +139,7 @@ def warn_of_mistakes(ensemble, plan, X, y):
     if has_auto and not _has_named_classes(ensemble, y):
         _warn_of_nameless(blocks, y)
     elif ensemble.class_names is None and (advice := _advice_on_amounts(y)):
-        first = y.tolist()[0]
+        first = as_python(y[0])
         as_text = " as text" if isinstance(first, str) else ""
         warn(f"Labels are numbers{as_text}, such as {first!r}.{advice}")
     if has_auto and ensemble.blocks is None:
@@ -165,14 +165,14 @@ def _warn_of_unread(ensemble, blocks, names):
 
 
 def _has_named_classes(ensemble, y):
-    return ensemble.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
+    return ensemble.class_names is not None or isinstance(y[0], str)
 
 
 def _warn_of_nameless(blocks, y):
     """Warn if heads that start from class names were left out."""
     embeddings = [block.name for block in blocks if block.has_text]
     if embeddings:
-        label = y.tolist()[0]
+        label = as_python(y[0])
         warn(
             f"A label such as {label!r} does not say what its class is, so {embeddings[0]!r} gets "
             "only heads that need no names. Give class_names, a list that labels index, such as "

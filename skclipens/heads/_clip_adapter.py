@@ -161,7 +161,7 @@ class CLIPAdapterHead(BaseTextHead):
         SuspectedMistakeWarning
             If names of classes look wrong, or fit the rows better in another order.
         """
-        features, targets = self._fit_text(X, y, sample_weight=sample_weight)
+        features, targets = self._check_rows(X, y, sample_weight=sample_weight)
         check_at_least_two(self.classes_)
         weights = check_weights(sample_weight, len(features), features.dtype)
         if weights is not None:  # the loss of a batch with no weight is not defined

@@ -153,9 +153,6 @@ class CrossFitTextHead(CrossFitMixin, BaseTextHead):
 
     _starts_from_prompts = True
 
-    def _check_rows(self, X, y, **given):
-        return self._fit_text(X, y, **given)
-
 
 class CrossFitTableHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     """Base class of heads that need no texts and define ``_cross_fit``."""

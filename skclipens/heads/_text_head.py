@@ -152,7 +152,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     __metadata_request__fit = {"sample_weight": True}
     _seen = ()  # see `seen_block`
 
-    def _fit_text(self, X, y, **given):
+    def _check_rows(self, X, y, **given):
         """Encode the classes; return unit rows of X and the positions of their classes."""
         X, y = check_table(self, X, y, any_scale=True, **given)
         classes, targets = np.unique(y, return_inverse=True)

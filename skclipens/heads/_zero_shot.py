@@ -89,7 +89,7 @@ class ZeroShotHead(BaseTextHead):
         SuspectedMistakeWarning
             If prompts would classify X far better with the names of the classes in another order.
         """
-        features, _ = self._fit_text(X, y, sample_weight=sample_weight)
+        features, _ = self._check_rows(X, y, sample_weight=sample_weight)
         check_weights(sample_weight, len(features), features.dtype)
         return self
 
