@@ -20,6 +20,7 @@ from skclipens import (
     CLIPEmbedder,
     LinearDiscriminantHead,
     LinearProbeHead,
+    LogisticDiscriminantHead,
     ResidualHead,
     ZeroShotHead,
 )
@@ -219,6 +220,29 @@ def test_rows_that_are_held_out_of_a_wide_table_are_in_no_direction_at_the_mean(
         expected = left_out(X.astype(float), y, row, np.ones(600), shrinkage)
         found = logits[row] - logits[row].mean() + expected.mean()
         assert_allclose(found, expected, atol=3e-4 * np.ptp(expected))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearDiscriminantHead(),
+        LogisticDiscriminantHead(),
+        AdaptiveBackboneEnsemble([("all", slice(None))], head="linear-all", random_state=0),
+    ],
+)
+def test_a_column_far_from_zero_costs_nothing_in_float32(model, weighted):
+    """A sum of it in float32 is off by far more than the other columns vary."""
+    rng = np.random.default_rng(0)
+    y = np.arange(800) % 4
+    X = np.c_[rng.normal(size=(800, 12)) + 2 * np.eye(12)[y], np.full(800, 1e7)].astype("f")
+    weights = rng.uniform(0.5, 2, 400) if weighted else None
+    scores = [
+        clone(model).fit(table[:400], y[:400], sample_weight=weights).score(table[400:], y[400:])
+        for table in (X, X.astype(float))
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert scores[1] > 0.75
 
 
 @pytest.mark.parametrize("n_shots", [2, 4])

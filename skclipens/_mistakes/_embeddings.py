@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from .._utils._linalg import row_lengths, row_squares, subsample, take_columns, unit_rows
+from .._utils._linalg import (
+    mean_row,
+    row_lengths,
+    row_squares,
+    subsample,
+    take_columns,
+    unit_rows,
+)
 from .._utils._messages import listed
 from .._utils._warnings import warn
 
@@ -114,7 +121,7 @@ def _agreement(tables):
     """Return each table's mean correlation, of the cosines of its rows, with the other tables."""
     pairs = np.triu_indices(len(tables[0]), 1)
     with np.errstate(all="ignore"):  # rows may be all the same, or not finite
-        units = [unit_rows(rows - rows.mean(axis=0)) for rows in tables]
+        units = [unit_rows(rows - mean_row(rows)) for rows in tables]
         correlations = np.corrcoef([(unit @ unit.T)[pairs] for unit in units])
     return (correlations.sum(axis=1) - 1) / (len(tables) - 1)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binom, mannwhitneyu
 
 from .._utils._folds import codes_of
-from .._utils._linalg import subsample, unit_rows
+from .._utils._linalg import mean_row, subsample, unit_rows
 from .._utils._warnings import warn
 from ._predictions import BY_CHANCE, TOO_FEW, TOO_SURE
 
@@ -64,7 +64,7 @@ def _similarity_within_classes(X, several):
     The result has one value, in standard deviations, for each of several label arrays.
     """
     rows = subsample(np.arange(len(X)), _N_ROWS)
-    units = unit_rows(X[rows] - X[rows].mean(axis=0))
+    units = unit_rows(X[rows] - mean_row(X[rows]))
     cosines = units @ units.T
     codes = [codes_of(labels[rows]) for labels in several]
     rng = np.random.default_rng(0)

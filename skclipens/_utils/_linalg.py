@@ -158,8 +158,14 @@ def some_of(values, rows):
 
 
 def mean_row(X, weights=None):
-    """Return the mean of the rows, weighted if `weights` is given."""
-    return X.mean(axis=0) if weights is None else (weights @ X) / weights.sum(dtype=X.dtype)
+    """Return the mean of the rows, weighted if `weights` is given, in the dtype of X.
+
+    Sums are of float64: in float32, that of a column far from zero is off by more than its spread.
+    """
+    if weights is None:
+        return X.mean(axis=0, dtype=np.float64).astype(X.dtype)
+    total = np.einsum("n,nd->d", weights, X, dtype=np.float64)
+    return (total / weights.sum(dtype=np.float64)).astype(X.dtype)
 
 
 def plus_ridge(gram, ridge):

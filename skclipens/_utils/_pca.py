@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ._linalg import mean_row
+
 
 def fit_centred(pca, rows):
     """Fit a PCA to rows from which their mean is taken first.
@@ -9,7 +11,7 @@ def fit_centred(pca, rows):
     Its fastest solver subtracts the product of means from that of rows. If columns are far from
     zero, little but rounding would be left.
     """
-    mean = rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
+    mean = mean_row(rows)
     with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
         pca.set_params(copy=False).fit(rows - mean)  # of which no second copy is needed
     pca.set_params(copy=True)

@@ -77,7 +77,7 @@ class WhitenedRows:
     def __init__(self, X, weights):
         tiny = np.finfo(X.dtype).tiny
         self.weights = (weights / weights.sum()).astype(X.dtype)
-        self.centre = self.weights @ X
+        self.centre = mean_row(X, self.weights)
         X = X - self.centre
         self.basis = None
         if len(X) < X.shape[1]:

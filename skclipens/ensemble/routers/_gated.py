@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from ..._utils._linalg import total_weight
+from ..._utils._linalg import mean_row, total_weight
 from ..._utils._pca import fit_centred, leave_out_flat_components
 from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
@@ -183,7 +183,7 @@ def _fit_pca(X, sample_weight):
     if sample_weight is None:
         fit_centred(pca, X)
     else:
-        mean = np.average(X, axis=0, weights=sample_weight).astype(X.dtype)
+        mean = mean_row(X, sample_weight)
         rows = (X - mean) * np.sqrt(sample_weight)[:, None]
         fit_centred(pca, np.concatenate([rows, -rows]))  # mirrored, so that PCA's own mean is zero
         pca.mean_ = mean
