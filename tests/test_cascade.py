@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import sklearn
 from _said import said
@@ -706,6 +707,50 @@ def test_a_stage_that_gives_nan_is_named_with_the_row():
     assert np.isfinite(clf.predict_proba(IRIS[kept])).all()
     with pytest.raises(ValueError, match=r"held-out rows gives NaN .* row \d+\."):
         clone(clf).set_params(thresholds="auto").fit(IRIS, SPECIES)
+
+
+class OfKind(GaussianNB):
+    """Its probabilities are of another kind than an array of floats."""
+
+    def __init__(self, kind=np.asarray):
+        super().__init__()
+        self.kind = kind
+
+    def predict_proba(self, X):
+        return self.kind(super().predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", [np.longdouble, np.ndarray.tolist, pl.DataFrame])
+def test_probabilities_may_be_of_any_kind(kind):
+    expected, found = (
+        CascadeEnsemble(PARTS, estimator=estimator, random_state=0).fit(IRIS, SPECIES)
+        for estimator in (GaussianNB(), OfKind(kind))
+    )
+    assert_allclose(found.thresholds_, expected.thresholds_)
+    assert_allclose(found.predict_proba(IRIS), expected.predict_proba(IRIS))
+
+
+def test_the_kind_of_sure_probabilities_changes_no_threshold():
+    def fit(kind):
+        estimator = OfKind(lambda proba: (proba == proba.max(axis=1, keepdims=True)).astype(kind))
+        return CascadeEnsemble(PARTS, estimator=estimator, random_state=0).fit(IRIS, SPECIES)
+
+    curves = [fit(kind).curve_ for kind in (bool, float)]
+    assert_allclose(curves[0]["accuracy"], curves[1]["accuracy"])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 1.7])
+def test_a_budget_of_one_stage_is_met_with_any_weights(share):
+    """In float32, sums of such weights made the cost of a stage a little more than it is."""
+    rows = IRIS.astype(np.float32)
+    weights = np.full(150, share)
+    clf = CascadeEnsemble(
+        PARTS, estimator=GaussianNB(), cost={"sepal": 1, "petal": 1}, random_state=0
+    )
+    for max_cost in (1, 2):
+        clf.set_params(max_cost=max_cost).fit(rows, SPECIES, sample_weight=weights)
+        assert clf.curve_["cost"][0] == 1
+        assert clf.curve_["cost"][-1] == 2
 
 
 @pytest.mark.parametrize("cv", [5, 0.5, StratifiedKFold(5, shuffle=True, random_state=0)])

@@ -18,5 +18,19 @@ def labels_and_proba(classifier, X):
     """
     if hasattr(classifier, "_labels_and_proba"):
         return classifier._labels_and_proba(X)
-    proba = classifier.predict_proba(X) if hasattr(classifier, "predict_proba") else None
-    return np.ravel(classifier.predict(X)), proba  # labels of CatBoost are a column
+    labels = np.ravel(classifier.predict(X))  # those of CatBoost are a column
+    if not hasattr(classifier, "predict_proba"):
+        return labels, None
+    return labels, np.asarray(classifier.predict_proba(X))
+
+
+def refuse_nan(proba, rows, of_what=""):
+    """Raise ValueError if some rows, at these positions, have probabilities or scores of NaN.
+
+    `of_what` says which estimator gave them.
+    """
+    if (bad := rows[np.isnan(proba).any(axis=1)]).size:
+        raise ValueError(
+            f"The estimator{of_what and ' '}{of_what} gives NaN as probabilities of {bad.size} "
+            f"rows; the first is row {bad[0]}. Use an estimator whose predict_proba gives numbers."
+        )

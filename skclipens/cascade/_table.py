@@ -14,7 +14,7 @@ from .._utils._known_labels import label_of_rejected
 from .._utils._labels import allow_few_rows_per_class, check_at_least_two
 from .._utils._linalg import parts_of, some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
-from .._utils._probabilities import labels_and_proba
+from .._utils._probabilities import labels_and_proba, refuse_nan
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._rows import all_rows
@@ -293,7 +293,7 @@ class CascadeEnsemble(BaseCascade):
         for stage, threshold in enumerate([*self.thresholds_, 0]):
             table = np.hstack([table, columns_of_stage(stage, rows.start + undecided)])
             of_stage, found = labels_and_proba(self.estimators_[stage], table)
-            _refuse_nan(found, rows.start + undecided, f"stage {stage}")
+            refuse_nan(found, rows.start + undecided, f"of stage {stage}")
             done = found.max(axis=1) >= threshold
             proba[undecided[done]], stages[undecided[done]] = found[done], stage
             labels.append(of_stage[done])
@@ -335,14 +335,5 @@ def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     with without_warnings("mean weight", "unjudged columns"):  # the fits on all rows warn of these
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     labels, proba = labels_and_proba(estimator, X[test])
-    _refuse_nan(proba, test, "a stage that is validated on held-out rows")
-    return np.stack([proba.max(axis=1), labels == y[test]])
-
-
-def _refuse_nan(proba, rows, where):
-    """Raise ValueError if some rows have probabilities of NaN."""
-    if (bad := rows[np.isnan(proba).any(axis=1)]).size:
-        raise ValueError(
-            f"The estimator of {where} gives NaN as probabilities of {bad.size} rows; the first is "
-            f"row {bad[0]}. Use an estimator whose predict_proba gives numbers."
-        )
+    refuse_nan(proba, test, "of a stage that is validated on held-out rows")
+    return np.stack([proba.max(axis=1), labels == y[test]]).astype(float)

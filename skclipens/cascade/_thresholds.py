@@ -32,7 +32,7 @@ def sweep(confidence, correct, costs, sample_weight=None):
     # largest confidence so far. The last threshold, infinity, sends all rows to the last stage.
     leaves = np.maximum.accumulate(confidence[:, :-1], axis=1)
     values, event = np.unique(leaves, return_inverse=True)
-    weights = np.ones(len(confidence)) if sample_weight is None else sample_weight
+    weights = np.ones(len(confidence)) if sample_weight is None else sample_weight.astype(float)
 
     def curve(start, change):
         change = change * weights[:, None]
