@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from _models import ProbaBackwards
+from _models import LabelsInColumn, ProbaBackwards
 from _pictures import some_of_each
 from _said import said
 from hypothesis import given, settings
@@ -640,6 +640,61 @@ def test_the_less_is_known_of_a_picture_the_sooner_it_is_suggested():
     rows += np.random.default_rng(0).normal(scale=0.02, size=rows.shape)
     y = np.repeat(["a", "b", ""], [5, 5, 10])
     assert suggest(LogisticRegression(C=10), rows, y, 1)[0] >= 16
+
+
+@pytest.mark.parametrize("far", [2020, 1.7e9])
+def test_a_column_far_from_zero_changes_no_suggestion(far):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 120)
+    X = rng.normal(size=(120, 12)) + 2 * np.eye(12)[y]
+    clf = make_pipeline(StandardScaler(), LogisticRegression())
+    some = np.where(np.arange(120) % 10 == 0, y, -1)
+    expected = suggest(clf, X, some, 8)
+    assert_array_equal(suggest(clf, np.c_[X, np.full(120, far)], some, 8), expected)
+
+
+class SometimesNan(GaussianNB):
+    def predict_proba(self, X):
+        return np.where(np.asarray(X)[:, :1] > 7, np.nan, super().predict_proba(X))
+
+
+def test_probabilities_of_nan_are_named_with_the_row():
+    X, y = load_iris(return_X_y=True)
+    large = np.flatnonzero(X[:, 0] > 7)
+    message = rf"gives NaN as probabilities of {len(large)} rows; the first is row {large[0]}\."
+    clf = OpenSetClassifier(SometimesNan(), random_state=0)
+    for call in (partial(find_label_issues, SometimesNan()), clf.fit):
+        with pytest.raises(ValueError, match=message):
+            call(X, y)
+    with pytest.raises(ValueError, match=message):
+        suggest(SometimesNan(), X, np.where(np.isin(np.arange(150), large), -1, y), 3)
+    small = np.delete(np.arange(150), large)
+    clf.fit(X[small], y[small])
+    assert len(clf.predict(X[small])) == len(small)
+    for call in (clf.predict, clf.score_samples):
+        with pytest.raises(ValueError, match=message):
+            call(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cosines_that_differ_by_rounding_reject_no_row(dtype):
+    """Rows in one direction: without a scale of cosines, only logits can tell."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    lengths = 5 * y + rng.uniform(1, 2, 120)
+    X = (lengths[:, None] * np.array([0.3, 0.7])).astype(dtype)
+    clf = OpenSetClassifier(GaussianNB(), random_state=0).fit(X, y)
+    assert clf.scale_[1] == np.inf
+    assert np.mean(clf.predict(X * dtype(1.01)) == -1) < 0.15
+
+
+def test_labels_may_be_a_column_where_rows_are_rejected():
+    X, y = load_iris(return_X_y=True)
+    clf = OpenSetClassifier(LabelsInColumn(max_iter=1000), reject_rate=0.3, random_state=0)
+    found = clf.fit(X, y).predict(X)
+    plain = clone(clf).set_params(estimator=LogisticRegression(max_iter=1000)).fit(X, y)
+    assert_array_equal(found, plain.predict(X))
+    assert clf.score(X, y) == plain.score(X, y)
 
 
 def test_many_rows_are_drawn_from(emoji):

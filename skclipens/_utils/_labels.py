@@ -266,6 +266,8 @@ def refuse_unlabeled(y, option=None, name="y", *, classes=()):
 
 def check_at_least_two(classes):
     """Raise ValueError unless there are two classes."""
+    if not len(classes):
+        raise ValueError("At least two classes are needed; y has no rows.")
     if len(classes) < 2:
         (only,) = np.asarray(classes).tolist()
         raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")

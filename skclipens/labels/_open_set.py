@@ -22,6 +22,7 @@ from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import some_of
 from .._utils._metadata import metadata_for
+from .._utils._probabilities import refuse_nan
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import check_weights, scaled_shares
@@ -90,8 +91,9 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         The labelled rows, only the columns that are compared, scaled to unit length.
     location_, scale_ : ndarray of shape (2,)
         Means and standard deviations of the two scores of the labelled rows. The second standard
-        deviation is infinite if at least half of the classes have a single row: cosines are then
-        ignored, since it is not known how similar rows of a class are.
+        deviation is infinite if at least half of the classes have a single row, or the cosines of
+        rows with their nearest differ by rounding alone: cosines are then ignored, since it is not
+        known how similar rows of a class are.
     n_features_in_ : int
         Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -170,8 +172,9 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         ------
         ValueError
             If X and y have different lengths, ``reject_label`` is a class or of another type than
-            the labels, no row can be held out, the estimator is frozen or cannot take weights, or
-            an image cannot be read and the embedder has ``on_error="raise"``.
+            the labels, no row can be held out, the estimator is frozen, cannot take weights or
+            gives NaN as probabilities, or an image cannot be read and the embedder has
+            ``on_error="raise"``.
         """
         refuse_frozen(self.estimator)
         X, y, groups = checked_labels(X, y, groups, sample_weight=sample_weight)
@@ -241,7 +244,9 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         self.location_ = np.average(evidence, axis=0, weights=weights)
         self.scale_ = np.sqrt(np.average((evidence - self.location_) ** 2, axis=0, weights=weights))
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
-        if not covers_most(y[can_be_held_out(y, groups)], len(self.classes_)):
+        # By rounding alone, cosines differ by a few times the precision.
+        are_alike = self.scale_[1] < 10 * np.finfo(self.rows_.dtype).eps
+        if are_alike or not covers_most(y[can_be_held_out(y, groups)], len(self.classes_)):
             self.location_[1], self.scale_[1] = 0, np.inf  # cosines are ignored
         self.offset_ = -np.inf
         if self.reject_rate:
@@ -346,17 +351,18 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         return filled(answers, unreadable, np.nan)
 
     def _labels_of(self, table):
-        labels = self.estimator_.predict(table)
+        labels = np.ravel(self.estimator_.predict(table))  # those of CatBoost are a column
         rejected = self._score_table(table) < self.offset_
         if not rejected.any():
             return labels
         return with_label(labels, rejected, self._reject_label(self.classes_))
 
     def _score_table(self, table):
-        largest = logits_of(self.estimator_, table).max(axis=1)
+        logits = logits_of(self.estimator_, table)
+        refuse_nan(logits, np.arange(len(logits)))
         rows = unit_table_as_in_fit(table, self._compared, self._columns)
         nearest = nearest_cosines(rows, self.rows_)
-        return self._familiarity(np.stack([largest, nearest], axis=1))
+        return self._familiarity(np.stack([logits.max(axis=1), nearest], axis=1))
 
     def _reject_label(self, classes):
         """Return the label of rows of none of the classes; raise ValueError if it does not fit."""

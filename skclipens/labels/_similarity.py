@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags
 
-from .._utils._linalg import parts_of, take_columns, unit_rows
+from .._utils._linalg import offsets_of, parts_of, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
@@ -15,13 +15,14 @@ from ..ensemble import AdaptiveBackboneEnsemble
 _AT_ONCE = 1024  # rows whose cosines with all others are in memory
 
 
-def unit_table_to_compare(X, estimator):
+def unit_table_to_compare(X, estimator, *, centre=False):
     """Return the columns by which rows are compared, and the :func:`unit_table` of these.
 
     The columns are those of embeddings, or all if there are none: others beside embeddings, such as
     a price, may have any unit. The ``blocks`` of an ensemble may assign the columns of an array to
-    backbones. Raise ValueError, which names the first cell that is not a number, if X is not a
-    table of numbers.
+    backbones. With `centre`, columns of a table without embeddings that are far from zero, such as
+    years, are centred, since all rows would have one direction. Raise ValueError, which names the
+    first cell that is not a number, if X is not a table of numbers.
     """
     _refuse_no_numbers(X, estimator)
     with nonfinite_located(X):
@@ -31,8 +32,11 @@ def unit_table_to_compare(X, estimator):
     found = columns_of_backbones(given, table.shape[1], names)
     if found is None and names is not None:
         found = named_after_backbones(names)
-    columns = np.arange(table.shape[1]) if found is None else found
-    return columns, unit_rows(take_columns(table, columns))
+    if found is not None:
+        return found, unit_rows(take_columns(table, found))
+    if centre:
+        table = table - offsets_of(table).astype(table.dtype)
+    return np.arange(table.shape[1]), unit_rows(table)
 
 
 def _refuse_no_numbers(X, estimator):

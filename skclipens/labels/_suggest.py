@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._utils._labels import labels_of, unlabeled_rows
+from .._utils._probabilities import refuse_nan
 from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate_params
 from .._utils._warnings import each_warning_once
 from ..embedding._once import embedded_once
@@ -65,8 +66,8 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     Raises
     ------
     ValueError
-        If X and y have different lengths, all rows have a label, or an image cannot be read and the
-        embedder has ``on_error="raise"``.
+        If X and y have different lengths, all rows have a label, the estimator gives NaN as
+        probabilities, or an image cannot be read and the embedder has ``on_error="raise"``.
 
     Warns
     -----
@@ -111,11 +112,13 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     if not len(rest):
         return rest
     table = fill_unreadable(X, unreadable) if unreadable.any() else X
-    _, unit = unit_table_to_compare(table, classifier)
+    _, unit = unit_table_to_compare(table, classifier, centre=True)
     uncertainty = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
-        uncertainty = _uncertainty(classifier.predict_proba(safe_indexing(X, rest)))
+        proba = np.asarray(classifier.predict_proba(safe_indexing(X, rest)), dtype=float)
+        refuse_nan(proba, rows[rest])
+        uncertainty = _uncertainty(proba)
     chosen = _greedy_cover(unit[rest], unit[labeled], uncertainty, min(n_suggestions, len(rest)))
     return rows[rest[chosen]]
 
