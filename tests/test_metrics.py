@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
 from scipy.stats import ortho_group
 from sklearn.datasets import load_iris
 from sklearn.exceptions import UndefinedMetricWarning
@@ -471,6 +472,12 @@ def test_linear_cka_of_very_large_and_very_small_numbers(embedding, scale):
         assert_allclose(linear_cka(X * scale, Y), linear_cka(X, Y))
 
 
+def test_a_constant_column_changes_no_linear_cka(embedding):
+    X, Y = np.split(embedding.astype(float), 2, axis=1)
+    wide = np.c_[X, np.full(len(X), 1e300)]
+    assert_allclose(linear_cka(wide, Y), linear_cka(X, Y))
+
+
 def test_linear_cka_matrix_is_that_of_pairs(embedding):
     named = linear_cka_matrix(embedding, ["zoo/RN20", "zoo/ViT-8"])
     assert named.columns.tolist() == named.index.tolist() == ["zoo/RN20", "zoo/ViT-8"]
@@ -502,8 +509,9 @@ def guo(y, proba, edges):
     """Equation 3 of Guo et al. with bins that are open to the left."""
     confidence, correct = proba.max(axis=1), proba.argmax(axis=1) == y
     error = 0
+    rounded, edges = confidence.astype("f"), edges.astype("f")
     for low, high in pairwise(edges):
-        rows = (low < confidence) & (confidence <= high)
+        rows = (low < rounded) & (rounded <= high)
         if rows.any():
             error += rows.mean() * abs(correct[rows].mean() - confidence[rows].mean())
     return error
@@ -525,6 +533,18 @@ def test_calibration_error_takes_weights_as_repetitions(data, strategy):
     assert_allclose(
         weighted, expected_calibration_error(y[rows], proba[rows], **options), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_confidences_on_an_edge_are_in_its_bin_whatever_their_last_digits(strategy):
+    """As of nearest neighbours: shares of ten are the edges of ten bins."""
+    tenths = np.random.default_rng(0).integers(5, 11, 300)
+    proba = np.stack([tenths, 10 - tenths], axis=1) / 10
+    y = tenths % 2  # in one bin, the right and the wrong rows of two confidences would cancel
+    options = {"labels": [0, 1], "n_bins": 10, "strategy": strategy}
+    expected = expected_calibration_error(y, proba, **options)
+    for other in (proba.astype("f"), proba * (1 + 1e-15), proba * (1 - 1e-15)):
+        assert_allclose(expected_calibration_error(y, other, **options), expected, atol=1e-6)
 
 
 def test_quantile_bins_hold_equally_many_rows():
@@ -633,6 +653,8 @@ def test_calibration_error_is_a_scorer(n_classes):
         ([["cat", "dog"]] * 2, {}, "y_proba holds labels, such as 'cat', .* predict_proba"),
         (pd.DataFrame([["cat", "dog"]] * 2), {}, "y_proba holds labels, such as 'cat'"),
         ([[0.5, 0, 0.5]] * 2, {"labels": [0, 1, 1]}, "labels has 1 more than once.*as classes_"),
+        ([[0.5, 0.5]] * 3, {}, r"inconsistent numbers of samples: \[2, 3\]"),
+        ([[0.5, 0.5]] * 2, {"labels": {0, 1}}, "labels is a set"),
         ([[0.5, 0.5]] * 2, {"n_bins": 0}, "n_bins"),
         ([[0.5, 0.5]] * 2, {"strategy": "other"}, "strategy"),
     ],
@@ -640,6 +662,15 @@ def test_calibration_error_is_a_scorer(n_classes):
 def test_wrong_probabilities_are_named(proba, options, message):
     with pytest.raises(ValueError, match=message):
         expected_calibration_error([0, 1], proba, **options)
+
+
+def test_kinds_of_probabilities():
+    y, proba = np.arange(6) % 3, np.eye(3)[np.arange(6) % 3]
+    arrays = [proba.astype(dtype) for dtype in (np.longdouble, np.float16, bool, int)]
+    for one in (*arrays, proba.tolist(), pd.DataFrame(proba)):
+        assert expected_calibration_error(y, one) == 0
+    with pytest.raises(TypeError, match="Sparse data was passed for y_proba"):
+        expected_calibration_error(y, csr_array(proba))
 
 
 def test_labels_that_no_prediction_has_are_doubted():

@@ -3,20 +3,23 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._utils._column_names import names_of_columns
 from .._utils._docstrings import fill_doc
 from .._utils._messages import listed
 from .._utils._missing import without_mask
+from .._utils._one_column import refuse_no_column
 from .._utils._probabilities import PROBABILITY
 from .._utils._sample_arguments import is_default, warn_of_other_order
 from .._utils._sklearn import Interval, StrOptions, validate_params
+from .._utils._tables import FLOATS
 from .._utils._weights_and_groups import check_weights
 from ._checks import check_truth, matches
 
 _IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."
+_PROBA = {"ensure_2d": False, "input_name": "y_proba"}
 _check_bins = validate_params(
     {
         "n_bins": [Interval(Integral, 1, None, closed="left")],
@@ -101,7 +104,10 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rej
     is_named = not is_default(getattr(y_proba, "columns", None))
     columns = names_of_columns(y_proba) if is_named else None
     y_proba = _check_proba(y_proba)
+    check_consistent_length(y_true, y_proba)
     are_given = labels is not None
+    if are_given:
+        refuse_no_column(labels, "labels", of="column of y_proba")
     labels = column_or_1d(labels) if are_given else np.unique(y_true)
     _check_columns(labels, y_proba.shape[1])
     _refuse_other_labels(columns, labels.tolist(), are_given)
@@ -118,7 +124,8 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rej
         warn_of_chance(y_true, predicted, np.isin(y_true, labels), lambda: confidence)
     edges = _edges(confidence, n_bins, strategy, weight)
     # Intervals are open to the left, as in Guo et al.
-    bins = np.searchsorted(edges, confidence, side="left")
+    # Compared in float32, so that rounding does not move confidences on an edge, such as 3 of 10.
+    bins = np.searchsorted(*(one.astype(np.float32) for one in (edges, confidence)), side="left")
 
     def totals(values):
         return np.bincount(bins, weights=values, minlength=len(edges) + 1)
@@ -182,8 +189,10 @@ def _refuse_other_labels(columns, labels, are_given):
 
 
 def _check_proba(y_proba):
-    y_proba = without_mask(y_proba)
-    first = np.asarray(y_proba)[:1]
+    y_proba = check_array(
+        without_mask(y_proba), dtype=None, ensure_all_finite=False, allow_nd=True, **_PROBA
+    )
+    first = y_proba[:1]
     value = first.ravel().tolist()[0] if first.size else 0.0
     if isinstance(value, str) or (first.ndim == 1 and not isinstance(value, float)):
         raise ValueError(
@@ -195,8 +204,7 @@ def _check_proba(y_proba):
             f"y_proba has shape {np.shape(y_proba)}, as expert_proba gives it. Pass what "
             "predict_proba gives, or the probabilities of one expert, y_proba[:, e]."
         )
-    options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y_proba"}
-    y_proba = check_array(y_proba, **options)
+    y_proba = check_array(y_proba, dtype=FLOATS, ensure_all_finite="allow-nan", **_PROBA)
     if len(rows := np.flatnonzero(np.isnan(y_proba.sum(axis=-1) if y_proba.ndim > 1 else y_proba))):
         raise ValueError(
             f"y_proba has NaN in row {rows[0]}, as an image gets that cannot be read. Leave such "
