@@ -15,6 +15,7 @@ from ._utils._estimator import EstimatorMixin
 from ._utils._linalg import take_columns
 from ._utils._pca import fit_centred, leave_out_flat_components
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
+from ._utils._tables import called_block, check_range
 from ._utils._validation import check_rows
 from .backbones._blocks import find_blocks
 
@@ -113,8 +114,8 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the blocks do not match the columns of X, or those of a block differ too little to be
-            whitened.
+            If the blocks do not match the columns of X, the squares of a block overflow or all
+            vanish, or its columns differ too little to be whitened.
 
         Warns
         -----
@@ -133,10 +134,12 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
             np.arange(X.shape[1]), np.concatenate([*self._columns.values()])
         )
         random_state = check_random_state(self.random_state)
-        self.pcas_ = {
-            name: self._fitted(name, take_columns(X, columns), random_state)
-            for name, columns in self._columns.items()
-        }
+        self.pcas_ = {}
+        for name, columns in self._columns.items():
+            rows = take_columns(X, columns)
+            with called_block(name):
+                check_range(rows, None if names is None else names[columns])
+            self.pcas_[name] = self._fitted(name, rows, random_state)
         self._seen = see_blocks(blocks, X)
         return self
 

@@ -133,6 +133,17 @@ def test_columns_too_small_to_whiten_are_an_error(table, dtype, scale):
     assert_allclose(reduce.fit_transform(1e4 * small).std(axis=0), 1, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(np.float32, 1e-25), (np.float32, 1e20), (float, 1e-200), (float, 1e200)]
+)
+@pytest.mark.parametrize("whiten", [True, False])
+def test_a_block_whose_squares_overflow_or_vanish_is_named(table, dtype, scale, whiten):
+    X = table.to_numpy(dtype) * np.repeat(np.array([1, scale], dtype), 128)
+    blocks = [("left", slice(0, 128)), ("right", slice(128, 256))]
+    with pytest.raises(ValueError, match=r"(Column \d+ of|largest value of) block 'right'"):
+        BlockPCA(5, blocks=blocks, whiten=whiten, random_state=0).fit(X)
+
+
 @pytest.mark.parametrize("whiten", [True, False])
 @pytest.mark.parametrize("n_components", [2, 0.8, None])
 def test_a_constant_block_is_no_cause_of_warnings(n_components, whiten):

@@ -413,6 +413,16 @@ def test_weighted_regions_say_so(clf, test_set, predictions):
     assert_allclose(display.counts, whole.counts / 2)
     labels = [one.axes_["counts"].get_ylabel() for one in (display, whole)]
     assert labels == ["Rows, weighted", "Rows"]
+    light = CorrectSetsDisplay.from_estimator(
+        clf, X, y, sample_weight=np.full(len(y), 1e-3), max_regions=3
+    )
+    notes = [
+        [text.get_text() for text in one.axes_["counts"].texts if "smaller" in text.get_text()]
+        for one in (light, whole)
+    ]
+    rest = whole.counts[3:].sum()
+    assert f" {rest / 1000:.3g} rows" in notes[0][0]
+    assert f" {rest} rows" in notes[1][0]
     bars = [one.axes_["accuracy"].patches for one in (display, whole)]
     accuracies = [[bar.get_width() for bar in each] for each in bars]
     assert_allclose(*accuracies)
@@ -489,6 +499,15 @@ def test_costs_of_any_table(table):
     assert display.names == ["zoo/ViT-8", "cheap"]
     assert display.ax_.get_xlabel() == "Cost"
     assert display.ax_.get_xscale() == "linear"
+    shown = [
+        AccuracyCostDisplay.from_estimator(clf, X, y, costs=costs, sample_weight=weight).accuracies
+        for weight in (None, 2.0)
+    ]
+    assert_allclose(*shown)
+    with pytest.raises(ValueError, match="sample_weight of row 0 is nan"):
+        AccuracyCostDisplay.from_estimator(
+            clf, X, y, costs=costs, sample_weight=np.full(len(y), np.nan)
+        )
     with pytest.raises(ValueError, match="no entry for expert 'cheap'"):
         AccuracyCostDisplay.from_estimator(clf, X, y)
     for wrong in (-2, np.nan, None, "dear"):

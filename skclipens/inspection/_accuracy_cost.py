@@ -12,6 +12,7 @@ from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_names_in_other_order, warn_of_other_order
 from .._utils._validation import check_cost
 from .._utils._warnings import each_warning_once
+from .._utils._weights_and_groups import check_weights
 from ..backbones import list_backbones
 from ..backbones._blocks import columns_of
 from ..ensemble._experts import distinct_blocks
@@ -136,6 +137,7 @@ class AccuracyCostDisplay:
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         y = column_of_labels(y)
+        sample_weight = check_weights(sample_weight, len(y))
         cost_label = cost_label or ("GFLOPs per image" if costs is None else "Cost")
         costs = _known_costs(ensemble, costs)
         members = _experts_of_blocks(ensemble, costs)

@@ -184,8 +184,9 @@ class CorrectSetsDisplay:
         ax.spines[["top", "right", "bottom"]].set_visible(False)
         left_out = len(self.counts) - len(shown)
         if left_out:
-            rows = round(self.counts.sum() - shown.sum(), 2)
-            note = f"{left_out} smaller regions, {rows:.10g} rows, not shown"
+            rows = self.counts.sum() - shown.sum()
+            rows = f"{rows:.3g}" if self.counts.dtype.kind == "f" else rows
+            note = f"{left_out} smaller regions, {rows} rows, not shown"
             ax.text(1, 1, note, transform=ax.transAxes, ha="right", va="top", fontsize="small")
         for region in np.flatnonzero(~members.any(axis=1)):
             place = {"loc": "upper right", "bbox_to_anchor": (1, 0.93)}

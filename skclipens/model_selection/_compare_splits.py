@@ -115,7 +115,7 @@ def _check_n_folds(n_folds, y, groups=None):
         raise ValueError(
             f"cv={n_folds} folds need {n_folds} groups, but there are {n_groups}. Take fewer folds."
         )
-    largest = np.unique(y, return_counts=True)[1].max()
+    largest = np.unique(y, return_counts=True)[1].max(initial=0)
     if n_folds > largest:
         raise ValueError(
             f"cv={n_folds} folds need {n_folds} rows of a class, but none has more than {largest}. "
