@@ -379,6 +379,28 @@ def test_columns_that_drown_all_others_are_named(table):
         ]
 
 
+@pytest.mark.parametrize(
+    ("options", "reader"),
+    [
+        ({"head": "kernel"}, "all"),
+        ({"head": ["linear", "forest"], "router": "nlc"}, "NeuralLogitController"),
+        ({"head": ["linear", "forest"], "router": "mixture"}, "MixtureRouter"),
+    ],
+)
+def test_a_column_far_from_zero_is_named_where_nothing_centres_it(table, options, reader):
+    X, y = table
+    years = np.random.default_rng(0).integers(2000, 2020, (len(X), 1))
+    blocks = [("all", slice(None))]
+    clf = AdaptiveBackboneEnsemble(blocks, random_state=0, **options)
+    right = np.hstack([X, (years - 2010) / 10])
+    assert not said(lambda: clf.fit(right, y))
+    (text,) = said(lambda: clf.fit(np.hstack([X, years]), y))
+    message = f"Column 128 has more than 99% of the sum of squares of what '{reader}' reads"
+    assert text.startswith(message)
+    clf.set_params(head="linear", router="shrunk")
+    assert not said(lambda: clf.fit(np.hstack([X, years / 100]), y))  # as far from zero
+
+
 def test_a_column_that_drowns_all_others_is_named(table):
     X, y = table
     rng = np.random.default_rng(0)

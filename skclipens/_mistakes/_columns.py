@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,13 +42,30 @@ _OF_LEVELS = "; of a MultiIndex, join the levels: X.columns = X.columns.map('__'
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
+class ReadAsScaled(NamedTuple):
+    """Columns that are read without rescaling.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+    reader : str
+        Name of the head or router that reads them.
+    centred : bool
+        Whether it subtracts their means.
+    """
+
+    columns: np.ndarray
+    reader: str
+    centred: bool
+
+
 def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     """Warn of columns that cannot give good predictions; return the position of an index, or None.
 
     That is if all rows of a block are the same; a column is an index; columns have nearly all of
     the variance that a head reads; or embeddings that are compared with texts were centred or
     scaled. `blocks` are those that heads read, `compared_with_texts` some of them, and
-    `read_as_scaled` pairs of a block and the name of a head whose result depends on its scale.
+    `read_as_scaled` are :class:`ReadAsScaled`.
     """
     if len(X) < 2:
         return None
@@ -141,25 +159,32 @@ def _warn_of_constant_blocks(blocks, X):
 
 
 def _warn_of_dominant_columns(read_as_scaled, X, names, index):
-    """Warn of columns with nearly all of the variance that a head reads."""
-    for block, head in read_as_scaled:
-        columns = block.columns[_dominant(take_columns(subsample(X), block.columns))]
+    """Warn of columns with nearly all of the variance, or of the length of rows, that are read."""
+    for columns, reader, centred in read_as_scaled:
+        columns = columns[_dominant(take_columns(subsample(X), columns), centred)]
         if not len(columns):
             continue
         if columns.tolist() != [index]:  # an index has its own warning
             called = listed_columns(columns, names)
             which = f"Column {called} has" if len(columns) == 1 else f"Columns {called} have"
+            what = "variance" if centred else "sum of squares"
             warn(
-                f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {head!r} reads, so "
+                f"{which} more than {_NEARLY_ALL:.0%} of the {what} of what {reader!r} reads, so "
                 "the other columns hardly count. Scale columns that are not embeddings, for "
                 "example with StandardScaler in a ColumnTransformer, or leave an index out."
             )
         return
 
 
-def _dominant(values):
-    """Return the positions of the columns that have nearly all of the variance; else none."""
-    variances = values.var(axis=0, dtype=np.float64)
+def _dominant(values, centred):
+    """Return the positions of the columns that have nearly all of the variance; else none.
+
+    If they are not centred, squares count in place of the variance.
+    """
+    if centred:
+        variances = values.var(axis=0, dtype=np.float64)
+    else:
+        variances = np.einsum("nj,nj->j", values, values, dtype=np.float64) / len(values)
     order = np.argsort(-variances, kind="stable")
     # Of two columns, one may rightly be small, such as one of zeros and a few ones.
     share = _NEARLY_ALL if len(variances) > 2 else _ALL_OF_TWO

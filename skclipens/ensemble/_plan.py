@@ -7,7 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from .._mistakes._columns import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
+from .._mistakes._columns import (
+    ReadAsScaled,
+    warn_of_columns,
+    warn_of_labels_in_columns,
+    warn_of_unnamed_columns,
+)
 from .._mistakes._models import warn_of_blocks
 from .._mistakes._names import warn_of_names
 from .._utils._folds import is_one_shot, stratified_rows
@@ -147,7 +152,7 @@ def warn_of_mistakes(ensemble, plan, X, y):
     elif names is not None and all(columns is None for _, _, columns in heads):
         _warn_of_unread(ensemble, blocks, names)
     if needs_held_out(ensemble, plan.router) or any(expert.learns for expert in plan.experts):
-        index = warn_of_columns(*_what_is_read(plan.experts), X, y, names)
+        index = warn_of_columns(*_what_is_read(plan, X.shape[1]), X, y, names)
         warn_of_labels_in_columns(blocks, X, y, names, index)
 
 
@@ -206,10 +211,13 @@ def _advice_on_amounts(y):
     )
 
 
-def _what_is_read(experts):
-    """Return the blocks read, those compared with texts, and those read without rescaling."""
+def _what_is_read(plan, n_columns):
+    """Return the blocks read, those compared with texts, and those read without rescaling.
+
+    The last ones are :class:`ReadAsScaled`.
+    """
     readers = {}  # by name and width, since all joined blocks have the same name
-    for expert in experts:
+    for expert in plan.experts:
         readers.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
     blocks, with_texts, as_scaled = [], [], []
     for of_block in readers.values():
@@ -217,8 +225,13 @@ def _what_is_read(experts):
         blocks.append(block)
         if any(isinstance(one.head, BaseTextHead) for one in of_block):
             with_texts.append(block)
-        if scaled := [one.name for one in of_block if _reads_as_scaled(one)]:
-            as_scaled.append((block, scaled[0]))
+        scaled = [one for one in of_block if _reads_as_scaled(one)]
+        if scaled:
+            centred = not scaled[0].head._minds_offsets
+            as_scaled.append(ReadAsScaled(block.columns, scaled[0].name, centred))
+    if getattr(plan.router, "_minds_scales", False):
+        name = type(plan.router).__name__
+        as_scaled.append(ReadAsScaled(np.arange(n_columns), name, centred=False))
     return blocks, with_texts, as_scaled
 
 

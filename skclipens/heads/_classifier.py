@@ -163,6 +163,8 @@ class LogitClassifierMixin(EstimatorMixin, LabeledScoreMixin):
         Whether any constant may be added to the logits of a row; see :func:`centre_logits`.
     _minds_scales : bool
         Whether a column counts more if it is in smaller units.
+    _minds_offsets : bool
+        Whether a column counts more if it is far from zero.
     _linear : callable or None
         Returns coefficients (C, width) and intercept (C,) of the logits of the fitted head, and
         whether they apply to rows scaled to unit length.
@@ -174,6 +176,7 @@ class LogitClassifierMixin(EstimatorMixin, LabeledScoreMixin):
     _in_closed_form = False
     _is_up_to_constant = False
     _minds_scales = True
+    _minds_offsets = False
     _linear = None
     _fit_over = None
 

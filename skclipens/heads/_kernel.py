@@ -129,6 +129,7 @@ class KernelHead(CrossFitTableHead):
     """
 
     _in_closed_form = True
+    _minds_offsets = True
     _seen = ()  # see `see_blocks`
     _pairs = None  # the blocks in `fit`
     _parameter_constraints: dict = {

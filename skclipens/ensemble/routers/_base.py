@@ -30,10 +30,12 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
 
     A subclass has ``_weights(X, logits)``, if it computes a weighted sum of logits, or else
     ``_combine(X, logits)``; and ``_fit(X, logits, targets, sample_weight)``, if it learns. If it
-    reads X, ``_reads_X`` is True.
+    reads X, ``_reads_X`` is True, and ``_minds_scales``, if columns in smaller units or far from
+    zero count more.
     """
 
     _reads_X = False
+    _minds_scales = False
 
     _parameter_constraints: dict = {}
     __metadata_request__fit = {"logits": UNUSED, "sample_weight": True}

@@ -93,6 +93,7 @@ class MixtureRouter(BaseRouter):
     """
 
     _reads_X = True
+    _minds_scales = True
     _parameter_constraints: dict = {
         **TRAINING_CONSTRAINTS,
         "n_active": [None, Interval(Integral, 2, None, closed="left")],

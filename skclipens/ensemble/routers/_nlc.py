@@ -97,6 +97,7 @@ class NeuralLogitController(BaseRouter):
     """
 
     _reads_X = True
+    _minds_scales = True
     _parameter_constraints: dict = {
         **TRAINING_CONSTRAINTS,
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
