@@ -17,10 +17,11 @@ from ..heads._text_head import PROMPT_CONSTRAINTS
 from ._before_fit import check_before_fit
 from ._composition import HeadCompositionMixin
 from ._cross_fit import EnsembleCrossFitMixin
+from ._doubts import warn_of_mistakes
 from ._from_files import FitFromMixin
 from ._held_out import fit_and_hold_out, fit_experts
 from ._memory import cached_by, memory_of
-from ._plan import make_plan, needs_held_out, warn_of_mistakes
+from ._plan import make_plan, needs_held_out
 from ._predicting import BaseExpertClassifier
 from ._routing import combine_experts
 from ._rows import rows_to_learn

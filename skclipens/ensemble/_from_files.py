@@ -16,9 +16,10 @@ from ..embedding._unreadable import warn_of_unreadable
 from ..heads._classifier import trait_of
 from ..heads._from_files import PassRequest, RowsOfFiles
 from ..heads._text_head import encode_ahead
+from ._doubts import warn_of_mistakes
 from ._heads import HEADS
 from ._held_out import HeldOut
-from ._plan import make_plan, needs_held_out, warn_of_mistakes
+from ._plan import make_plan, needs_held_out
 from ._routing import combine_experts
 from ._rows import labeled_rows, with_class_weights
 

@@ -19,8 +19,9 @@ from ..heads._temperature import (
     relative_log_loss,
     unvalidated_spread,
 )
+from ._doubts import warn_of_mismatch
 from ._experts import distinct_blocks
-from ._plan import warn_of_mismatch, weights_parameter
+from ._plan import weights_parameter
 from ._support import find_support
 from .routers import UniformRouter, combine, is_fixed
 from .routers._base import weighted_sum

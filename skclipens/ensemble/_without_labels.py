@@ -16,9 +16,10 @@ from .._utils._warnings import without_warnings
 from ..backbones._blocks import width_of
 from ..heads import ZeroShotHead
 from ..heads._class_names import check_names
+from ._doubts import warn_of_mismatch
 from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
-from ._plan import make_plan, warn_of_mismatch
+from ._plan import make_plan
 from ._routing import Combination
 from .routers import is_fixed, named_router
 
