@@ -102,8 +102,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     TypeError
         If the estimator is not a classifier.
     ValueError
-        If X and y have different lengths, no row can be held out, the estimator is frozen, or an
-        image cannot be read and the embedder has ``on_error="raise"``.
+        If X and y have different lengths, no row can be held out, the estimator is frozen or gives
+        NaN as probabilities, or an image cannot be read and the embedder has ``on_error="raise"``.
 
     Warns
     -----
