@@ -395,10 +395,24 @@ def test_a_column_far_from_zero_is_named_where_nothing_centres_it(table, options
     right = np.hstack([X, (years - 2010) / 10])
     assert not said(lambda: clf.fit(right, y))
     (text,) = said(lambda: clf.fit(np.hstack([X, years]), y))
-    message = f"Column 128 has more than 99% of the sum of squares of what '{reader}' reads"
-    assert text.startswith(message)
+    message = f"Rows of what '{reader}' reads have nearly one direction.* column 128 is far from"
+    assert re.match(message, text)
     clf.set_params(head="linear", router="shrunk")
     assert not said(lambda: clf.fit(np.hstack([X, years / 100]), y))  # as far from zero
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_kernel_head_doubts_tables_whose_rows_have_one_direction(dtype):
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 3
+    X = rng.normal(size=(200, 8)) + np.eye(8)[y]
+    for right in (X, X + 5, np.c_[X, np.full(200, 20)], X[:10] + 1e3):
+        assert not said(lambda right=right: KernelHead().fit(right.astype(dtype), y[: len(right)]))
+    for far in (X + 1e3, np.c_[X, np.full(200, 1e4)]):
+        (text,) = said(lambda far=far: KernelHead().fit(far.astype(dtype), y))
+        assert re.match(r"Rows of what 'KernelHead' reads have .* column \d is far", text)
+    (text,) = said(lambda: KernelHead().fit(X * [1, 1, 1, 1, 1, 1, 1, 1e3], y))
+    assert text.startswith("Column 7 has more than 99% of the variance of what 'KernelHead' reads")
 
 
 def test_a_column_that_drowns_all_others_is_named(table):

@@ -7,17 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._folds import codes_of, stratified_rows
-from .._utils._linalg import SOME_ROWS, subsample, take_columns
+from .._utils._linalg import SOME_ROWS, row_squares, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..backbones._blocks import columns_of
-from ._embeddings import is_constant, warn_of_rescaled_blocks
+from ._embeddings import is_constant, mean_cosine, warn_of_rescaled_blocks
 from ._row_order import is_class_by_class
 from ._seen_columns import listed_columns
 from ._seen_embeddings import NARROWEST
 
 _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _LARGE, _APART = 100, 100  # a variance of unscaled numbers, and its ratio to those of others
+_ONE_DIRECTION = 0.9999  # mean cosine; that of embeddings is far below
 _STEP_TOLERANCE = 1e-2  # of a step between rows
 _FEWEST = 20  # rows whose steps are not all equal by chance
 _EXPECTED_TIES = 5  # pairs of rows with the same integer, if these were drawn at random
@@ -39,6 +40,9 @@ _REDUCTIONS = """
 """.split()
 _REDUCED = re.compile(rf"(?:^|__)(?:{'|'.join(_REDUCTIONS)})\d+$")
 _OF_LEVELS = "; of a MultiIndex, join the levels: X.columns = X.columns.map('__'.join)"
+_SCALE = (
+    "Scale columns that are not embeddings, for example with StandardScaler in a ColumnTransformer"
+)
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
@@ -72,7 +76,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     index = warn_of_index(X, y, names)
     _warn_of_constant_blocks(blocks, X)
     warn_of_rescaled_blocks(compared_with_texts, X)
-    _warn_of_dominant_columns(read_as_scaled, X, names, index)
+    warn_of_dominant_columns(read_as_scaled, X, names, index)
     return index
 
 
@@ -158,33 +162,41 @@ def _warn_of_constant_blocks(blocks, X):
         )
 
 
-def _warn_of_dominant_columns(read_as_scaled, X, names, index):
-    """Warn of columns with nearly all of the variance, or of the length of rows, that are read."""
-    for columns, reader, centred in read_as_scaled:
-        columns = columns[_dominant(take_columns(subsample(X), columns), centred)]
-        if not len(columns):
-            continue
-        if columns.tolist() != [index]:  # an index has its own warning
-            called = listed_columns(columns, names)
-            which = f"Column {called} has" if len(columns) == 1 else f"Columns {called} have"
-            what = "variance" if centred else "sum of squares"
-            warn(
-                f"{which} more than {_NEARLY_ALL:.0%} of the {what} of what {reader!r} reads, so "
-                "the other columns hardly count. Scale columns that are not embeddings, for "
-                "example with StandardScaler in a ColumnTransformer, or leave an index out."
-            )
-        return
+def warn_of_dominant_columns(read_as_scaled, X, names, index=None):
+    """Warn of columns beside which the others hardly count for a head or a router.
 
-
-def _dominant(values, centred):
-    """Return the positions of the columns that have nearly all of the variance; else none.
-
-    If they are not centred, squares count in place of the variance.
+    They have nearly all of the variance; or, where nothing centres them, they are so far from zero
+    that all rows have nearly one direction.
     """
-    if centred:
-        variances = values.var(axis=0, dtype=np.float64)
-    else:
-        variances = np.einsum("nj,nj->j", values, values, dtype=np.float64) / len(values)
+    some = subsample(X)
+    for columns, reader, centred in read_as_scaled:
+        values = take_columns(some, columns)
+        dominant = columns[_dominant(values)]
+        if len(dominant):
+            if dominant.tolist() != [index]:  # an index has its own warning
+                called = listed_columns(dominant, names)
+                which = f"Column {called} has" if len(dominant) == 1 else f"Columns {called} have"
+                warn(
+                    f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {reader!r} "
+                    f"reads, so the other columns hardly count. {_SCALE}, or leave an index out."
+                )
+            return
+        if not centred and _have_one_direction(values):
+            farthest = columns[[row_squares(values.T).argmax()]]
+            warn(
+                f"Rows of what {reader!r} reads have nearly one direction, so they hardly differ: "
+                f"column {listed_columns(farthest, names)} is far from zero. {_SCALE}."
+            )
+            return
+
+
+def _have_one_direction(values):
+    return len(values) >= _FEWEST and mean_cosine(unit_rows(values)) > _ONE_DIRECTION
+
+
+def _dominant(values):
+    """Return the positions of the columns that have nearly all of the variance; else none."""
+    variances = values.var(axis=0, dtype=np.float64)
     order = np.argsort(-variances, kind="stable")
     # Of two columns, one may rightly be small, such as one of zeros and a few ones.
     share = _NEARLY_ALL if len(variances) > 2 else _ALL_OF_TWO

@@ -69,8 +69,10 @@ class CrossFitMixin:
         Warns
         -----
         SuspectedMistakeWarning
-            If the mean of the weights is far from 1; and if X, labels or names of classes look as
-            if they did not belong together, which heads that start from prompts check.
+            If the mean of the weights is far from 1; if X, labels or names of classes look as if
+            they did not belong together, which heads that start from prompts check; and if some
+            columns have nearly all of the variance of what a kernel head reads, or are so far from
+            zero that its rows hardly differ.
         """
         self._fit(*self._cross_fit_arguments(X, y, None, sample_weight, groups)[0])
         return self

@@ -7,6 +7,7 @@ from types import NoneType
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._columns import ReadAsScaled, warn_of_dominant_columns
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import can_be_held_out, codes_of, covers_most, validation_rows
@@ -175,7 +176,12 @@ class KernelHead(CrossFitTableHead):
             rows = [unit_rows(X[:, of_head]) for of_head in columns]
             names = getattr(self, "feature_names_in_", None)
             warn_of_unfitting_texts(heads, rows, targets, names, columns)
-        self._seen = self._see(X) if is_standalone() else ()  # an ensemble checks its table itself
+        self._seen = ()
+        if is_standalone():  # an ensemble checks its table itself
+            self._seen = self._see(X)
+            all_columns, name = np.arange(X.shape[1]), type(self).__name__
+            read = [ReadAsScaled(all_columns[of], name, False) for _, of in self._blocks(len(X.T))]
+            warn_of_dominant_columns(read, X, getattr(self, "feature_names_in_", None))
         return X, targets
 
     def _see(self, X):
