@@ -59,7 +59,7 @@ IN_CALLS = {
         "Picture",
     ),
     *("Plan", "PlannedBlock", "Plausible", "Rescaling", "Rows", "SumsOver"),
-    *("PassRequest", "Task", "TrainingRows"),
+    *("PassRequest", "ReadAsScaled", "Task", "TrainingRows"),
 }
 
 
