@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from skclipens import (
     AdaptiveBackboneEnsemble,
     CLIPEmbedder,
+    ForestHead,
     LinearDiscriminantHead,
     LinearProbeHead,
     LogisticDiscriminantHead,
@@ -243,6 +244,36 @@ def test_a_column_far_from_zero_costs_nothing_in_float32(model, weighted):
     ]
     assert scores[0] == pytest.approx(scores[1], abs=0.02)
     assert scores[1] > 0.75
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearDiscriminantHead(),
+        LogisticDiscriminantHead(),
+        LinearProbeHead(),
+        ForestHead(random_state=0),
+        AdaptiveBackboneEnsemble(
+            [("some", slice(6)), ("rest", slice(6, None))], head="linear", random_state=0
+        ),
+    ],
+)
+@pytest.mark.parametrize("far", [20240100, 1e8])
+def test_differences_far_from_zero_count_in_float32_too(model, far):
+    """Such as those of dates as numbers: the values are exact, and products with them are not."""
+    rng = np.random.default_rng(0)
+    y = np.arange(800) % 4
+    X = np.c_[rng.normal(size=(800, 8)) + np.eye(8)[y], far + 8.0 * (y % 2)].astype("f")
+    expected = clone(model).fit(X[:400].astype(float), y[:400]).predict_proba(X[400:].astype(float))
+    head = clone(model).fit(X[:400], y[:400])
+    assert_allclose(head.predict_proba(X[400:]), expected, atol=1e-5)
+    if hasattr(head, "partial_fit"):
+        single, double = clone(head), clone(head)
+        for part in (slice(0, 150), slice(150, 400)):
+            single.partial_fit(X[part], y[part], classes=range(4))
+            double.partial_fit(X[part].astype(float), y[part], classes=range(4))
+        found = [one.predict_proba(X[400:]) for one in (single, double)]
+        assert_allclose(*found, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_shots", [2, 4])

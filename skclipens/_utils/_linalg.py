@@ -10,6 +10,7 @@ _ROWS_AT_ONCE = 4096
 ROWS_TO_PREDICT = 1024  # at once
 SOME_ROWS = 1000  # of a table, for statistics
 _SMALL = 1e-2  # of the largest values of rows
+_ROWS_TO_COMPARE, _FAR = 100, 1e-4  # difference of rows, relative to their values
 
 
 def offsets_of(X):
@@ -19,6 +20,19 @@ def offsets_of(X):
     """
     mean, std = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
     return np.where(np.abs(mean) > 10 * std, mean, 0)
+
+
+def precise(X):
+    """Return a table in float64 if a column is so far from zero that its differences are small.
+
+    In float32, they would be lost in products with coefficients. Constant columns do not matter.
+    """
+    if X.dtype != np.float32:
+        return X
+    some = subsample(X, _ROWS_TO_COMPARE)
+    low, high = some.min(axis=0), some.max(axis=0)
+    far = (high > low) & (high - low < _FAR * np.maximum(high, -low))
+    return X.astype(np.float64) if far.any() else X
 
 
 def scale_of(X):

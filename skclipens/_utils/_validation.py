@@ -7,6 +7,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from ._labels import check_classes, column_of_labels, labels_of, refuse_unlabeled
+from ._linalg import precise
 from ._missing import without_mask
 from ._sample_arguments import warn_of_other_order
 from ._sklearn import numpy_only
@@ -42,6 +43,7 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
     Returns
     -------
     X : ndarray of shape (n, n_features), float64 or float32
+        In float64 if float32 has too few digits; see :func:`precise`.
     y : ndarray of shape (n,)
 
     Raises
@@ -72,7 +74,7 @@ def check_some_labeled(estimator, X, y, labeled=None, *, any_scale=False, reset=
     check_classes(y)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
-    return X, y
+    return precise(X), y
 
 
 def check_rows(estimator, X, *, reset=False, dtype=FLOATS, **options):
