@@ -383,6 +383,7 @@ def test_columns_that_drown_all_others_are_named(table):
     ("options", "reader"),
     [
         ({"head": "kernel"}, "all"),
+        ({"head": ["linear", "kernel"]}, "all:kernel"),
         ({"head": ["linear", "forest"], "router": "nlc"}, "NeuralLogitController"),
         ({"head": ["linear", "forest"], "router": "mixture"}, "MixtureRouter"),
     ],

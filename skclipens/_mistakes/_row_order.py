@@ -64,7 +64,8 @@ def _similarity_within_classes(X, several):
     The result has one value, in standard deviations, for each of several label arrays.
     """
     rows = subsample(np.arange(len(X)), _N_ROWS)
-    units = unit_rows(X[rows] - mean_row(X[rows]))
+    units = X[rows]
+    units = unit_rows(units - mean_row(units))
     cosines = units @ units.T
     codes = [codes_of(labels[rows]) for labels in several]
     rng = np.random.default_rng(0)

@@ -117,8 +117,8 @@ def _what_is_read(plan, n_columns):
             with_texts.append(block)
         scaled = [one for one in of_block if _reads_as_scaled(one)]
         if scaled:
-            centred = not scaled[0].head._minds_offsets
-            as_scaled.append(ReadAsScaled(block.columns, scaled[0].name, centred))
+            one = next((one for one in scaled if one.head._minds_offsets), scaled[0])
+            as_scaled.append(ReadAsScaled(block.columns, one.name, not one.head._minds_offsets))
     if getattr(plan.router, "_minds_scales", False):
         name = type(plan.router).__name__
         as_scaled.append(ReadAsScaled(np.arange(n_columns), name, centred=False))
