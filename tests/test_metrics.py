@@ -476,6 +476,8 @@ def test_a_constant_column_changes_no_linear_cka(embedding):
     X, Y = np.split(embedding.astype(float), 2, axis=1)
     wide = np.c_[X, np.full(len(X), 1e300)]
     assert_allclose(linear_cka(wide, Y), linear_cka(X, Y))
+    two = np.array([[1.0], [-1]])  # their difference leaves float64
+    assert_allclose(linear_cka(1.7e308 * two, Y[:2]), linear_cka(two, Y[:2]))
 
 
 def test_linear_cka_matrix_is_that_of_pairs(embedding):

@@ -107,7 +107,7 @@ def _normalised(X, name):
     X = check_array(without_mask(X), dtype=np.float64, ensure_min_samples=2, input_name=name)
     if not (X != X[0]).any():
         raise ValueError(f"{name}: all rows are equal, so it has no alignment with any other.")
-    X = X - X[0]  # constant columns, however large, are zero
+    X = X / 2 - X[0] / 2  # constant columns, however large, are zero, and nothing overflows
     X /= np.abs(X).max()  # squares of very large and of very small values leave float64
     X -= X.mean(axis=0)
     return X / np.linalg.norm(X)
