@@ -169,19 +169,19 @@ class KernelHead(CrossFitTableHead):
 
     def _check_rows(self, X, y, **given):
         X, y = check_table(self, X, y, **given)
+        names, places = getattr(self, "feature_names_in_", None), np.arange(X.shape[1])
         classes, targets = np.unique(y, return_inverse=True)
-        self._fit_text_heads(classes, X.shape[1])
+        self._fit_text_heads(classes, len(places))
         if self.text_heads_:
             heads, columns = zip(*self.text_heads_, strict=True)
             rows = [unit_rows(X[:, of_head]) for of_head in columns]
-            names = getattr(self, "feature_names_in_", None)
             warn_of_unfitting_texts(heads, rows, targets, names, columns)
         self._seen = ()
         if is_standalone():  # an ensemble checks its table itself
             self._seen = self._see(X)
-            all_columns, name = np.arange(X.shape[1]), type(self).__name__
-            read = [ReadAsScaled(all_columns[of], name, False) for _, of in self._blocks(len(X.T))]
-            warn_of_dominant_columns(read, X, getattr(self, "feature_names_in_", None))
+            blocks, name = self._blocks(len(places)), type(self).__name__
+            read = [ReadAsScaled(places[of_block], name, centred=False) for _, of_block in blocks]
+            warn_of_dominant_columns(read, X, names)
         return X, targets
 
     def _see(self, X):
