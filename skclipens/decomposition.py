@@ -12,7 +12,7 @@ from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
 from ._utils._estimator import EstimatorMixin
-from ._utils._linalg import take_columns
+from ._utils._linalg import precise, take_columns
 from ._utils._pca import fit_centred, leave_out_flat_components
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._tables import called_block, check_range
@@ -123,7 +123,7 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
             If X has 128 columns or more, as embeddings have, but neither the column names of an
             embedder nor `blocks` is given: all columns are then one block.
         """
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
+        X = precise(check_rows(self, X, reset=True, ensure_min_samples=2))
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self.blocks, X.shape[1], names)
         if self.blocks is None:
@@ -155,8 +155,9 @@ class BlockPCA(EstimatorMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_columns)
-            The components of each block, then the columns of no block. float32 if X and the rows of
-            ``fit`` are float32, float64 if X is float64. A DataFrame if set by ``set_output``.
+            The components of each block, then the columns of no block. float64 if X or the rows of
+            ``fit`` are float64, or columns of these are far from zero; otherwise float32. A
+            DataFrame if set by ``set_output``.
 
         %(checks_of_X)s
         """

@@ -157,6 +157,18 @@ def test_a_constant_block_is_no_cause_of_warnings(n_components, whiten):
     assert (n_constant == 0) == whiten
 
 
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("far", [2e5, 20240100])
+def test_dates_beside_embeddings_are_the_same_in_float32(table, far, whiten):
+    dates = far + 8 * np.random.default_rng(0).integers(0, 2, len(table))
+    X = np.c_[table.to_numpy("f"), dates.astype("f")]
+    reduce = BlockPCA(4, blocks=[("all", slice(None))], whiten=whiten, random_state=0)
+    found = reduce.fit_transform(X)
+    expected = clone(reduce).fit_transform(X.astype(float))
+    assert found.shape == expected.shape == (len(X), 4)
+    assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(("dtype", "offset"), [("float32", 1e3), ("float64", 1e8)])
 @pytest.mark.parametrize("whiten", [True, False])
 def test_components_are_the_same_far_from_zero(dtype, offset, whiten):

@@ -19,6 +19,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     CLIPEmbedder,
     ForestHead,
+    KernelHead,
     LinearDiscriminantHead,
     LinearProbeHead,
     LogisticDiscriminantHead,
@@ -256,9 +257,12 @@ def test_a_column_far_from_zero_costs_nothing_in_float32(model, weighted):
         AdaptiveBackboneEnsemble(
             [("some", slice(6)), ("rest", slice(6, None))], head="linear", random_state=0
         ),
+        KernelHead(),
+        AdaptiveBackboneEnsemble([("all", slice(None))], head=["linear", "kernel"], random_state=0),
     ],
 )
-@pytest.mark.parametrize("far", [20240100, 1e8])
+@pytest.mark.parametrize("far", [2e5, 20240100, 1e8])
+@pytest.mark.filterwarnings("ignore:Rows of what .* have nearly one direction")
 def test_differences_far_from_zero_count_in_float32_too(model, far):
     """Such as those of dates as numbers: the values are exact, and products with them are not."""
     rng = np.random.default_rng(0)
@@ -274,6 +278,22 @@ def test_differences_far_from_zero_count_in_float32_too(model, far):
             double.partial_fit(X[part].astype(float), y[part], classes=range(4))
         found = [one.predict_proba(X[400:]) for one in (single, double)]
         assert_allclose(*found, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_parts", [2, 8])
+def test_a_column_of_one_value_in_each_part_counts(n_parts):
+    """Such as the date if rows come day by day."""
+    rng = np.random.default_rng(0)
+    y = np.arange(800) % 4
+    X = np.c_[rng.normal(size=(800, 8)) + np.eye(8)[y], 20240100 + 8.0 * (y % 2)].astype("f")
+    single, double = LinearDiscriminantHead(), LinearDiscriminantHead()
+    for rows in np.split(np.argsort(X[:400, 8], kind="stable"), n_parts):
+        single.partial_fit(X[rows], y[rows], classes=range(4))
+        double.partial_fit(X[rows].astype(float), y[rows], classes=range(4))
+    found = [one.predict_proba(X[400:]) for one in (single, double)]
+    assert_allclose(*found, atol=1e-5)
+    near = LinearDiscriminantHead().partial_fit(X[:400, :8], y[:400], classes=range(4))
+    assert near.coef_.dtype == "float32"
 
 
 @pytest.mark.parametrize("n_shots", [2, 4])

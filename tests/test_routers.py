@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import log_loss
 
@@ -603,3 +604,21 @@ def test_experts_that_are_reliably_wrong_are_of_use():
     shrunk, static = gain_of_gates(X, logits, y)
     assert shrunk < static - 0.05
     assert (ShrunkRouter(random_state=0).fit(X, logits, y).weights(X, logits) < 0).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "router", [ShrunkRouter(), NeuralLogitController(random_state=0), GatedRouter()]
+)
+def test_columns_far_from_zero_count_in_float32_too(router):
+    """Which expert is right, a date says, whose values are exact, and not products with them."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 4
+    odd = rng.integers(0, 2, 400)
+    X = np.c_[rng.normal(size=(400, 4)), 20240100 + 8 * odd].astype("f")
+    logits = rng.normal(size=(400, 2, 4)).astype("f")
+    logits[np.arange(400), odd] += 3 * np.eye(4, dtype="f")[y]
+    single = clone(router).fit(X[:200], logits[:200], y[:200])
+    X, logits = X.astype(float), logits.astype(float)
+    double = clone(router).fit(X[:200], logits[:200], y[:200])
+    found = [one.weights(X[200:].astype("f"), logits[200:]) for one in (single, double)]
+    assert_allclose(*found, atol=1e-3)

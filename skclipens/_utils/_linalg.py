@@ -10,7 +10,8 @@ _ROWS_AT_ONCE = 4096
 ROWS_TO_PREDICT = 1024  # at once
 SOME_ROWS = 1000  # of a table, for statistics
 _SMALL = 1e-2  # of the largest values of rows
-_ROWS_TO_COMPARE, _FAR = 100, 1e-4  # difference of rows, relative to their values
+_ROWS_TO_COMPARE = 100
+FAR = 1e-4  # difference of rows, relative to their values
 
 
 def offsets_of(X):
@@ -31,7 +32,7 @@ def precise(X):
         return X
     some = subsample(X, _ROWS_TO_COMPARE)
     low, high = some.min(axis=0), some.max(axis=0)
-    far = (high > low) & (high - low < _FAR * np.maximum(high, -low))
+    far = (high > low) & (high - low < FAR * np.maximum(high, -low))
     return X.astype(np.float64) if far.any() else X
 
 

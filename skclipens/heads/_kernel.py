@@ -380,7 +380,9 @@ class KernelHead(CrossFitTableHead):
         return drawn_rows(targets, weights, most, self.random_state)
 
     def _logits_of(self, X):
-        rows = self._features(X)
+        # In the dtype of fit, which reads columns far from zero in float64.
+        dtype = np.promote_types(X.dtype, self.X_fit_.dtype)
+        rows = self._features(X.astype(dtype, copy=False))
         added = self._residuals(rows, self.dual_coef_)
         return rows @ self._text_coef.T + added if self.text_heads_ else added
 

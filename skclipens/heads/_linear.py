@@ -299,7 +299,7 @@ class LinearDiscriminantHead(BaseDiscriminantHead):
             raise NotFittedError("partial_fit has seen no row with a weight yet.")
         discriminant = SummedDiscriminant(self._sums, rescaling=Rescaling(self._rescaled))
         solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
-        self.coef_, self.intercept_ = (one.astype(self._sums.dtype) for one in solved)
+        self.coef_, self.intercept_ = (one.astype(self._sums.dtype_of_coef) for one in solved)
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._linalg import one_hot, parts_of
+from .._utils._linalg import FAR, one_hot, parts_of
 from ._discriminant import BaseDiscriminant, Rescaling
 
 
@@ -74,6 +74,16 @@ class Sums:
         self.scatter += np.outer(between, between)
         self.scatter += other.scatter
         self.counts += other.counts
+
+    @property
+    def dtype_of_coef(self):
+        """The dtype of the rows, or float64 if columns are far from zero; see `precise`.
+
+        A column may have one value in each part, and differ between parts.
+        """
+        size, std = np.abs(self.mean), np.sqrt(self.scatter.diagonal() / self.counts.sum())
+        varies = std > np.sqrt(np.finfo(float).eps) * size  # by more than rounding
+        return "float64" if (varies & (std < FAR * size)).any() else self.dtype
 
     def _move_mean(self, n_others, mean):
         """Update the mean; return the row whose outer product is the scatter between both means."""

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..._utils._docstrings import fill_doc
 from ..._utils._estimator import EstimatorMixin
 from ..._utils._folds import codes_of
-from ..._utils._linalg import row_batches
+from ..._utils._linalg import precise, row_batches
 from ..._utils._threads import one_blas_thread
 from ..._utils._weights_and_groups import check_weights
 from ._checks import check_prior_weights, check_routed, check_targets
@@ -71,7 +71,7 @@ class BaseRouter(EstimatorMixin, BaseEstimator):
             options["prior_weights"] = check_prior_weights(options["prior_weights"], n_experts)
         if _learns(self):
             with one_blas_thread():  # many steps on small arrays
-                self._fit(X, logits, y, sample_weight, **options)
+                self._fit(precise(X) if self._reads_X else X, logits, y, sample_weight, **options)
             self._n_experts = logits.shape[1]
             self._n_columns = X.shape[1] if self._reads_X else None
         return self
