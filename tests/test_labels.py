@@ -654,8 +654,10 @@ def test_a_column_far_from_zero_changes_no_suggestion(far):
 
 
 class SometimesNan(GaussianNB):
+    above = 7
+
     def predict_proba(self, X):
-        return np.where(np.asarray(X)[:, :1] > 7, np.nan, super().predict_proba(X))
+        return np.where(np.asarray(X)[:, :1] > self.above, np.nan, super().predict_proba(X))
 
 
 def test_probabilities_of_nan_are_named_with_the_row():
@@ -674,6 +676,22 @@ def test_probabilities_of_nan_are_named_with_the_row():
     for call in (clf.predict, clf.score_samples):
         with pytest.raises(ValueError, match=message):
             call(X)
+
+
+def test_rows_of_nan_are_counted_with_the_images_that_cannot_be_read(emoji, monkeypatch):
+    paths, X, y = emoji
+    clf = make_backbone_pipeline(["zoo/RN20"], estimator=SometimesNan(), on_error="nan")
+    first = np.asarray(clf[:-1].fit_transform(paths))[:, 0]
+    monkeypatch.setattr(SometimesNan, "above", np.sort(first)[-2:].mean())
+    row = first.argmax() + 2
+    broken, labels = ["no.png", "none.png", *paths], np.array([y[0], y[0], *y])
+    calls = (partial(find_label_issues, clf), OpenSetClassifier(clf, random_state=0).fit)
+    for call in calls:
+        with (
+            pytest.warns(UserWarning, match="2 of .* cannot be read"),
+            pytest.raises(ValueError, match=f"probabilities of 1 rows; the first is row {row}\\."),
+        ):
+            call(broken, labels)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -13,7 +13,6 @@ from .._utils._folds import few_shot_folds, folds_of_some
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
-from .._utils._probabilities import refuse_nan
 from .._utils._rows import warn_of_unweighted_classes
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import frozen_classifiers, safe_indexing
@@ -41,7 +40,7 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     as `cv` is the number of folds if the classifier makes none, or none of groups, in its
     ``cross_fit``.
 
-    Raise ValueError if there are weights that the classifier cannot take, or a logit is NaN.
+    Raise ValueError if there are weights that the classifier cannot take.
     """
     metadata = {"sample_weight": sample_weight, "groups": groups}
     if hasattr(estimator, "cross_fit"):
@@ -52,7 +51,6 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
             options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
         logits, valid = estimator.cross_fit(X, y, **options)
         logits = _comparable(estimator, np.asarray(logits))
-        refuse_nan(logits[valid], np.flatnonzero(valid))
         return logits, valid
     n_rows, rows = len(y), np.arange(len(y))
     if sample_weight is not None and not sample_weight.all():
@@ -70,7 +68,6 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         columns = positions_of_labels(part.classes_, estimator.classes_)
         logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
         valid[rows[test]] = True
-    refuse_nan(logits, np.arange(n_rows))
     return logits, valid
 
 

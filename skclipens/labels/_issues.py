@@ -18,6 +18,7 @@ from .._utils._folds import (
 )
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
+from .._utils._probabilities import refuse_nan
 from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import each_warning_once, warn
@@ -162,6 +163,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     logits, labels = logits[is_judged], labels[is_judged]
     judged = ~unreadable
     judged[judged] = is_judged
+    refuse_nan(logits, np.flatnonzero(judged))
     if not judged.any():
         why = "too few classes have a second row"
         if groups is not None:

@@ -197,6 +197,7 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
             cv=cv,
             random_state=self.random_state,
         )
+        refuse_nan(logits[valid], np.flatnonzero(~unreadable)[valid])
         self.classes_ = self.estimator_.classes_
         self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)
         if not valid.any():
