@@ -414,6 +414,28 @@ def test_a_kernel_head_doubts_tables_whose_rows_have_one_direction(dtype):
         assert re.match(r"Rows of what 'KernelHead' reads have .* column \d is far", text)
     (text,) = said(lambda: KernelHead().fit(X * [1, 1, 1, 1, 1, 1, 1, 1e3], y))
     assert text.startswith("Column 7 has more than 99% of the variance of what 'KernelHead' reads")
+    assert not said(lambda: KernelHead().fit(np.ones((200, 3), dtype), y))  # of no scale
+
+
+def test_each_block_with_such_a_column_is_named(table):
+    X, y = table
+    rng = np.random.default_rng(0)
+    years = rng.integers(2000, 2020, (len(X), 1))
+    large, numbers = 1e3 * rng.normal(size=(len(X), 1)), rng.normal(size=(len(X), 8))
+    both = [slice(0, 129), slice(129, 138)]
+    head = KernelHead(blocks=[(None, one) for one in both])
+    clf = AdaptiveBackboneEnsemble(
+        [("left", both[0]), ("right", both[1])], head="kernel", router="nlc", random_state=0
+    )
+    for model in (head, clf):
+        first, second = said(lambda model=model: model.fit(np.c_[X, large, numbers, years], y))
+        assert first.startswith("Column 128 has more than 99% of the variance")
+        assert "nearly one direction" in second
+        assert "column 137" in second
+    index = np.arange(len(X))[:, None]
+    first, second = said(lambda: clf.fit(np.c_[X, index, numbers, years], y))
+    assert first.startswith("Column 128 changes by the same")
+    assert "column 137" in second
 
 
 def test_a_column_that_drowns_all_others_is_named(table):

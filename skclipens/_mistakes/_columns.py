@@ -168,30 +168,32 @@ def warn_of_dominant_columns(read_as_scaled, X, names, index=None):
     They have nearly all of the variance; or, where nothing centres them, they are so far from zero
     that all rows have nearly one direction.
     """
-    some = subsample(X)
+    some, named = subsample(X), {index}  # an index has its own warning
     for columns, reader, centred in read_as_scaled:
         values = take_columns(some, columns)
         dominant = columns[_dominant(values)]
-        if len(dominant):
-            if dominant.tolist() != [index]:  # an index has its own warning
-                called = listed_columns(dominant, names)
-                which = f"Column {called} has" if len(dominant) == 1 else f"Columns {called} have"
-                warn(
-                    f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {reader!r} "
-                    f"reads, so the other columns hardly count. {_SCALE}, or leave an index out."
-                )
-            return
-        if not centred and _have_one_direction(values):
-            farthest = columns[[row_squares(values.T).argmax()]]
+        farthest = columns[[row_squares(values.T).argmax()]]
+        if len(dominant) and not named.issuperset(dominant.tolist()):
+            called = listed_columns(dominant, names)
+            which = f"Column {called} has" if len(dominant) == 1 else f"Columns {called} have"
+            warn(
+                f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {reader!r} "
+                f"reads, so the other columns hardly count. {_SCALE}, or leave an index out."
+            )
+            named.update(dominant.tolist())
+        elif not centred and farthest[0] not in named and _have_one_direction(values):
             warn(
                 f"Rows of what {reader!r} reads have nearly one direction, so they hardly differ: "
                 f"column {listed_columns(farthest, names)} is far from zero. {_SCALE}."
             )
-            return
+            named.update(farthest.tolist())
 
 
 def _have_one_direction(values):
-    return len(values) >= _FEWEST and mean_cosine(unit_rows(values)) > _ONE_DIRECTION
+    """Return whether rows have nearly one direction, and are not all the same."""
+    if len(values) < _FEWEST or (values == values[0]).all():
+        return False
+    return mean_cosine(unit_rows(values)) > _ONE_DIRECTION
 
 
 def _dominant(values):
