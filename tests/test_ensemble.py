@@ -37,6 +37,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
+    SuspectedMistakeWarning,
     ZeroShotHead,
 )
 from skclipens._utils._threads import one_blas_thread
@@ -689,6 +690,19 @@ def test_classes_can_be_set_without_rows(X, y, blocks):
         assert_array_equal(getattr(clf, method)(X), getattr(fitted, method)(X))
     assert list(clf.expert_names_) == list(fitted.expert_names_)
     assert clf.set_classes([0, 1], class_names=["cat", "dog"]).predict(X[:9]).max() <= 1
+
+
+def test_columns_in_another_order_are_seen_where_classes_were_set_without_rows(X, y):
+    names, other_order = np.unique(y), [*BACKBONES[1:], BACKBONES[0]]
+    frame = pd.DataFrame(X, columns=[f"{one}__{i}" for one in BACKBONES for i in range(128)])
+    right = AdaptiveBackboneEnsemble(BACKBONES, **NAMED).set_classes(names)
+    with no_warning():
+        assert_array_equal(right.predict(frame), right.predict(frame.to_numpy()))
+    wrong = AdaptiveBackboneEnsemble(other_order, **NAMED).set_classes(names)
+    with pytest.raises(ValueError, match=r"has the column 'zoo/RN20__0' where embeddings of 'zoo"):
+        wrong.predict(frame)
+    with pytest.warns(SuspectedMistakeWarning, match="fit the texts of 'zoo/.*, and not its own"):
+        wrong.predict(X)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from .._utils._column_names import names_of_columns
 from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._validation import check_rows
-from .._utils._warnings import warn
+from .._utils._warnings import NOTHING, silent, warn
+from ..backbones._blocks import columns_of
 from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
 from ._embeddings import NO_CONE, mean_cosine, warn_of_different_pictures, warn_of_odd_rows
 
@@ -94,6 +95,12 @@ def seen_block(name, columns, backbone, X, *, any_scale=False):
     return SeenBlock(name, columns, backbone, unit.mean(axis=0), alike, *of_lengths)
 
 
+def unseen_block(block):
+    """Return a SeenBlock where ``fit`` saw no rows: only names of columns will be compared."""
+    name, columns, backbone = block.name, block.columns, block.backbone
+    return SeenBlock(name, columns, backbone, np.zeros(len(columns)), 0.0, 1.0, np.inf, True, True)
+
+
 def _are_normalized(lengths, is_named):
     """Return whether named rows have length one, or many unnamed ones have equal lengths."""
     expected = 1 if is_named else _median(lengths)
@@ -108,7 +115,9 @@ def check_rows_as_in_fit(estimator, X):
     see :func:`skclipens._utils._validation.check_rows`, :func:`refuse_columns_of_others` and
     :func:`warn_of_unlike`.
     """
-    checked = check_rows(estimator, X)
+    # scikit-learn warns of any names, if there were none in fit; those of blocks are compared.
+    with silent("X has feature names, but" if _compares_names(estimator, X) else NOTHING):
+        checked = check_rows(estimator, X)
     refuse_columns_of_others(estimator, X)
     warn_of_unlike(estimator._seen, checked)
     return checked
@@ -129,6 +138,14 @@ def refuse_columns_of_others(estimator, X):
         if kind is not None:
             kinds = [kind, replace(kind, views=not kind.views)]
             refuse_other_columns(f"Block {block.name!r} of X", kinds, names[block.columns])
+
+
+def _compares_names(estimator, X):
+    """Return whether :func:`refuse_columns_of_others` compares the names of all columns of X."""
+    if hasattr(estimator, "feature_names_in_") or names_of_columns(X) is None:
+        return False
+    compared = [one for one in estimator._seen if one.is_named and kind_behind_prefix(one.name)]
+    return len(columns_of(compared)) == estimator.n_features_in_
 
 
 def warn_of_unlike(seen, X):

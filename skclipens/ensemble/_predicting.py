@@ -18,6 +18,7 @@ from .._utils._warnings import each_warning_once
 from ..heads._class_names import sorted_classes
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import warn_of_prompts_at_once
+from ._doubts import warn_of_mismatch
 from ._experts import stack_logits
 from ._merging import merge_experts
 from ._routing import Combination, calibrated
@@ -26,7 +27,7 @@ from ._without_labels import start_by_names
 from .routers import named_router
 
 # Attributes that describe the rows or the images of a fit.
-_OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows")
+_OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows", "_has_seen_no_rows")
 
 
 class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
@@ -36,6 +37,7 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
     _support = None  # see `find_support`
     _log_weights = None  # see `Combination`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
+    _has_seen_no_rows = False  # see `start_by_names`
 
     def _set_fitted(
         self, experts, classes, combination, *, support=None, seen=(), seen_columns=None
@@ -91,8 +93,10 @@ class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     def _checked(self, X):
         check_is_fitted(self)
-        X = check_rows_as_in_fit(self, X)
-        warn_of_units(self._seen_columns, X, getattr(self, "feature_names_in_", None))
+        X, names = check_rows_as_in_fit(self, X), getattr(self, "feature_names_in_", None)
+        warn_of_units(self._seen_columns, X, names)
+        if self._has_seen_no_rows:
+            warn_of_mismatch(self.experts_, self.classes_, names, X, None)
         return X
 
     def _expert_logits(self, X, which=slice(None)):

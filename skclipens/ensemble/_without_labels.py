@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
-from .._mistakes._seen_embeddings import see_blocks
+from .._mistakes._seen_embeddings import see_blocks, unseen_block
 from .._utils._labels import check_at_least_two, refuse_paths_as_labels
 from .._utils._metadata import METADATA
 from .._utils._sklearn import safe_indexing
@@ -71,7 +71,9 @@ def start_by_names(ensemble, feature_names=None):
     ensemble.n_features_in_ = width
     if feature_names is not None:
         ensemble.feature_names_in_ = feature_names
-    ensemble._set_fitted(experts, classes, Combination(ones.astype(bool), ones, router))
+    seen = tuple(map(unseen_block, distinct_blocks(experts)))
+    ensemble._set_fitted(experts, classes, Combination(ones.astype(bool), ones, router), seen=seen)
+    ensemble._has_seen_no_rows = True
 
 
 def labelled_by_names(ensemble, **metadata):
