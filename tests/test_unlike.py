@@ -432,6 +432,21 @@ def test_labels_in_another_order_than_the_rows(few, head):
     assert not fit_doubts(X, np.random.default_rng(0).permutation(y), head=head)
 
 
+def test_pictures_in_another_order_than_other_columns(few):
+    """Which predict y, so that the result as a whole does not show it."""
+    X, y = few[4]
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(np.unique(y, return_inverse=True)[1], 0.3)[:, None]
+    blocks = [(one, slice(128 * i, 128 * i + 128)) for i, one in enumerate(BACKBONES)]
+    blocks.append(("price", [X.shape[1]]))
+    assert not fit_doubts(np.c_[X, numbers], y, blocks=blocks)
+    mixed = np.c_[rng.permutation(X), numbers]
+    (doubt,) = fit_doubts(mixed, y, blocks=blocks)
+    assert f"The pictures do not predict y, only other columns do: on {len(y)} held-out" in doubt
+    (doubt,) = fit_doubts(rng.permutation(mixed), y, blocks=blocks)
+    assert doubt.startswith("X does not predict y")
+
+
 # Names of columns, where there are any
 
 

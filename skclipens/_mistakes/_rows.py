@@ -166,10 +166,28 @@ def warn_of_guessing(relative_loss, n_rows, n_classes):
     That may be since rows of X and labels are in different orders. The relative loss is the
     log-loss of these rows divided by that of guessing.
     """
-    if relative_loss > _MIN_RELATIVE_LOSS and n_rows * np.log(n_classes) > ENOUGH_LOSS:
+    if relative_loss > _MIN_RELATIVE_LOSS and _are_enough(n_rows, n_classes):
         warn(
             f"X does not predict y: on {n_rows} held-out rows, predictions are no better than "
             "guessing. Check that labels and rows are in the same order, and that these columns "
             "can tell the classes apart.",
             key="guessing",
         )
+
+
+def warn_of_guessing_pictures(n_rows, n_classes):
+    """Warn if held-out rows are classified by their pictures alone no better than by guessing.
+
+    Other columns predict y, so that the result does not show it.
+    """
+    if _are_enough(n_rows, n_classes):
+        warn(
+            f"The pictures do not predict y, only other columns do: on {n_rows} held-out rows, "
+            "predictions by the pictures alone are no better than guessing. Check that each "
+            "picture is in its row. If it is, leave out the pictures.",
+            key="guessing",
+        )
+
+
+def _are_enough(n_rows, n_classes):
+    return n_rows * np.log(n_classes) > ENOUGH_LOSS

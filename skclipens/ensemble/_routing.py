@@ -7,7 +7,7 @@ from scipy.special import softmax
 from sklearn.utils.validation import has_fit_parameter
 
 from .._mistakes._columns import warn_of_unjudged_columns
-from .._mistakes._rows import beats_guessing, warn_of_guessing
+from .._mistakes._rows import beats_guessing, warn_of_guessing, warn_of_guessing_pictures
 from .._mistakes._seen_columns import see_columns
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._linalg import shuffled_columns, take_rows
@@ -192,6 +192,11 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread, shuffled)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = beats_guessing(relative_loss, combined, targets)
+    if knows and "others" in kinds and (pictures := np.array(kinds)[validated] == "pictures").any():
+        of_pictures = logits[:, pictures].mean(axis=1)
+        loss = relative_log_loss(of_pictures, targets, weights)
+        if not beats_guessing(loss, of_pictures, targets):
+            warn_of_guessing_pictures(len(rows), len(classes))
     sure = softmax(combined, axis=1).max(axis=1)
     predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), sure, knows)
     return Combination(validated, temperatures, router, log_weights), predictions
