@@ -108,6 +108,18 @@ def test_a_word_that_is_new_is_told(table, fitted):
         fitted.predict(new)
 
 
+def test_words_that_are_missing_are_counted_apart(table):
+    fitted = make().fit(table[10:50], table["label"][10:50])
+    new = table[60:80].assign(shop=[None] * 6 + ["west", "east", "up"] + ["north"] * 11)
+    with pytest.warns(UserWarning) as caught:
+        fitted.predict(new)
+    first, second = (str(one.message) for one in caught)
+    assert "'shop' has no word in 6 of 20 rows, first in row 0, and had one in all rows" in first
+    assert "'west' in row 6 and 2 more words." in second
+    with pytest.warns(SuspectedMistakeWarning, match="no word in 20 of 20 rows"):
+        fitted.predict(new.assign(shop=None))
+
+
 def test_a_transformer_without_names_of_columns_is_refused():
     text = [("note", TfidfVectorizer(), "note")]
     with pytest.raises(ValueError, match=r"TfidfVectorizer\(\) .*the guide has a column of text"):
@@ -251,7 +263,11 @@ def test_a_column_of_pictures_may_have_any_name(table, name):
         ({"images": []}, ValueError, "images is empty; name the columns of pictures"),
         ({"numbers": ["price", 3]}, TypeError, "numbers has 3, where the name of a column"),
         ({"images": ""}, TypeError, "images has '', where the name of a column is needed"),
-        ({"numbers": None}, TypeError, "numbers has None, where the name of a column"),
+        (
+            {"numbers": None},
+            TypeError,
+            "numbers has None, where the name of a column is needed, a str. If .*, leave out num",
+        ),
         ({"transformers": [("a", StandardScaler())]}, TypeError, r"has .* where \(name, transfor"),
         ({"transformers": "size"}, TypeError, r"has 's', where \(name, transformer, columns\) is"),
         (
@@ -585,14 +601,16 @@ def test_words_whose_columns_would_have_one_name(table):
 
 def test_new_words_are_named_with_one_that_may_be_meant(table, fitted):
     rows = table[40:43].assign(shop=["south", "west", "North "])
-    with pytest.warns(SuspectedMistakeWarning, match="'North ' in row 2 and 1 more. Fit had 'nor"):
+    with pytest.warns(
+        SuspectedMistakeWarning, match="'North ' in row 2 and 1 more word. Fit had 'nor"
+    ):
         fitted.predict(rows)
     with pytest.warns(UserWarning, match="'west' in row 9. They count") as told:  # a rare one
         fitted.predict(table[40:50].assign(shop=["south"] * 9 + ["west"]))
     assert told[0].category is UserWarning
     floors = table[:40].assign(shop=(np.arange(40) % 3).astype(str))
     clf = make().fit(floors, floors["label"])
-    with pytest.warns(SuspectedMistakeWarning, match="'2.0' in row 0 and 1 more. Fit had '2'"):
+    with pytest.warns(SuspectedMistakeWarning, match="'2.0' in row 0 and 1 more word. Fit had '2'"):
         clf.predict(floors[2:4].assign(shop=["2.0", "0.0"]))
 
 

@@ -138,7 +138,11 @@ def _names(columns, what):
     names = [columns] if is_one else list(columns)
     # A ColumnTransformer leaves out a column of pictures that is called "".
     if other := [name for name in names if not isinstance(name, str) or not name]:
-        raise TypeError(f"{what} has {other[0]!r}, where the name of a column is needed, a str.")
+        is_left = columns is None and what != "images"
+        hint = f" If there are none, leave out {what}." if is_left else ""
+        raise TypeError(
+            f"{what} has {other[0]!r}, where the name of a column is needed, a str.{hint}"
+        )
     return names
 
 
