@@ -562,6 +562,14 @@ def test_what_all_splits_make_doubtful_is_said_once():
     assert len(texts) == 1 and texts[0].startswith("X does not predict y")
 
 
+def test_prompts_that_fit_no_picture_are_no_mistake_where_others_learn(table, labels):
+    clf, X = AdaptiveBackboneEnsemble(random_state=0), -table
+    plain = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+    assert "fit no text" in " ".join(said(lambda: plain.fit(X, labels)))
+    texts = said(lambda: compare_with_baselines(clf, X, labels, cv=2))
+    assert not any("fit no text" in text for text in texts)
+
+
 def test_other_columns_belong_to_each_backbone(table, labels):
     X = table.assign(answer=np.unique(labels, return_inverse=True)[1] * 10.0)
     clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)

@@ -84,7 +84,8 @@ def warn_of_blocks(blocks, *, only_prompts=False):
             f"The columns of {listed(block.name for block in blocks)} fit no text: the mean cosine "
             f"of rows and texts is {fit.mean():.2f}. Another model made them, or their columns "
             "are at other positions, or the prompts do not describe these images. If it is the "
-            "prompts, give class_names in words, or learn from labels, by head='auto'."
+            "prompts, give class_names in words, or learn from labels, by head='auto'.",
+            key="fit no text",
         )
 
 

@@ -291,7 +291,8 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
     if prompts is not None:
         plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
         texts = {"class_names": prompts.class_names, "templates": prompts.templates}
-        with without_warnings("unread"):  # prompts need no other columns
+        # Prompts need no other columns, and the others learn from labels, so names may be poor.
+        with without_warnings("unread", "fit no text"):
             found[PROMPTS] = right(clone(ensemble).set_params(**plain, **texts), **groups)
     if alone and len(alone) == len(_backbones_of(blocks)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
