@@ -50,8 +50,7 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
             options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
         logits, valid = estimator.cross_fit(X, y, **options)
-        logits = _comparable(estimator, np.asarray(logits))
-        return logits, valid
+        return _comparable(estimator, np.asarray(logits)), valid
     n_rows, rows = len(y), np.arange(len(y))
     if sample_weight is not None and not sample_weight.all():
         rows = np.flatnonzero(sample_weight)
