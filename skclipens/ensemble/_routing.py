@@ -192,14 +192,20 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread, shuffled)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = beats_guessing(relative_loss, combined, targets)
-    if knows and "others" in kinds and (pictures := np.array(kinds)[validated] == "pictures").any():
-        of_pictures = logits[:, pictures].mean(axis=1)
-        loss = relative_log_loss(of_pictures, targets, weights)
-        if not beats_guessing(loss, of_pictures, targets):
-            warn_of_guessing_pictures(len(rows), len(classes))
+    if knows and "others" in kinds:
+        of_pictures = logits[:, np.array(kinds)[validated] == "pictures"]
+        _doubt_pictures(of_pictures.swapaxes(0, 1), targets, weights)
     sure = softmax(combined, axis=1).max(axis=1)
     predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), sure, knows)
     return Combination(validated, temperatures, router, log_weights), predictions
+
+
+def _doubt_pictures(logits, targets, weights):
+    """Warn if no expert on pictures beats guessing; logits, (E, n, C), are of held-out rows."""
+    losses = [relative_log_loss(of_expert, targets, weights) for of_expert in logits]
+    experts = zip(losses, logits, strict=True)
+    if losses and not any(beats_guessing(*expert, targets) for expert in experts):
+        warn_of_guessing_pictures(*logits.shape[1:])
 
 
 def _expected_inverses(experts, validated, logits, weights):
