@@ -114,34 +114,27 @@ def warn_of_ids(words, y, name):
         )
 
 
-def _warn_of_lost_words(words, name):
-    """Warn of missing words in a column that had a word in all rows of ``fit``."""
-    rows = [row for row, word in enumerate(words) if word is None]
-    if rows:
-        warn(
-            f"Column {name!r} has no word in {len(rows)} of {len(words)} rows, first in row "
-            f"{rows[0]}, and had one in all rows of fit. They count as no word.",
-            SuspectedMistakeWarning if len(rows) > len(words) / 2 else UserWarning,
-        )
-
-
 def warn_of_new_words(words, known, name):
     """Warn of words that ``fit`` has not seen, which is no mistake if they are merely rare."""
-    if None not in known:
-        _warn_of_lost_words(words, name)
-    rows = [row for row, word in enumerate(words) if word is not None and word not in known]
-    if not rows:
+    unknown = [word for word in words if word not in known]
+    category = SuspectedMistakeWarning if len(unknown) > len(words) / 2 else UserWarning
+    if None in unknown:
+        warn(
+            f"Column {name!r} has no word in {unknown.count(None)} of {len(words)} rows, first in "
+            f"row {words.index(None)}, and had one in all rows of fit. They count as no word.",
+            category,
+        )
+    new = [word for word in dict.fromkeys(unknown) if word is not None]
+    if not new:
         return
-    new = list(dict.fromkeys(words[row] for row in rows))
     written = {_plain(one): one for one in known}
     word = next((one for one in new if _plain(one) in written), new[0])
     hint = f" Fit had {brief(written[_plain(word)])}." if _plain(word) in written else ""
-    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
-    more += " words" if len(new) > 2 else " word" if more else ""
+    more = f" and {len(new) - 1} more word{'s' * (len(new) > 2)}" if len(new) > 1 else ""
     warn(
         f"Column {name!r} has unknown categories, which are not among the rows of fit: "
         f"{brief(word)} in row {words.index(word)}{more}.{hint} They count as no word.",
-        SuspectedMistakeWarning if hint or len(rows) > len(words) / 2 else UserWarning,
+        SuspectedMistakeWarning if hint else category,
     )
 
 

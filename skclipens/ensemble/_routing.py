@@ -202,9 +202,8 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
 
 def _doubt_pictures(logits, targets, weights):
     """Warn if no expert on pictures beats guessing; logits, (E, n, C), are of held-out rows."""
-    losses = [relative_log_loss(of_expert, targets, weights) for of_expert in logits]
-    experts = zip(losses, logits, strict=True)
-    if losses and not any(beats_guessing(*expert, targets) for expert in experts):
+    tell = (beats_guessing(relative_log_loss(z, targets, weights), z, targets) for z in logits)
+    if len(logits) and not any(tell):
         warn_of_guessing_pictures(*logits.shape[1:])
 
 
