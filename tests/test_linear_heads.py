@@ -280,13 +280,14 @@ def test_differences_far_from_zero_count_in_float32_too(model, far):
         assert_allclose(*found, atol=1e-5)
 
 
+@pytest.mark.parametrize("rescale", [None, [[8]], [[0, 1], [8]]])
 @pytest.mark.parametrize("n_parts", [2, 8])
-def test_a_column_of_one_value_in_each_part_counts(n_parts):
+def test_a_column_of_one_value_in_each_part_counts(n_parts, rescale):
     """Such as the date if rows come day by day."""
     rng = np.random.default_rng(0)
     y = np.arange(800) % 4
     X = np.c_[rng.normal(size=(800, 8)) + np.eye(8)[y], 20240100 + 8.0 * (y % 2)].astype("f")
-    single, double = LinearDiscriminantHead(), LinearDiscriminantHead()
+    single, double = (LinearDiscriminantHead(rescale=rescale) for _ in range(2))
     for rows in np.split(np.argsort(X[:400, 8], kind="stable"), n_parts):
         single.partial_fit(X[rows], y[rows], classes=range(4))
         double.partial_fit(X[rows].astype(float), y[rows], classes=range(4))

@@ -121,7 +121,7 @@ class SummedDiscriminant(BaseDiscriminant):
         self.rescaling = rescaling = rescaling or Rescaling()
         if rescaling.blocks:
             totals = [scatter.diagonal()[one].sum() / self.n_rows for one in rescaling.blocks]
-            self.scales = rescaling.scales(totals, sums.mean, sums.dtype)
+            self.scales = rescaling.scales(totals, sums.mean, sums.dtype_of_coef)
             self._means *= self.scales
             scatter = scatter * np.outer(self.scales, self.scales)
         between = (self._means.T * self._counts) @ self._means
