@@ -432,6 +432,8 @@ def test_each_block_with_such_a_column_is_named(table):
         assert first.startswith("Column 128 has more than 99% of the variance")
         assert "nearly one direction" in second
         assert "column 137" in second
+    first, second = said(lambda: head.fit(np.c_[X, large, numbers, large], y))
+    assert [text.split(" has ")[0] for text in (first, second)] == ["Column 128", "Column 137"]
     index = np.arange(len(X))[:, None]
     first, second = said(lambda: clf.fit(np.c_[X, index, numbers, years], y))
     assert first.startswith("Column 128 changes by the same")

@@ -178,13 +178,15 @@ def warn_of_dominant_columns(read_as_scaled, X, names, index=None):
             which = f"Column {called} has" if len(dominant) == 1 else f"Columns {called} have"
             warn(
                 f"{which} more than {_NEARLY_ALL:.0%} of the variance of what {reader!r} "
-                f"reads, so the other columns hardly count. {_SCALE}, or leave an index out."
+                f"reads, so the other columns hardly count. {_SCALE}, or leave an index out.",
+                key=f"dominant {dominant.tolist()}",
             )
             named.update(dominant.tolist())
         elif not centred and farthest[0] not in named and _have_one_direction(values):
             warn(
                 f"Rows of what {reader!r} reads have nearly one direction, so they hardly differ: "
-                f"column {listed_columns(farthest, names)} is far from zero. {_SCALE}."
+                f"column {listed_columns(farthest, names)} is far from zero. {_SCALE}.",
+                key=f"far {farthest.tolist()}",
             )
             named.update(farthest.tolist())
 
