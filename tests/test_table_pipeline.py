@@ -116,9 +116,10 @@ def test_words_that_are_missing_are_counted_apart(table):
     first, second = (str(one.message) for one in caught)
     assert "'shop' has no word in 6 of 20 rows, first in row 0, and had one in all rows" in first
     assert "'west' in row 6 and 2 more words." in second
-    most = new.assign(shop=[None] * 6 + ["west"] * 6 + ["north"] * 8)  # lost or new
-    with pytest.warns(SuspectedMistakeWarning, match="no word in 6 of 20 rows"):
-        fitted.predict(most)
+    most = new.assign(shop=[None] * 6 + ["west", "east", "up"] * 2 + ["north"] * 8)  # lost or new
+    for doubt in ("no word in 6 of 20 rows", "'west' in row 6 and 2 more words"):
+        with pytest.warns(SuspectedMistakeWarning, match=doubt):
+            fitted.predict(most)
     with pytest.warns(SuspectedMistakeWarning, match="no word in 20 of 20 rows"):
         fitted.predict(new.assign(shop=None))
 
