@@ -172,6 +172,19 @@ def test_a_frame_beside_an_array_whose_blocks_stand_in_another_order(estimator, 
     assert_array_equal(use(right[:5]), use(right[:5].to_numpy()))
 
 
+def test_names_that_no_embedder_makes_are_not_compared(frame, y):
+    """So scikit-learn warns that X has any."""
+    fitted = make(BACKBONES).fit(frame.to_numpy(), y)
+    unfitted = make(BACKBONES, head="zero-shot", router="uniform").set_params(calibrate=False)
+    unfitted.set_classes(np.unique(y))
+    named = frame.set_axis([f"f{i}" for i in range(frame.shape[1])], axis=1)
+    some = frame.rename(columns={frame.columns[3]: "f3"})
+    for clf in (fitted, unfitted):
+        assert not said(clf.predict, frame)
+        for one in (named, some):
+            assert "X has feature names, but" in said(clf.predict, one)[0]
+
+
 def test_a_dict_of_blocks_says_their_columns(X, y):
     blocks = {"zoo/ViT-8": slice(WIDTH, None), "zoo/RN20": slice(0, WIDTH)}
     clf = AdaptiveBackboneEnsemble(blocks, random_state=0).fit(X, y)
@@ -763,6 +776,15 @@ def test_labels_that_a_meta_estimator_numbers_anew(clf, X, y):
         assert not any("OneVsRest" in text for text in said(clf.fit, X[rows], labels[rows]))
     clf.set_params(class_names=names)
     assert not any("OneVsRest" in text for text in said(clf.fit, X, numbers))
+
+
+def test_no_names_are_advised_for_the_classes_of_one_vs_rest(X, y):
+    clf, advice = make(BACKBONES[:1], head="auto"), "No names fit the classes that OneVsRest"
+    X, numbers = X[:, :WIDTH], np.unique(y, return_inverse=True)[1]
+    assert any(advice in text for text in said(OneVsRestClassifier(clf).fit, X, y))
+    (text,) = said(clf.fit, X, numbers)
+    assert "give class_names=sorted(set(y))" in text
+    assert advice not in text
 
 
 # A memory, and code that was edited

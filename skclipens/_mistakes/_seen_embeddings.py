@@ -11,7 +11,7 @@ from .._utils._messages import listed
 from .._utils._validation import check_rows
 from .._utils._warnings import NOTHING, silent, warn
 from ..backbones._blocks import columns_of
-from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
+from ..backbones._kinds import all_of_embedders, kind_behind_prefix, refuse_other_columns
 from ._embeddings import NO_CONE, mean_cosine, warn_of_different_pictures, warn_of_odd_rows
 
 _FEWEST, _ENOUGH = 20, 100  # least and largest number of rows for a mean
@@ -142,10 +142,11 @@ def refuse_columns_of_others(estimator, X):
 
 def _compares_names(estimator, X):
     """Return whether :func:`refuse_columns_of_others` compares the names of all columns of X."""
-    if hasattr(estimator, "feature_names_in_") or names_of_columns(X) is None:
+    names = names_of_columns(X)
+    if hasattr(estimator, "feature_names_in_") or names is None:
         return False
     compared = [one for one in estimator._seen if one.is_named and kind_behind_prefix(one.name)]
-    return len(columns_of(compared)) == estimator.n_features_in_
+    return len(columns_of(compared)) == estimator.n_features_in_ and all_of_embedders(names)
 
 
 def warn_of_unlike(seen, X):

@@ -81,6 +81,12 @@ def numbered_columns(names, *, reduced=False):
     ]
 
 
+def all_of_embedders(names):
+    """Return whether all columns are named as an embedder names them."""
+    numbered = numbered_columns(list(map(str, names)))
+    return None not in numbered and all(map(kind_behind_prefix, {name for name, _ in numbered}))
+
+
 def refuse_other_columns(owner, kinds, names):
     """Raise ValueError if columns are named as those of another kind, or in another order.
 

@@ -82,7 +82,10 @@ def _advice_on_numbers(y):
     classes = np.unique(y)
     if classes.dtype.kind == "b" or not np.array_equal(classes, np.arange(len(classes))):
         return ""
-    return f" {NUMBERED}: for these, give class_names=sorted(set(y)) of the labels that are names."
+    names = "sorted(set(y)) of the labels that are names"
+    advice = f" {NUMBERED}: for these, give class_names={names}."
+    of_two = " No names fit the classes that OneVsRestClassifier makes."
+    return advice + of_two if len(classes) == 2 else advice
 
 
 def _advice_on_amounts(y):
