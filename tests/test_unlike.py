@@ -770,8 +770,13 @@ def test_pictures_of_one_thing_that_share_its_numbers_are_told(frame):
     alike = X.join(pd.DataFrame(numbers, columns=["price", "weight"]))
     told = r"rows have the same numbers and label as an earlier row, but another picture"
     clf = AdaptiveBackboneEnsemble(random_state=0)
-    with pytest.warns(SuspectedMistakeWarning, match=told):
-        clf.fit(alike, y)
+    rooms = rng.integers(1, 9, things.max() + 1)[things]
+    for table in (alike, alike.assign(weight=rooms)):
+        with pytest.warns(SuspectedMistakeWarning, match=told):
+            clf.fit(table, y)
+    years = 10 * np.unique(y, return_inverse=True)[1] + rng.integers(0, 10, len(y))
+    dated = alike.assign(price=years, weight=rng.integers(0, 2, len(y)))  # a label has ten years
+    assert not any(re.search(told, text) for text in said(clf.fit, dated, y))
     with no_warning():
         clf.fit(alike, y, groups=things)
         clf.fit(alike.assign(weight=rng.normal(size=len(y))), y)

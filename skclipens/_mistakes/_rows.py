@@ -92,19 +92,22 @@ def warn_of_things(X, y, rows, columns):
     """Warn if rows have the same numbers and label, but other pictures, as those of one thing do.
 
     That is if many rows are equal to an earlier one in all columns but those of embeddings,
-    `columns`, two of which have many values; all have its label, and there are more such things
-    than classes. `rows` are the numbers of the rows in the message.
+    `columns`; all have its label, and there are more such things than classes. Two columns must
+    have many values, or one, beside which the others are seldom the same by chance. `rows` are the
+    numbers of the rows in the message.
     """
     numbers = np.delete(np.arange(X.shape[1]), columns)
     if len(y) < _FEWEST or len(numbers) > _MOST_COLUMNS:
         return
     n_classes, table = len(np.unique(y)), take_columns(X, numbers)
     n_values = np.array([len(np.unique(column)) for column in subsample(table).T])
-    if np.sum(n_values > max(_MANY_VALUES, 2 * n_classes)) < 2:
+    n_long = np.sum(n_values > max(_MANY_VALUES, 2 * n_classes))
+    if n_long == 0:
         return
-    first = groups_of_copies(table, fewest=1)
-    after = [] if first is None else np.flatnonzero(first != np.arange(len(y)))
+    first, after = _repeated_rows(table)
     if len(after) < _MANY * len(y) or len(np.unique(first[after])) < 2 * n_classes:
+        return
+    if n_long == 1 and _n_repeated_by_chance(table, n_values.argmax(), y) > len(after) / 2:
         return
     some = subsample(after)
     differ = (take_columns(X[some], columns) != take_columns(X[first[some]], columns)).any(axis=1)
@@ -116,6 +119,21 @@ def warn_of_things(X, y, rows, columns):
             "do. If they are, pass groups, such as its id: otherwise, heads are tested on things "
             "that they learned from."
         )
+
+
+def _repeated_rows(table):
+    """Return the first row that equals each, and the rows that equal an earlier one."""
+    first = groups_of_copies(table, fewest=1)
+    return first, [] if first is None else np.flatnonzero(first != np.arange(len(table)))
+
+
+def _n_repeated_by_chance(table, column, y):
+    """Return how many rows equal an earlier one if a column is shuffled within classes."""
+    order = np.argsort(y, kind="stable")
+    other = np.lexsort([np.random.default_rng(0).random(len(y)), y])
+    shuffled = table.copy()
+    shuffled[order, column] = table[other, column]
+    return len(_repeated_rows(shuffled)[1])
 
 
 def warn_of_objects(index, X, y):
