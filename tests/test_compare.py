@@ -634,8 +634,10 @@ def test_prompts_alone_are_those_of_the_heads(table, labels):
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(), MultiBackboneEmbedder("zoo"), None])
 def test_what_is_no_ensemble_is_refused(estimator, table, labels):
-    with pytest.raises(TypeError, match="AdaptiveBackboneEnsemble, or a pipeline that ends in one"):
-        compare_with_baselines(estimator, table, labels)
+    amounts = np.arange(len(labels)) / 3  # of which no folds can be made
+    for y in (labels, amounts):
+        with pytest.raises(TypeError, match="Ensemble, or a pipeline that ends in one"):
+            compare_with_baselines(estimator, table, y)
 
 
 def test_labels_in_a_column_of_a_frame(pictures, labels):

@@ -159,16 +159,15 @@ def compare_with_baselines(
     >>> print(f"{found.loc['logistic regression, all columns', 'gain']:.1f}")
     0.3
     """
+    ensemble = _checked_ensemble(estimator)
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y)
     _check_scoring(scoring)
     baselines, y = _checked_baselines(baselines or {}), column_of_labels(y, warn=True)
     groups = check_groups(groups, len(y))
     cv = check_cv_to_compare(cv, y, groups)
-    for one in baselines.values():
-        check_parameters(one)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv, folder)
+        before, X, y, groups, cv = _table_of(estimator, X, y, groups, cv, folder)
         X, y, groups = indexable(X, y, groups)
         splits, copies = splits_to_compare(cv, X, y, groups, before, ensemble)
         calls = ((before, ensemble, baselines, X, y, groups, scoring, *split) for split in splits)
@@ -190,9 +189,7 @@ def _check_scoring(scoring):
 
 def _weights(y, scoring):
     """Return weights of test rows whose weighted accuracy is the score."""
-    if scoring == "accuracy":
-        return np.ones(len(y))
-    return compute_sample_weight("balanced", y)
+    return np.ones(len(y)) if scoring == "accuracy" else compute_sample_weight("balanced", y)
 
 
 def _checked_baselines(baselines):
@@ -223,16 +220,12 @@ def _checked_baselines(baselines):
                 f"baselines[{name!r}] is a {type(one).__name__}, a regressor, whose numbers are no "
                 "labels. Take a classifier."
             )
+        check_parameters(one)
     return dict(baselines)
 
 
-def _table_of(estimator, X, y, groups, cv, folder):
-    """Return the steps to fit in each split or None, the ensemble, and the rows and splits.
-
-    The first steps that need no fit, such as embedders, are applied to X here; embedders in other
-    steps use `folder` as their cache if they have none. Images that cannot be read are left out of
-    rows and splits.
-    """
+def _checked_ensemble(estimator):
+    """Return the ensemble in which an estimator ends."""
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     refuse_class(ensemble, "estimator")
     if not {"blocks", "head", "router"} <= set(getattr(ensemble, "get_params", dict)()):
@@ -240,11 +233,21 @@ def _table_of(estimator, X, y, groups, cv, folder):
             "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
             f"{type(ensemble).__name__}."
         )
+    return ensemble
+
+
+def _table_of(estimator, X, y, groups, cv, folder):
+    """Return the steps to fit in each split or None, and the rows and splits.
+
+    The first steps that need no fit, such as embedders, are applied to X here; embedders in other
+    steps use `folder` as their cache if they have none. Images that cannot be read are left out of
+    rows and splits.
+    """
     _, rest, table, unreadable = embedded_once(_embedding_once(estimator, folder), X, y)
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
     if unreadable.any() and are_splits(cv):
         cv = without_empty(folds_of_some(cv, ~unreadable, None, y, None))
-    return before, ensemble, *readable([table, y, groups], unreadable), cv
+    return before, *readable([table, y, groups], unreadable), cv
 
 
 def _embedding_once(estimator, folder):
