@@ -294,6 +294,38 @@ def test_one_picture_in_place_of_many_is_told(of_one_class, versions_of_it, emoj
     assert not any("of one picture" in text for text in texts)
 
 
+def test_one_picture_in_place_of_many_beside_other_columns_is_told(emoji):
+    """Where each picture has an offer; a few of one thing, or one of few labels, are no mistake."""
+    X, y = emoji
+    embedder = MultiBackboneEmbedder(BACKBONES).fit([["a.png"]])
+    X = pd.DataFrame(X, columns=embedder.get_feature_names_out())
+    X = X.assign(price=np.random.default_rng(0).normal(size=len(y)))
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+
+    def told(rows, first=0, **groups):
+        changed = X.copy()
+        changed.iloc[rows, first:-1] = X.iloc[rows[:1], first:-1].to_numpy()
+        return [text for text in said(partial(clf.fit, changed, y, **groups)) if "of one" in text]
+
+    rows = np.arange(1, len(y), 6)[:24]
+    width = sum(name.startswith(BACKBONES[0]) for name in X)
+    for first in (0, width):  # the second, as if one of two columns of pictures lacked some
+        (text,) = told(rows, first)
+        labels = len(set(y[rows]))
+        assert text.startswith(f"24 of {len(y)} rows are of one picture, such as rows 1 and 7, ")
+        assert f"have {labels} labels. If it stands for missing pictures, pass None" in text
+    things = np.arange(len(y))
+    things[rows] = rows[0]
+    assert not told(rows, groups=things)
+    assert not told(rows[:8])
+    assert not told(np.flatnonzero(y == y[0])[:12])
+    several = np.arange(len(y)) // 4 * 4  # each picture has four offers
+    changed = X.copy()
+    changed.iloc[:, :-1] = X.iloc[several, :-1].to_numpy()
+    changed.iloc[rows[:12], :-1] = X.iloc[rows[:1], :-1].to_numpy()
+    assert not any("of one picture" in text for text in said(clf.fit, changed, y))
+
+
 def test_rows_drawn_several_times_are_not_one_picture(emoji):
     X, y = emoji
     drawn = np.random.default_rng(0).integers(0, len(y), len(y))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
-from .._utils._copies import merge_copies
+from .._utils._copies import merge_copies, same_pictures
 from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._warnings import warn
@@ -24,6 +24,10 @@ _FEWEST_NEAR, _NEAR_SHARE = 5, 0.3
 _ONE_PICTURE = 1.0
 # Rows of one picture: least number, share, and times as many as the copies of any other.
 _FEWEST_OF_ONE, _SHARE_OF_ONE, _TIMES_OTHERS = 10, 0.05, 5
+_INSTEAD = (
+    "pass None in its place, with on_error='nan': submodels=True of make_table_pipeline reads "
+    "only the other columns of such rows"
+)
 _EXAMPLES = "such as pictures that were saved again, brightened or slightly cropped"
 
 
@@ -61,13 +65,19 @@ def see_rows(seen, X):
     return SeenRows(columns, centre, deviation, standard)
 
 
-def warn_of_one_picture(seen, learned):
+def warn_of_one_picture(seen, blocks, learned):
     """Warn if one picture, or versions of it, is in many more rows than any other of its classes.
 
-    So is a placeholder for missing pictures. `learned` are the :class:`Rows` that were learned
-    from; those of one group count once.
+    So is a placeholder for missing pictures. `blocks` are tuples of SeenBlock, and `learned` the
+    :class:`Rows` that were learned from; those of one group count once.
+
+    If the table has other columns, a label may be of these, and many rows of one thing: versions
+    of a picture do not count there, nor one that has one label.
     """
-    if seen is None or len(seen.columns) < learned.X.shape[1]:  # a label may be of other columns
+    if seen is None:
+        return
+    if len(seen.columns) < learned.X.shape[1]:
+        _warn_of_one_picture_beside_columns(blocks, learned)
         return
     place, rows = learned.position, seen.rows.astype(np.float32)
     given = np.flatnonzero(place >= 0)
@@ -85,16 +95,37 @@ def warn_of_one_picture(seen, learned):
         labels = np.unique(learned.y[near])
         others = np.setdiff1d(np.flatnonzero(np.isin(learned.y, labels)), near)
         if len(others) and size >= _TIMES_OTHERS * n_copies[others].max():
-            one, another = given[np.isin(place[given], near)][:2]
-            have = (
-                f"{len(labels)} labels" if len(labels) > 1 else f"the label {labels.tolist()[0]!r}"
-            )
-            warn(
-                f"{size} of {n_rows} rows are of one picture, or of versions of it, such as rows "
-                f"{one} and {another}, and have {have}. If it stands for missing pictures, leave "
-                "these rows out: what is learned from them says nothing of others."
-            )
+            rows = given[np.isin(place[given], near)]
+            leave_out = "leave these rows out: what is learned from them says nothing of others"
+            _tell_of_one(size, n_rows, ", or of versions of it", rows, labels, leave_out)
             return
+
+
+def _warn_of_one_picture_beside_columns(blocks, learned):
+    groups, every = learned.metadata["groups"], np.arange(len(learned.y))
+    n_rows = len(every) if groups is None else len(np.unique(groups))
+    for block in blocks:
+        first = same_pictures(learned.X, block.columns) if block.is_named else None
+        if first is None:
+            continue
+        n_copies = np.bincount(first, minlength=len(every))
+        rows = np.flatnonzero(first == n_copies.argmax())
+        labels = np.unique(learned.y[rows])
+        of_labels = np.isin(learned.y, labels) & (first != n_copies.argmax())
+        most_of_others = n_copies[first[of_labels]].max(initial=1)
+        size = len(rows) if groups is None else len(np.unique(groups[rows]))
+        least = max(_FEWEST_OF_ONE, _SHARE_OF_ONE * n_rows, _TIMES_OTHERS * most_of_others)
+        if size >= least and len(labels) > 1:
+            _tell_of_one(size, n_rows, "", learned.input_rows[rows], labels, _INSTEAD)
+            return
+
+
+def _tell_of_one(size, n_rows, versions, rows, labels, advice):
+    have = f"{len(labels)} labels" if len(labels) > 1 else f"the label {labels.tolist()[0]!r}"
+    warn(
+        f"{size} of {n_rows} rows are of one picture{versions}, such as rows {rows[0]} and "
+        f"{rows[1]}, and have {have}. If it stands for missing pictures, {advice}."
+    )
 
 
 def warn_of_near_duplicates(seen, learned, index=None):

@@ -363,7 +363,7 @@ class AdaptiveBackboneEnsemble(
             warn_of_moved_labels(*told, learns=learns)
             if learns:
                 self._seen_rows = see_rows(self._seen, rows.X)
-                warn_of_one_picture(self._seen_rows, rows)
+                warn_of_one_picture(self._seen_rows, self._seen, rows)
                 if held_out is not None:
                     warn_of_near_duplicates(self._seen_rows, rows, index_of(X))
             if self.unlabeled == "use":
