@@ -855,6 +855,12 @@ def test_nothing_to_suggest(emoji):
         suggest(emoji[1], make(), emoji[2])
     with pytest.raises(ValueError, match="All rows have a label"):
         suggest(make(), emoji[1], emoji[2], 1)
+    missing = np.where(np.arange(len(emoji[2])) < 5, "nan", emoji[2])
+    with (
+        pytest.warns(SuspectedMistakeWarning, match=r"as suggest expects. y has the class 'nan'"),
+        pytest.raises(ValueError, match="All rows have a label"),
+    ):
+        suggest(make(), emoji[1], missing, 1)
 
 
 def test_pictures_and_labels_in_another_order(emoji):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from .._utils._class_texts import warn_of_classes
 from .._utils._labels import labels_of, unlabeled_rows
 from .._utils._probabilities import refuse_nan
 from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate_params
@@ -101,6 +102,7 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     labeled = ~unlabeled_rows(y)
     rest = np.flatnonzero(~labeled)
     if not len(rest):
+        warn_of_classes(y, none_missing="suggest")  # such as "nan"
         raise ValueError('All rows have a label. One without has None, NaN, "" or -1 in y.')
     rows = np.arange(len(y))
     if len(rest) > max_rows:
