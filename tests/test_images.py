@@ -842,9 +842,10 @@ def test_empty_collections():
         polars.Series([], dtype=polars.String),
         polars.DataFrame({"photo": []}),
     ):
-        with pytest.raises(
-            ValueError, match=r"0 sample\(s\) \(shape=\(0.*minimum of 1 is required. If a pattern"
-        ):
+        of_table = type(X).__name__ in ("Series", "DataFrame")
+        advice = "If rows of a table were selected" if of_table else "If a pattern"
+        told = rf"0 sample\(s\) \(shape=\(0.*minimum of 1 is required. {advice}"
+        with pytest.raises(ValueError, match=told):
             as_image_list(X)
 
 

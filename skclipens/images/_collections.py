@@ -94,9 +94,12 @@ def as_image_list(X):
         )
     if not len(items):
         shape = tuple(getattr(X, "shape", (0,)))
+        how = "rows of a table were selected, check the condition"
+        if not hasattr(X, "to_list") and not hasattr(X, "to_pylist"):
+            how = "a pattern was to find files, check it, and the folder that it starts at"
         raise ValueError(
             f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required. "
-            "If a pattern was to find files, check it, and the folder that it starts at."
+            f"If {how}."
         )
     return items
 
