@@ -68,7 +68,7 @@ def see_rows(seen, X):
 def warn_of_one_picture(seen, blocks, learned):
     """Warn if one picture, or versions of it, is in many more rows than any other of its classes.
 
-    So is a placeholder for missing pictures. `blocks` are tuples of SeenBlock, and `learned` the
+    So is a placeholder for missing pictures. `blocks` is a tuple of SeenBlock, and `learned` the
     :class:`Rows` that were learned from; those of one group count once.
 
     If the table has other columns, a label may be of these, and many rows of one thing: versions
@@ -102,17 +102,19 @@ def warn_of_one_picture(seen, blocks, learned):
 
 
 def _warn_of_one_picture_beside_columns(blocks, learned):
-    groups, every = learned.metadata["groups"], np.arange(len(learned.y))
-    n_rows = len(every) if groups is None else len(np.unique(groups))
+    """Warn if one picture of a block is in many rows, with several labels."""
+    groups = learned.metadata["groups"]
+    n_rows = len(learned.y) if groups is None else len(np.unique(groups))
     for block in blocks:
         first = same_pictures(learned.X, block.columns) if block.is_named else None
         if first is None:
             continue
-        n_copies = np.bincount(first, minlength=len(every))
-        rows = np.flatnonzero(first == n_copies.argmax())
+        n_copies = np.bincount(first)
+        is_one = first == n_copies.argmax()
+        rows = np.flatnonzero(is_one)
         labels = np.unique(learned.y[rows])
-        of_labels = np.isin(learned.y, labels) & (first != n_copies.argmax())
-        most_of_others = n_copies[first[of_labels]].max(initial=1)
+        others = first[np.isin(learned.y, labels) & ~is_one]
+        most_of_others = n_copies[others].max(initial=1)
         size = len(rows) if groups is None else len(np.unique(groups[rows]))
         least = max(_FEWEST_OF_ONE, _SHARE_OF_ONE * n_rows, _TIMES_OTHERS * most_of_others)
         if size >= least and len(labels) > 1:
