@@ -1,5 +1,7 @@
 """Tests of compare_with_baselines."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +13,7 @@ from joblib import parallel_config
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest, SelectorMixin
@@ -26,7 +29,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skclipens import (
@@ -34,6 +37,7 @@ from skclipens import (
     CLIPEmbedder,
     MultiBackboneEmbedder,
     ResidualHead,
+    SuspectedMistakeWarning,
     ZeroShotHead,
     make_backbone_pipeline,
 )
@@ -67,6 +71,35 @@ def labels(pictures):
 @pytest.fixture(scope="module")
 def found(table, labels):
     return compare_with_baselines(AdaptiveBackboneEnsemble(random_state=0), table, labels, cv=FEW)
+
+
+def test_warnings_of_other_processes_are_given_here_and_once(table, labels):
+    price, weight = np.random.default_rng(0).normal(size=(2, len(table)))
+    dear = table.assign(price=1e6 * price, weight=weight)
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+
+    def compare(n_jobs):
+        compare_with_baselines(clf, dear, labels, cv=2, n_jobs=n_jobs)
+
+    texts = said(compare, 1)
+    assert sum("price" in text for text in texts) == 1
+    assert said(compare, 2) == texts
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SuspectedMistakeWarning)
+        with pytest.raises(SuspectedMistakeWarning, match="price"):
+            compare(2)
+
+
+def test_warnings_name_rows_as_they_were_given(table, labels):
+    changed, y = table.copy(), labels.copy()
+    one, another = np.flatnonzero(y == y[-1])[-2:]
+    changed.iloc[another] = changed.iloc[one]
+    y[another] = y[0]
+    parts = [np.arange(len(y)) % 3 != part for part in range(3)]
+    cv = [(np.flatnonzero(train), np.flatnonzero(~train)) for train in parts]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    texts = said(lambda: compare_with_baselines(clf, changed, y, cv=cv))
+    assert any(f"Rows {one} and {another} of X are the same" in text for text in texts)
 
 
 def test_each_way_has_the_accuracy_that_cross_validation_gives(found, table, labels):
@@ -174,6 +207,15 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, baselines={"none": None})
     with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
+    with pytest.raises(TypeError, match=r"baselines\['means'\] is a KMeans, a clusterer"):
+        compare_with_baselines(clf, table, labels, baselines={"means": KMeans()})
+    with pytest.raises(TypeError, match=r"baselines\['scale'\] is Standard.*Give a class"):
+        compare_with_baselines(clf, table, labels, baselines={"scale": StandardScaler()})
+    given = pd.Series({"guess": DummyClassifier()})
+    with pytest.raises(TypeError, match=r"baselines is a dict from names .* got Series"):
+        compare_with_baselines(clf, table, labels, baselines=given)
+    with pytest.raises(TypeError, match=r"or a pipeline that ends in one; got Pipeline"):
+        compare_with_baselines(Pipeline([]), table, labels)
 
 
 def test_a_baseline_that_is_not_fitted_again_is_doubted(table, labels):

@@ -317,6 +317,9 @@ def test_one_picture_in_place_of_many_beside_other_columns_is_told(emoji):
     things = np.arange(len(y))
     things[rows] = rows[0]
     assert not told(rows, groups=things)
+    pairs = np.arange(len(y)) // 2  # as each row of the picture is in another group
+    (text,) = told(rows, groups=pairs)
+    assert text.startswith(f"24 of {len(y)} rows are of one picture, such as rows 1 and 7, ")
     assert not told(rows[:8])
     assert not told(np.flatnonzero(y == y[0])[:12])
     several = np.arange(len(y)) // 4 * 4  # each picture has four offers
@@ -324,6 +327,18 @@ def test_one_picture_in_place_of_many_beside_other_columns_is_told(emoji):
     changed.iloc[:, :-1] = X.iloc[several, :-1].to_numpy()
     changed.iloc[rows[:12], :-1] = X.iloc[rows[:1], :-1].to_numpy()
     assert not any("of one picture" in text for text in said(clf.fit, changed, y))
+    popular = [*np.flatnonzero(y == y[0])[:20], *np.flatnonzero(y != y[0])[:2]]
+    others = np.setdiff1d(np.arange(len(y)), popular)
+    changed.iloc[popular, :-1] = X.iloc[popular[:1], :-1].to_numpy()
+    changed.iloc[others[:9], :-1] = X.iloc[others[:1], :-1].to_numpy()  # of other classes
+    assert not any("of one picture" in text for text in said(clf.fit, changed, y))
+    changed = X.copy()
+    changed.iloc[rows, :-1] = X.iloc[rows[:1], :-1].to_numpy()
+    changed.iloc[[2, 3, 4, 8, 9, 10], :-1] = X.iloc[[2, 2, 2, 8, 8, 8], :-1].to_numpy()
+    several = y.copy()
+    one, another = np.unique(y)[:2]  # of these pictures, too, labels depend on the price
+    several[[2, 3, 4, 8, 9, 10]] = [one, another, another, one, another, one]
+    assert not any("of one picture" in text for text in said(clf.fit, changed, several))
 
 
 def test_rows_drawn_several_times_are_not_one_picture(emoji):

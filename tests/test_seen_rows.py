@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from _said import said
 from sklearn.base import clone
@@ -90,6 +91,25 @@ def test_pictures_of_fit_are_told_by_a_pipeline_that_embeds_them_again(emoji):
         assert doubts(clf.score, paths[some], y[some])
     for Display in (DiversityGainDisplay, ReliabilityDisplay):
         assert len(doubts(Display.from_estimator, clf, paths[53:70], y[53:70])) == 1
+
+
+def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other_columns(table):
+    """Offers of products, which are cheap or dear: of one product, several are known."""
+    rng = np.random.default_rng(0)
+    names = MultiBackboneEmbedder(BACKBONES).fit([["a.png"]]).get_feature_names_out()
+    product, price = rng.integers(0, 30, 300), rng.normal(size=300)
+    offers = pd.DataFrame(table[product], columns=names).assign(price=price)
+    levels = np.where(price + rng.normal(size=300) > 0, "dear", "cheap")
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(offers[:200], levels[:200])
+    assert not said(clf.score, offers[200:], levels[200:])
+    (text,) = doubts(clf.score, offers[150:], levels[150:])
+    assert text.startswith("50 of the 150 rows are rows of fit")
+    assert not doubts(clf.score, offers[190:], levels[190:])  # less than a tenth
+    of_products = np.array(["a", "b", "c"])[product % 3]
+    clf.fit(offers[:200], of_products[:200])
+    offers.loc[290:, names] = table[30:40]
+    (text,) = doubts(clf.score, offers[200:], of_products[200:])
+    assert text.startswith("90 of the 100")
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

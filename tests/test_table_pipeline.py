@@ -2,6 +2,7 @@
 
 import pickle
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -343,6 +344,19 @@ def test_rows_with_unreadable_pictures_are_left_out(gaps):
         score = clf.score(rest[~bad], rest["label"][~bad])
     with pytest.warns(UserWarning, match="do not count"):
         assert clf.score(rest, rest["label"]) == score
+
+
+@pytest.mark.parametrize("submodels", [False, True])
+def test_warnings_name_rows_as_they_were_given_with_unreadable_pictures(submodels, gaps):
+    gaps.loc[20, ["path", "back"]] = gaps.loc[21, ["path", "back"]].tolist()
+    y = gaps["label"].mask(gaps.index == 20, gaps["label"][0] + " of another kind")
+    clf = make(images=["path", "back"], numbers=(), categories=(), on_error="nan")
+    texts = said(clf.set_params(submodels=submodels).fit, gaps[:40], y[:40])
+    assert any(text.startswith("Rows 20 and 21 of X are") for text in texts)
+    groups = np.arange(40)
+    gaps.loc[20] = gaps.loc[21]
+    texts = said(partial(clf.fit, gaps[:40], gaps["label"][:40], groups=groups))
+    assert any("such as row 21 of row 20" in text for text in texts)
 
 
 def test_missing_pictures_of_a_later_column_are_told_before_others_are_embedded(gaps):

@@ -5,6 +5,7 @@ import numpy as np
 from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import can_be_held_out
 from .._utils._linalg import subsample, take_columns
+from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
@@ -15,7 +16,7 @@ _MIN_RELATIVE_LOSS = 0.97
 # Standard deviations of the agreement of logits and y by chance. With shuffled labels it is up to
 # 4, since what combines experts was fitted on these rows.
 _BY_CHANCE = 5
-_MAX_SHARE = 0.1  # of the rows whose image occurred before
+_MAX_SHARE = 0.05  # of the rows whose image occurred before
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
 _MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
 _MANY_VALUES = 20  # of a column of numbers; grades and counts have fewer
@@ -44,8 +45,7 @@ def warn_of_contradictions(X, y, rows, columns):
     if not len(other) and columns is not None:
         first, same = same_pictures(X, columns), "are of the same picture"
         other = _contradicting(first, y)
-        # If many images have several labels, the labels depend on the other columns.
-        if len(other) and len(other) > _MAX_SHARE * np.sum(first != np.arange(len(y))):
+        if len(other) and have_several_labels(first, y):
             return
     if len(other):
         one, another = first[other[0]], other[0]
@@ -57,6 +57,17 @@ def warn_of_contradictions(X, y, rows, columns):
             "out, or check that labels and rows are in the same order.",
             key="contradictory labels",
         )
+
+
+def have_several_labels(first, y, some=slice(None), fewest=1):
+    """Return whether many of some rows have another label than the first row of their picture.
+
+    Labels then depend on the other columns, too. `first` are these first rows, (n,), and `fewest`
+    is how many rows at least have another label.
+    """
+    n_repeated = np.sum((first != np.arange(len(y)))[some])
+    n_others = np.sum((y != y[first])[some])
+    return n_others >= fewest and n_others > _MAX_SHARE * n_repeated
 
 
 def _contradicting(first, y):
@@ -153,9 +164,10 @@ def warn_of_objects(index, X, y):
     differ = (X[some] != X[some - 1]).any(axis=1)
     if (y[after] == y[after - 1]).all() and differ.mean() > 0.5:
         label = index[after[:1]].tolist()[0]
+        one, another = user_rows(after[0] - np.array([1, 0]), len(y))
         warn(
-            f"Rows with the same index follow each other, such as rows {after[0] - 1} and "
-            f"{after[0]}, {label!r}, and have the same label, as pictures of one object. If they "
+            f"Rows with the same index follow each other, such as rows {one} and "
+            f"{another}, {label!r}, and have the same label, as pictures of one object. If they "
             "are, pass groups=X.index: otherwise, heads are tested on objects that they learned "
             "from.",
             key="related rows",

@@ -8,13 +8,16 @@ from scipy.spatial import KDTree
 from .._utils._copies import merge_copies, same_pictures
 from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
+from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
+from ._rows import have_several_labels
 from ._series import warn_of_series
 
 # Between two calls, embeddings of one image differ by up to 0.01 standard deviations of a
 # projection, due to rounding in bf16. Those of 300 emoji differ by 0.1 or more in at least one of
 # 32 projections.
 _N_PROJECTIONS, _SAME = 32, 0.02
+_SAME_NUMBERS = 1e-4  # other columns are not computed anew
 # Least number and share of rows. Data sets contain a few copies, and more near-duplicates, such as
 # variants of an emoji.
 _FEWEST, _SHARE = 3, 0.1
@@ -32,7 +35,7 @@ _EXAMPLES = "such as pictures that were saved again, brightened or slightly crop
 
 
 class SeenRows(NamedTuple):
-    """Rows that an ensemble has learned from, as random projections of their embeddings.
+    """Rows that an ensemble has learned from, as random projections of their columns.
 
     Attributes
     ----------
@@ -40,29 +43,49 @@ class SeenRows(NamedTuple):
         Columns of embeddings.
     centre, deviation : ndarray of shape (32,)
         Mean and standard deviation of each projection.
-    rows : ndarray of shape (n, 32), float16
+    rows : ndarray of shape (n, 32), float16 or float32
         Standardized projections.
+    others : SeenRows or None
+        The same rows by their other columns, if labels of pictures depend on these, too.
     """
 
     columns: np.ndarray
     centre: np.ndarray
     deviation: np.ndarray
     rows: np.ndarray
+    others: "SeenRows | None" = None
+
+    def standardized(self, X):
+        """Return standardized projections of rows of X."""
+        return ((_project(X, self.columns) - self.centre) / self.deviation).astype(np.float32)
 
 
-def see_rows(seen, X):
-    """Return the `SeenRows` of ``fit``; None without embeddings, or if all rows are the same."""
+def see_rows(seen, learned):
+    """Return the `SeenRows` of the :class:`Rows` that were learned from.
+
+    None without embeddings, or if all rows are the same.
+    """
     columns = [block.columns for block in seen if block.is_named]
     if not columns:
         return None
     columns = np.unique(np.concatenate(columns))
+    pictures = _see_columns(learned.X, columns, np.float16)
+    others = np.delete(np.arange(learned.X.shape[1]), columns)
+    if pictures is None or not others.size:
+        return pictures
+    first = same_pictures(learned.X, columns)
+    if first is None or not have_several_labels(first, learned.y):
+        return pictures
+    return pictures._replace(others=_see_columns(learned.X, others, np.float32))
+
+
+def _see_columns(X, columns, dtype):
     rows = _project(X, columns)
     centre, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not (deviation > 0).all():
         return None
     with np.errstate(under="ignore"):  # a value near 0 is 0 in float16
-        standard = ((rows - centre) / deviation).astype(np.float16)
-    return SeenRows(columns, centre, deviation, standard)
+        return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(dtype))
 
 
 def warn_of_one_picture(seen, blocks, learned):
@@ -95,9 +118,8 @@ def warn_of_one_picture(seen, blocks, learned):
         labels = np.unique(learned.y[near])
         others = np.setdiff1d(np.flatnonzero(np.isin(learned.y, labels)), near)
         if len(others) and size >= _TIMES_OTHERS * n_copies[others].max():
-            rows = given[np.isin(place[given], near)]
             leave_out = "leave these rows out: what is learned from them says nothing of others"
-            _tell_of_one(size, n_rows, ", or of versions of it", rows, labels, leave_out)
+            _tell_of_one(learned, near, ", or of versions of it", labels, leave_out)
             return
 
 
@@ -111,22 +133,25 @@ def _warn_of_one_picture_beside_columns(blocks, learned):
             continue
         n_copies = np.bincount(first)
         is_one = first == n_copies.argmax()
-        rows = np.flatnonzero(is_one)
+        if have_several_labels(first, learned.y, ~is_one, _FEWEST):
+            continue
+        rows, most_of_others = np.flatnonzero(is_one), n_copies[first[~is_one]].max(initial=1)
         labels = np.unique(learned.y[rows])
-        others = first[np.isin(learned.y, labels) & ~is_one]
-        most_of_others = n_copies[others].max(initial=1)
         size = len(rows) if groups is None else len(np.unique(groups[rows]))
         least = max(_FEWEST_OF_ONE, _SHARE_OF_ONE * n_rows, _TIMES_OTHERS * most_of_others)
         if size >= least and len(labels) > 1:
-            _tell_of_one(size, n_rows, "", learned.input_rows[rows], labels, _INSTEAD)
+            _tell_of_one(learned, rows, "", labels, _INSTEAD)
             return
 
 
-def _tell_of_one(size, n_rows, versions, rows, labels, advice):
+def _tell_of_one(learned, some, versions, labels, advice):
+    """Tell which input rows some of the :class:`Rows` that were learned from stand for."""
+    place = learned.position
+    rows = user_rows(np.flatnonzero(np.isin(place, some)), len(place))
     have = f"{len(labels)} labels" if len(labels) > 1 else f"the label {labels.tolist()[0]!r}"
     warn(
-        f"{size} of {n_rows} rows are of one picture{versions}, such as rows {rows[0]} and "
-        f"{rows[1]}, and have {have}. If it stands for missing pictures, {advice}."
+        f"{len(rows)} of {np.sum(place >= 0)} rows are of one picture{versions}, such as rows "
+        f"{rows[0]} and {rows[1]}, and have {have}. If it stands for missing pictures, {advice}."
     )
 
 
@@ -157,7 +182,7 @@ def warn_of_near_duplicates(seen, learned, index=None):
         if learned.splits is None and len(first) > (1 - _NEAR_SHARE) * len(given):
             warn_of_series(pairs, learned.y, given, len(learned.position), index)
         return
-    one, another = given[pairs[:, np.argmax(is_near)]]
+    one, another = learned.numbers[pairs[:, np.argmax(is_near)]]
     warn(
         f"{is_near.mean():.0%} of the rows are near-duplicates of others, {_EXAMPLES}, for example "
         f"rows {one} and {another}. Heads are then tested on near-duplicates of rows that they "
@@ -184,9 +209,13 @@ def warn_of_seen_rows(seen, X, is_right):
     """
     if seen is None:
         return
-    rows = ((_project(np.asarray(X), seen.columns) - seen.centre) / seen.deviation).astype("f4")
-    distances, _ = KDTree(seen.rows).query(rows, p=np.inf, distance_upper_bound=_SAME)
-    is_seen = np.isfinite(distances)
+    X = np.asarray(X)
+    rows = seen.standardized(X)
+    is_seen = has_seen_picture = _are_among(rows, seen.rows)
+    if (others := seen.others) is not None:
+        scale = _SAME / _SAME_NUMBERS
+        both = np.hstack([rows, scale * others.standardized(X)])
+        is_seen = _are_among(both, np.hstack([seen.rows, scale * others.rows]))
     if is_seen.all():
         return
     if is_seen.sum() >= _FEWEST and is_seen.mean() >= _SHARE:
@@ -196,7 +225,8 @@ def warn_of_seen_rows(seen, X, is_right):
             key="rows of fit",
         )
         return
-    rows, is_right = subsample(rows[~is_seen]), subsample(is_right[~is_seen])
+    is_new = ~has_seen_picture
+    rows, is_right = subsample(rows[is_new]), subsample(is_right[is_new])
     is_near, _ = _is_near(rows, seen.rows.astype(np.float32))
     if _are_many(is_near):
         warn(
@@ -207,9 +237,14 @@ def warn_of_seen_rows(seen, X, is_right):
         )
 
 
+def _are_among(rows, others):
+    distances, _ = KDTree(others).query(rows, p=np.inf, distance_upper_bound=_SAME)
+    return np.isfinite(distances)
+
+
 def _is_near(rows, others, *, own=None):
     """Return which rows have a near-duplicate among others, (m,), and their nearest row, (m,)."""
-    if len(others) < FEWEST_ROWS:
+    if len(others) < FEWEST_ROWS or not len(rows):
         return np.zeros(len(rows), bool), np.zeros(len(rows), int)
     positions, is_near = near_duplicates(rows, others, own=own)
     return is_near[:, 0], positions[:, 0]

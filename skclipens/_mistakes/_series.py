@@ -8,6 +8,7 @@ import numpy as np
 
 from .._utils._contexts import set_within
 from .._utils._folds import codes_of
+from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
 from ._row_order import by_numbers
 
@@ -56,7 +57,8 @@ def warn_of_series(pairs, y, input_rows, n_input, index):
         rank[np.lexsort((place[input_rows], codes))] = np.arange(len(y))
         beside = same & (np.abs(rank[row] - rank[like]) == 1)
         if beside.sum() > fewest:
-            first, second = sorted(input_rows[pairs[:, beside.argmax()]].tolist())
+            found = input_rows[pairs[:, beside.argmax()]]
+            first, second = sorted(user_rows(found, n_input).tolist())
             warn(
                 f"{beside.mean():.0%} of the rows are more like the row beside them, {order}, than "
                 f"like any other, for example rows {first} and {second}. So are frames of a film, "

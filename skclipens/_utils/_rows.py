@@ -10,6 +10,7 @@ from ._folds import folds_of_some, with_copies_on_one_side
 from ._linalg import positions_among, take_rows
 from ._messages import listed
 from ._metadata import rows_of
+from ._row_numbers import user_rows
 from ._warnings import warn
 
 
@@ -45,6 +46,11 @@ class Rows(NamedTuple):
         """Position of the first input row that each row represents; ndarray of shape (n,), int."""
         kept = np.flatnonzero(self.position >= 0)
         return kept[np.unique(self.position[kept], return_index=True)[1]]
+
+    @property
+    def numbers(self):
+        """The user's number of the first input row of each row, for messages; (n,), int."""
+        return user_rows(self.input_rows, len(self.position))
 
     @property
     def splits(self):

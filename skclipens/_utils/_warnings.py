@@ -1,5 +1,6 @@
 """Warnings at the user's line, without repetition, and a filter for a single thread."""
 
+import os
 import re
 import sys
 import threading
@@ -15,6 +16,7 @@ from ._locks import ForkLock
 NOTHING = "(?!)"  # matches no text
 _NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
+_collected = ContextVar("warnings of a call for another process, which gives them", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools"}
 
 
@@ -30,18 +32,43 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
         Key by which :func:`each_warning_once` finds repetitions, and :func:`without_warnings` what
         it hides. None: the message without numbers.
     """
-    said = _said.get()
+    said, collected = _said.get(), _collected.get()
     if _is_hidden(str(message), key):  # nor recorded, so that it can be shown later
         return
     if said is not None:
-        key = key or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
-        if key in said:
+        words = key or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
+        if words in said:
             return
-        said.add(key)
+        said.add(words)
+    if collected is not None:
+        collected.append((message, category, key))
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def call_and_collect(caller, function, *args):
+    """Return the result of a function, and what it warned of, for :func:`give_collected`.
+
+    In the process of the caller, whose number is given, warnings are given at once.
+    """
+    if os.getpid() == caller:
+        return function(*args), []
+    told = []
+    try:
+        with set_within(_collected, told):
+            return function(*args), told
+    except BaseException:
+        give_collected(told)
+        raise
+
+
+def give_collected(told):
+    """Give the warnings that a call in another process has collected."""
+    for message, category, key in told:
+        warn(message, category, key=key)
 
 
 def unsaid(keys):

@@ -18,7 +18,7 @@ from ..images import load_image
 from ..images._protocols import is_url
 from ..images._texts import is_file
 from ..model_selection import FewShotSplit, compare_with_baselines
-from ..model_selection._compare import SCORINGS
+from ..model_selection._compare_checks import SCORINGS
 from ..pipeline import make_backbone_pipeline, make_table_pipeline
 from ..retrieval import ImageRetriever
 from ._files import find_labelled, find_pictures, names_of, read_class_names

@@ -362,7 +362,7 @@ class AdaptiveBackboneEnsemble(
             told = predictions.for_input_rows(rows, self.classes_)
             warn_of_moved_labels(*told, learns=learns)
             if learns:
-                self._seen_rows = see_rows(self._seen, rows.X)
+                self._seen_rows = see_rows(self._seen, rows)
                 warn_of_one_picture(self._seen_rows, self._seen, rows)
                 if held_out is not None:
                     warn_of_near_duplicates(self._seen_rows, rows, index_of(X))

@@ -55,10 +55,10 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     rows = Rows(X, y, metadata, cv, positions_among(labeled)).with_weight()
     names = getattr(ensemble, "feature_names_in_", None)
     columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
-    warn_of_contradictions(rows.X, rows.y, rows.input_rows, columns)
-    warn_of_groups(rows.X, rows.y, rows.metadata["groups"], rows.input_rows)
+    warn_of_contradictions(rows.X, rows.y, rows.numbers, columns)
+    warn_of_groups(rows.X, rows.y, rows.metadata["groups"], rows.numbers)
     if groups is None and columns is not None and isinstance(cv, Real):
-        warn_of_things(rows.X, rows.y, rows.input_rows, columns)
+        warn_of_things(rows.X, rows.y, rows.numbers, columns)
     return _without_copies(ensemble, rows, columns), unlabeled
 
 

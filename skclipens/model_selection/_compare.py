@@ -4,7 +4,7 @@ from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from sklearn.base import clone, is_regressor
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -17,10 +17,10 @@ from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_
 from .._utils._linalg import scale_of
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
+from .._utils._row_numbers import fitted_rows
 from .._utils._sample_arguments import warn_of_other_order
-from .._utils._sklearn import check_parameters, frozen_classifiers, is_of_kind, safe_indexing
-from .._utils._validation import refuse_class
-from .._utils._warnings import each_warning_once, silent, warn, without_warnings
+from .._utils._sklearn import safe_indexing
+from .._utils._warnings import each_warning_once, silent, without_warnings
 from .._utils._weights_and_groups import check_groups
 from ..backbones._blocks import embeddings_beside_others
 from ..embedding._base import BaseEmbedder
@@ -30,15 +30,21 @@ from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
 from ..heads._linear_probe import gradient_tolerance
+from ._compare_checks import (
+    ALONE,
+    ENSEMBLE,
+    IMAGES,
+    LOGISTIC,
+    ORACLE,
+    OTHERS,
+    PROMPTS,
+    check_scoring,
+    checked_baselines,
+    checked_ensemble,
+)
 from ._compare_splits import check_cv_to_compare, splits_to_compare, without_empty
 from ._intervals import few_draws_interval
 
-ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
-LOGISTIC = "logistic regression, all columns"
-ORACLE = "oracle: any backbone is right"
-IMAGES, OTHERS = "images alone", "other columns alone"
-SCORINGS = "accuracy", "balanced_accuracy"
-_ALONE = " alone"
 _STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
 
 
@@ -159,18 +165,19 @@ def compare_with_baselines(
     >>> print(f"{found.loc['logistic regression, all columns', 'gain']:.1f}")
     0.3
     """
-    ensemble = _checked_ensemble(estimator)
+    ensemble = checked_ensemble(estimator)
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y)
-    _check_scoring(scoring)
-    baselines, y = _checked_baselines(baselines or {}), column_of_labels(y, warn=True)
+    check_scoring(scoring)
+    baselines, y = checked_baselines(baselines), column_of_labels(y, warn=True)
     groups = check_groups(groups, len(y))
     cv = check_cv_to_compare(cv, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        before, X, y, groups, cv = _table_of(estimator, X, y, groups, cv, folder)
+        before, X, y, groups, cv, numbers = _table_of(estimator, X, y, groups, cv, folder)
         X, y, groups = indexable(X, y, groups)
         splits, copies = splits_to_compare(cv, X, y, groups, before, ensemble)
-        calls = ((before, ensemble, baselines, X, y, groups, scoring, *split) for split in splits)
+        given = before, ensemble, baselines, X, y, groups, scoring, numbers
+        calls = ((*given, *split) for split in splits)
         with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
             found = list(in_parallel(_score, calls, n_jobs=n_jobs, bar=bar))
     units = copies if groups is None else groups
@@ -179,65 +186,13 @@ def compare_with_baselines(
     return _summary(found, tests, units, [_weights(y[test], scoring) for test in tests], scoring)
 
 
-def _check_scoring(scoring):
-    if not isinstance(scoring, str) or scoring not in SCORINGS:
-        raise ValueError(
-            f"scoring is one of {', '.join(map(repr, SCORINGS))}; got {scoring!r}. For another "
-            "score, pass each classifier to cross_validate with the same splits."
-        )
-
-
 def _weights(y, scoring):
     """Return weights of test rows whose weighted accuracy is the score."""
     return np.ones(len(y)) if scoring == "accuracy" else compute_sample_weight("balanced", y)
 
 
-def _checked_baselines(baselines):
-    if not hasattr(baselines, "keys"):
-        raise TypeError(
-            "baselines is a dict from names to classifiers, such as {'nearest': "
-            f"KNeighborsClassifier()}}; got {type(baselines).__name__}."
-        )
-    for name, one in baselines.items():
-        if not isinstance(name, str):
-            raise TypeError(f"baselines: names are strings; got {name!r}, of {one!r}.")
-        if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
-            raise ValueError(
-                f"baselines: {name!r} is already a row of the result. Give your baseline another "
-                "name."
-            )
-        refuse_class(one, f"baselines[{name!r}]")
-        if next(frozen_classifiers(one), None) is not None:
-            warn(
-                f"baselines[{name!r}] has a FrozenEstimator, which is not fitted again. If it has "
-                "learned from rows of X, its accuracy on them says little: pass the classifier "
-                "itself."
-            )
-        if not hasattr(one, "fit") or not hasattr(one, "get_params"):
-            raise TypeError(f"baselines[{name!r}] is {one!r}. Give a classifier.")
-        if is_of_kind(one, is_regressor):
-            raise TypeError(
-                f"baselines[{name!r}] is a {type(one).__name__}, a regressor, whose numbers are no "
-                "labels. Take a classifier."
-            )
-        check_parameters(one)
-    return dict(baselines)
-
-
-def _checked_ensemble(estimator):
-    """Return the ensemble in which an estimator ends."""
-    ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    refuse_class(ensemble, "estimator")
-    if not {"blocks", "head", "router"} <= set(getattr(ensemble, "get_params", dict)()):
-        raise TypeError(
-            "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
-            f"{type(ensemble).__name__}."
-        )
-    return ensemble
-
-
 def _table_of(estimator, X, y, groups, cv, folder):
-    """Return the steps to fit in each split or None, and the rows and splits.
+    """Return the steps to fit in each split or None, the rows and splits, and numbers of rows.
 
     The first steps that need no fit, such as embedders, are applied to X here; embedders in other
     steps use `folder` as their cache if they have none. Images that cannot be read are left out of
@@ -247,7 +202,7 @@ def _table_of(estimator, X, y, groups, cv, folder):
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
     if unreadable.any() and are_splits(cv):
         cv = without_empty(folds_of_some(cv, ~unreadable, None, y, None))
-    return before, *readable([table, y, groups], unreadable), cv
+    return before, *readable([table, y, groups], unreadable), cv, np.flatnonzero(~unreadable)
 
 
 def _embedding_once(estimator, folder):
@@ -261,8 +216,8 @@ def _embedding_once(estimator, folder):
     return estimator
 
 
-def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
-    """Return which test rows each classifier predicts correctly."""
+def _score(before, ensemble, baselines, X, y, groups, scoring, numbers, train, test):
+    """Return which test rows each classifier predicts correctly; rows are called by `numbers`."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
     y_train, y_test = y[train], y[test]
     groups = {} if groups is None else {"groups": groups[train]}
@@ -271,7 +226,9 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
         X_train, X_test = before.fit_transform(X_train, y_train), before.transform(X_test)
 
     def right(estimator, **metadata):
-        labels = estimator.fit(X_train, y_train, **metadata).predict(X_test)
+        with fitted_rows(numbers[train]):
+            estimator.fit(X_train, y_train, **metadata)
+        labels = estimator.predict(X_test)
         return np.ravel(labels) == y_test  # those of CatBoost are a column
 
     fitted = clone(ensemble)
@@ -286,7 +243,7 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
         with without_warnings("guessing"):  # other columns need not tell the classes apart
             found[name] = right(clone(ensemble).set_params(blocks=some), **groups)
     alone = {
-        f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=some), **groups)
+        f"{backbone}{ALONE}": right(clone(ensemble).set_params(blocks=some), **groups)
         for backbone, some in _blocks_of_each(ensemble.head, blocks).items()
     }
     found |= alone
@@ -370,7 +327,7 @@ def _in_order(found):
     """Return the names of all classifiers, since steps may keep other backbones in each split."""
     places = {ENSEMBLE: 0, LOGISTIC: 1, PROMPTS: 3, ORACLE: 4}
     names = dict.fromkeys(name for of_split in found for name in of_split)
-    return sorted(names, key=lambda name: places.get(name, 2 if name.endswith(_ALONE) else 5))
+    return sorted(names, key=lambda name: places.get(name, 2 if name.endswith(ALONE) else 5))
 
 
 def _summary(found, tests, units, weights, scoring):

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._series import rows_of_files
 from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._labels import column_of_labels
+from .._utils._row_numbers import fitted_rows
 from .._utils._sklearn import routing_enabled
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import shares_again
@@ -66,7 +67,8 @@ class ReadableMixin:
 
         def fit(model, table, left_out, method="fit"):
             given = _readable_arguments(table, y, params, left_out)
-            with rows_of_files(*readable([images], left_out)):
+            rows = np.flatnonzero(~left_out)
+            with rows_of_files(*readable([images], left_out)), fitted_rows(rows):
                 return getattr(model, method)(*given[:2], **given[2])
 
         answers = fit(rest, embedded, unreadable, method)
