@@ -16,6 +16,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import IsolationForest
 from sklearn.feature_selection import SelectKBest, SelectorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -30,7 +31,7 @@ from sklearn.model_selection import (
 )
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -41,6 +42,7 @@ from skclipens import (
     ZeroShotHead,
     make_backbone_pipeline,
 )
+from skclipens._utils._warnings import warn
 from skclipens.backbones._blocks import column_names, find_blocks
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
@@ -84,10 +86,54 @@ def test_warnings_of_other_processes_are_given_here_and_once(table, labels):
     texts = said(compare, 1)
     assert sum("price" in text for text in texts) == 1
     assert said(compare, 2) == texts
+    with parallel_config("threading"):
+        assert said(compare, 2) == texts
     with warnings.catch_warnings():
         warnings.simplefilter("error", SuspectedMistakeWarning)
         with pytest.raises(SuspectedMistakeWarning, match="price"):
             compare(2)
+
+
+class _Fails(DummyClassifier):
+    """A classifier that warns and cannot be fitted."""
+
+    def fit(self, X, y, sample_weight=None):
+        warn("It has a reason.")
+        raise ZeroDivisionError
+
+
+def test_warnings_before_an_error_in_another_process_are_given_here(table, labels):
+    given = {"cv": 2, "n_jobs": 2, "baselines": {"one": _Fails()}}
+    clf = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+    with pytest.warns(SuspectedMistakeWarning, match="It has a reason"):
+        with pytest.raises(ZeroDivisionError):
+            compare_with_baselines(clf, table, labels, **given)
+
+
+class _Quiet(AdaptiveBackboneEnsemble):
+    """An ensemble that hides what its fit warns of."""
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super().fit(X, y, sample_weight=sample_weight, groups=groups)
+
+
+def _first_columns(X):
+    return np.asarray(X)[:, :200]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_baseline_hides_its_own_warnings_also_in_another_process(n_jobs, table, labels):
+    clf = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+
+    def compare(one):
+        given = {"cv": 2, "n_jobs": n_jobs, "baselines": {"it": make_pipeline(numbered, one)}}
+        compare_with_baselines(clf, table, labels, **given)
+
+    numbered = FunctionTransformer(_first_columns)
+    assert any("no names of columns" in text for text in said(compare, AdaptiveBackboneEnsemble()))
+    assert not said(compare, _Quiet())
 
 
 def test_warnings_name_rows_as_they_were_given(table, labels):
@@ -205,10 +251,14 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, baselines={1: DummyClassifier()})
     with pytest.raises(TypeError, match=r"baselines\['none'\] is None. Give a classifier"):
         compare_with_baselines(clf, table, labels, baselines={"none": None})
-    with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
+    with pytest.raises(TypeError, match=r"baselines\['ridge'\] is Ridge, of type regressor"):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
-    with pytest.raises(TypeError, match=r"baselines\['means'\] is a KMeans, a clusterer"):
+    with pytest.raises(TypeError, match=r"baselines\['means'\] is KMeans, of type clusterer"):
         compare_with_baselines(clf, table, labels, baselines={"means": KMeans()})
+    with pytest.raises(TypeError, match=r"baselines\['forest'\] is .*, of type outlier detector"):
+        compare_with_baselines(clf, table, labels, baselines={"forest": IsolationForest()})
+    with pytest.raises(TypeError, match=r"baselines\['none'\] is Pipeline.*Give a classifier"):
+        compare_with_baselines(clf, table, labels, baselines={"none": Pipeline([])})
     with pytest.raises(TypeError, match=r"baselines\['scale'\] is Standard.*Give a class"):
         compare_with_baselines(clf, table, labels, baselines={"scale": StandardScaler()})
     given = pd.Series({"guess": DummyClassifier()})

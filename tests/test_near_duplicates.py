@@ -334,10 +334,13 @@ def test_one_picture_in_place_of_many_beside_other_columns_is_told(emoji):
     assert not any("of one picture" in text for text in said(clf.fit, changed, y))
     changed = X.copy()
     changed.iloc[rows, :-1] = X.iloc[rows[:1], :-1].to_numpy()
-    changed.iloc[[2, 3, 4, 8, 9, 10], :-1] = X.iloc[[2, 2, 2, 8, 8, 8], :-1].to_numpy()
+    others = 6 * np.arange(8)[:, None] + [2, 3, 4]  # eight pictures, each of which has three rows
+    changed.iloc[others.ravel(), :-1] = X.iloc[np.repeat(others[:, 0], 3), :-1].to_numpy()
     several = y.copy()
+    several[others] = y[others[:, :1]]
+    assert any("of one picture" in text for text in said(clf.fit, changed, several))
     one, another = np.unique(y)[:2]  # of these pictures, too, labels depend on the price
-    several[[2, 3, 4, 8, 9, 10]] = [one, another, another, one, another, one]
+    several[others] = [one, another, one]
     assert not any("of one picture" in text for text in said(clf.fit, changed, several))
 
 

@@ -110,6 +110,18 @@ def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other
     offers.loc[290:, names] = table[30:40]
     (text,) = doubts(clf.score, offers[200:], of_products[200:])
     assert text.startswith("90 of the 100")
+    wrong = rng.permutation(200)[:6]  # which does not make labels depend on the price
+    of_products[wrong] = of_products[(wrong + 1) % 200]
+    clf.fit(offers[:200], of_products[:200])
+    (text,) = doubts(clf.score, offers[200:], of_products[200:])
+    assert text.startswith("90 of the 100")
+    once = pd.DataFrame(table[:40], columns=names).assign(price=price[:40])
+    once.loc[39, names] = once.loc[38, names]
+    clf.fit(once, of_products[:40])
+    later = once.assign(price=price[40:80])
+    later.loc[20:, names] = table[60:80]
+    (text,) = doubts(clf.score, later, of_products[:40])
+    assert text.startswith("20 of the 40")
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

@@ -30,7 +30,7 @@ from skclipens import (
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.images import load_image
-from skclipens.labels import find_label_issues
+from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.model_selection import compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 from skclipens.utils import skops_trusted_types
@@ -348,11 +348,19 @@ def test_rows_with_unreadable_pictures_are_left_out(gaps):
 
 @pytest.mark.parametrize("submodels", [False, True])
 def test_warnings_name_rows_as_they_were_given_with_unreadable_pictures(submodels, gaps):
+    gaps = gaps.copy()
     gaps.loc[20, ["path", "back"]] = gaps.loc[21, ["path", "back"]].tolist()
     y = gaps["label"].mask(gaps.index == 20, gaps["label"][0] + " of another kind")
     clf = make(images=["path", "back"], numbers=(), categories=(), on_error="nan")
     texts = said(clf.set_params(submodels=submodels).fit, gaps[:40], y[:40])
     assert any(text.startswith("Rows 20 and 21 of X are") for text in texts)
+    pictures = make_backbone_pipeline(BACKBONES, on_error="nan")
+    for call in (find_label_issues, lambda clf, X, y: OpenSetClassifier(clf).fit(X, y)):
+        texts = said(partial(call, pictures, gaps["path"][:40], y[:40]))
+        assert any(text.startswith("Rows 20 and 21 of X are") for text in texts)
+    y[30] = y[0].upper()
+    texts = said(clf.fit, gaps[:40], y[:40])
+    assert any("in row 0, and" in text and "first in row 30" in text for text in texts)
     groups = np.arange(40)
     gaps.loc[20] = gaps.loc[21]
     texts = said(partial(clf.fit, gaps[:40], gaps["label"][:40], groups=groups))

@@ -16,7 +16,8 @@ _MIN_RELATIVE_LOSS = 0.97
 # Standard deviations of the agreement of logits and y by chance. With shuffled labels it is up to
 # 4, since what combines experts was fitted on these rows.
 _BY_CHANCE = 5
-_MAX_SHARE = 0.05  # of the rows whose image occurred before
+_MAX_SHARE = 0.1  # of the rows whose image occurred before
+_FEWEST_TO_TELL, _OF_CHANCE = 14, 0.25
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
 _MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
 _MANY_VALUES = 20  # of a column of numbers; grades and counts have fewer
@@ -45,7 +46,8 @@ def warn_of_contradictions(X, y, rows, columns):
     if not len(other) and columns is not None:
         first, same = same_pictures(X, columns), "are of the same picture"
         other = _contradicting(first, y)
-        if len(other) and have_several_labels(first, y):
+        # If many images have several labels, the labels depend on the other columns.
+        if len(other) and len(other) > _MAX_SHARE * np.sum(first != np.arange(len(y))):
             return
     if len(other):
         one, another = first[other[0]], other[0]
@@ -59,15 +61,19 @@ def warn_of_contradictions(X, y, rows, columns):
         )
 
 
-def have_several_labels(first, y, some=slice(None), fewest=1):
-    """Return whether many of some rows have another label than the first row of their picture.
+def labels_of_a_picture(first, y, some=slice(None)):
+    """Return whether a picture has "one" label or "several" in some rows; None if few rows tell.
 
-    Labels then depend on the other columns, too. `first` are these first rows, (n,), and `fewest`
-    is how many rows at least have another label.
+    It has several, as where labels depend on other columns, too, if rows whose picture occurred
+    before have another label a quarter as often as by chance; fewer may be wrong. `first` is the
+    first row of each picture, (n,).
     """
     n_repeated = np.sum((first != np.arange(len(y)))[some])
+    if n_repeated < _FEWEST_TO_TELL:
+        return None
+    shares = np.unique(y, return_counts=True)[1] / len(y)
     n_others = np.sum((y != y[first])[some])
-    return n_others >= fewest and n_others > _MAX_SHARE * n_repeated
+    return "several" if n_others > _OF_CHANCE * (1 - shares @ shares) * n_repeated else "one"
 
 
 def _contradicting(first, y):

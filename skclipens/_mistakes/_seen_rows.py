@@ -10,14 +10,16 @@ from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
-from ._rows import have_several_labels
+from ._rows import labels_of_a_picture
 from ._series import warn_of_series
 
 # Between two calls, embeddings of one image differ by up to 0.01 standard deviations of a
 # projection, due to rounding in bf16. Those of 300 emoji differ by 0.1 or more in at least one of
 # 32 projections.
 _N_PROJECTIONS, _SAME = 32, 0.02
-_SAME_NUMBERS = 1e-4  # other columns are not computed anew
+# Other columns are not computed anew.
+_N_OTHERS, _SAME_NUMBERS = 8, 1e-4
+_AS_IN_FIT = 1.5  # times the share of rows of known pictures in fit
 # Least number and share of rows. Data sets contain a few copies, and more near-duplicates, such as
 # variants of an emoji.
 _FEWEST, _SHARE = 3, 0.1
@@ -41,12 +43,14 @@ class SeenRows(NamedTuple):
     ----------
     columns : ndarray of int
         Columns of embeddings.
-    centre, deviation : ndarray of shape (32,)
+    centre, deviation : ndarray of shape (32,), or (8,) of other columns
         Mean and standard deviation of each projection.
-    rows : ndarray of shape (n, 32), float16 or float32
+    rows : ndarray of shape (n, 32), float16, or (n, 8), float32
         Standardized projections.
     others : SeenRows or None
-        The same rows by their other columns, if labels of pictures depend on these, too.
+        The same rows by their other columns, if one picture may have several labels.
+    share_repeated : float
+        Share of the rows whose picture is in another row, too.
     """
 
     columns: np.ndarray
@@ -54,10 +58,12 @@ class SeenRows(NamedTuple):
     deviation: np.ndarray
     rows: np.ndarray
     others: "SeenRows | None" = None
+    share_repeated: float = 0.0
 
     def standardized(self, X):
         """Return standardized projections of rows of X."""
-        return ((_project(X, self.columns) - self.centre) / self.deviation).astype(np.float32)
+        projected = _project(X, self.columns, len(self.centre))
+        return ((projected - self.centre) / self.deviation).astype(np.float32)
 
 
 def see_rows(seen, learned):
@@ -69,18 +75,20 @@ def see_rows(seen, learned):
     if not columns:
         return None
     columns = np.unique(np.concatenate(columns))
-    pictures = _see_columns(learned.X, columns, np.float16)
+    pictures = _see_columns(learned.X, columns, _N_PROJECTIONS, np.float16)
     others = np.delete(np.arange(learned.X.shape[1]), columns)
     if pictures is None or not others.size:
         return pictures
     first = same_pictures(learned.X, columns)
-    if first is None or not have_several_labels(first, learned.y):
+    if first is None or labels_of_a_picture(first, learned.y) == "one":
         return pictures
-    return pictures._replace(others=_see_columns(learned.X, others, np.float32))
+    share = float(np.mean(np.bincount(first)[first] > 1))
+    others = _see_columns(learned.X, others, _N_OTHERS, np.float32)
+    return pictures._replace(others=others, share_repeated=share)
 
 
-def _see_columns(X, columns, dtype):
-    rows = _project(X, columns)
+def _see_columns(X, columns, n_projections, dtype):
+    rows = _project(X, columns, n_projections)
     centre, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not (deviation > 0).all():
         return None
@@ -133,7 +141,7 @@ def _warn_of_one_picture_beside_columns(blocks, learned):
             continue
         n_copies = np.bincount(first)
         is_one = first == n_copies.argmax()
-        if have_several_labels(first, learned.y, ~is_one, _FEWEST):
+        if labels_of_a_picture(first, learned.y, ~is_one) == "several":
             continue
         rows, most_of_others = np.flatnonzero(is_one), n_copies[first[~is_one]].max(initial=1)
         labels = np.unique(learned.y[rows])
@@ -212,7 +220,8 @@ def warn_of_seen_rows(seen, X, is_right):
     X = np.asarray(X)
     rows = seen.standardized(X)
     is_seen = has_seen_picture = _are_among(rows, seen.rows)
-    if (others := seen.others) is not None:
+    most = _SHARE + _AS_IN_FIT * seen.share_repeated
+    if (others := seen.others) is not None and has_seen_picture.mean() <= most:
         scale = _SAME / _SAME_NUMBERS
         both = np.hstack([rows, scale * others.standardized(X)])
         is_seen = _are_among(both, np.hstack([seen.rows, scale * others.rows]))
@@ -259,7 +268,7 @@ def _accuracies(is_right, some):
     return f"{is_right[some].mean():.0%} of these are classified correctly{others}"
 
 
-def _project(X, columns):
-    directions = np.random.default_rng(0).standard_normal((len(columns), _N_PROJECTIONS))
+def _project(X, columns, n_projections):
+    directions = np.random.default_rng(0).standard_normal((len(columns), n_projections))
     parts = (take_columns(X[part], columns).astype(float) for part in parts_of(len(X)))
     return np.concatenate([part @ directions for part in parts])

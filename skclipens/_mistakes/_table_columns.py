@@ -8,6 +8,7 @@ import numpy as np
 from .._utils._class_texts import alike, written_apart
 from .._utils._messages import listed
 from .._utils._missing import is_missing
+from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
 from ..exceptions import SuspectedMistakeWarning
 from ._columns import NO_CHANCE
@@ -52,9 +53,10 @@ def warn_of_codes(values, name):
             continue
         if code[0] <= -99 or code[0] > max(_FAR * others[-1], 99):
             rows = np.flatnonzero(values == code)
+            first = user_rows(rows[0], len(values))
             warn(
                 f"Column {name!r} has {code[0]:.15g} in {len(rows)} of {len(values)} rows, first "
-                f"in row {rows[0]}, and otherwise numbers from {others[0]:g} to {others[-1]:g}. If "
+                f"in row {first}, and otherwise numbers from {others[0]:g} to {others[-1]:g}. If "
                 "it stands for a missing number, write NaN: it counts as an amount."
             )
 
@@ -66,10 +68,11 @@ def warn_of_outlier(values, name):
     squares = (values - np.median(values)) ** 2
     row = squares.argmax()
     if squares[row] > _MOST_VARIANCE * squares.sum() and np.ptp(np.delete(values, row)) > 0:
+        number = user_rows(row, len(values))
         warn(
-            f"Column {name!r} has {values[row]:g} in row {row}, so far from all others that these "
-            "hardly differ once the column is scaled. Correct the number, or give the column to "
-            "transformers, for example to take the logarithm."
+            f"Column {name!r} has {values[row]:g} in row {number}, so far from all others that "
+            "these hardly differ once the column is scaled. Correct the number, or give the column "
+            "to transformers, for example to take the logarithm."
         )
 
 

@@ -14,6 +14,7 @@ from ._missing import (
     WRITTEN_AS_MISSING,
     is_missing,
 )
+from ._row_numbers import user_rows
 from ._warnings import warn
 
 # Cyrillic and Greek letters that look like Latin ones, in both cases; apostrophes and dashes.
@@ -41,7 +42,7 @@ def warn_of_classes(y, *, none_missing=None):
     _warn_of_a_number(y, none_missing)
     if y.dtype.kind not in "OUT":
         return
-    first = first_rows(y.tolist())
+    first = {label: user_rows(row, len(y)) for label, row in first_rows(y.tolist()).items()}
     expects = none_missing is not None
     suspects = [label for label in first if _may_be_missing(label, first, expects)]
     if suspects:
@@ -117,7 +118,7 @@ def _warn_of_a_number(y, none_missing):
     else:
         return
     row = int(np.argmax(y == suspect))
-    _warn_of_none(str(int(y[row])), row, _MAY, instead, none_missing)
+    _warn_of_none(str(int(y[row])), user_rows(row, len(y)), _MAY, instead, none_missing)
 
 
 def _is_count(classes):

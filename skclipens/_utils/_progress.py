@@ -1,16 +1,15 @@
 """Progress bars, and parallel jobs that they count."""
 
-import os
 import sys
-from functools import partial
 from weakref import WeakSet
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
 from ._locks import ForkLock
+from ._row_numbers import with_row_numbers
 from ._sklearn import with_settings
-from ._warnings import call_and_collect, give_collected
+from ._warnings import collected_of, collecting, give_collected
 
 DELAY = 1.0  # seconds; shorter runs, such as those from a cache, show no bar
 
@@ -44,14 +43,19 @@ def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
 def in_parallel(function, calls, *, n_jobs, bar):
     """Yield the result of a function for each tuple of arguments, after a bar has counted it.
 
-    The function runs with scikit-learn's settings of this thread, also in another process, whose
-    warnings by :func:`~skclipens._utils._warnings.warn` are given here.
+    The function runs with scikit-learn's settings and the numbers of rows of this thread, also in
+    others and in other processes, whose warnings by :func:`~skclipens._utils._warnings.warn` are
+    given here.
     """
-    call = delayed(with_settings(partial(call_and_collect, os.getpid(), function)))
-    for result, told in results_of((call(*args) for args in calls), n_jobs=n_jobs):
-        give_collected(told)
-        bar.update()
-        yield result
+    call = delayed(with_settings(collecting(with_row_numbers(function))))
+    try:
+        for result, told in results_of((call(*args) for args in calls), n_jobs=n_jobs):
+            give_collected(told)
+            bar.update()
+            yield result
+    except Exception as error:
+        give_collected(collected_of(error))
+        raise
 
 
 def results_of(tasks, *, return_as="generator", **options):

@@ -43,7 +43,7 @@ def will_have(estimator, name):
     a search or a pipeline with one in it.
     """
     if isinstance(estimator, Pipeline):
-        return will_have(estimator[-1], name)
+        return bool(estimator.steps) and will_have(estimator[-1], name)
     if hasattr(estimator, name) or not hasattr(type(estimator), name):
         return hasattr(estimator, name)
     parts = estimator.get_params().values() if is_of_kind(estimator, is_classifier) else ()
@@ -62,7 +62,7 @@ def frozen_classifiers(given):
         for one in given:
             yield from frozen_classifiers(one)
     elif isinstance(given, Pipeline):
-        yield from frozen_classifiers(given.steps[-1][1])
+        yield from frozen_classifiers([step for _, step in given.steps[-1:]])
     elif isinstance(given, FrozenEstimator):
         if is_of_kind(given, is_classifier):
             yield given

@@ -7,6 +7,7 @@ import threading
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from itertools import takewhile
 
 from ..exceptions import SuspectedMistakeWarning
@@ -16,7 +17,7 @@ from ._locks import ForkLock
 NOTHING = "(?!)"  # matches no text
 _NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
-_collected = ContextVar("warnings of a call for another process, which gives them", default=None)
+_collected = ContextVar("warnings for another thread, and the id of filters or None", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools"}
 
 
@@ -40,8 +41,8 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
         if words in said:
             return
         said.add(words)
-    if collected is not None:
-        collected.append((message, category, key))
+    if collected is not None and collected[1] in (None, id(warnings.filters)):
+        collected[0].append((message, category, key))
         return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
@@ -49,24 +50,38 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
     warnings.warn(message, category, stacklevel=level)
 
 
-def call_and_collect(caller, function, *args):
-    """Return the result of a function, and what it warned of, for :func:`give_collected`.
+def collecting(function):
+    """Make a function return its result, and what it warned of for :func:`give_collected`.
 
-    In the process of the caller, whose number is given, warnings are given at once.
+    In the thread of the caller, warnings are given at once.
     """
-    if os.getpid() == caller:
+    return partial(_call_and_collect, _thread(), function)
+
+
+def _call_and_collect(caller, function, *args):
+    if _thread() == caller:
         return function(*args), []
-    told = []
-    try:
-        with set_within(_collected, told):
+    told, is_process = [], os.getpid() != caller[0]
+    # Filters within a call come first. Threads share filters, so those of another may be there.
+    with set_within(_collected, (told, id(warnings.filters) if is_process else None)):
+        try:
             return function(*args), told
-    except BaseException:
-        give_collected(told)
-        raise
+        except Exception as error:
+            error._told = told
+            raise
+
+
+def _thread():
+    return os.getpid(), threading.get_ident()
+
+
+def collected_of(error):
+    """Return what a function of :func:`collecting` warned of before it raised an error."""
+    return vars(error).pop("_told", [])
 
 
 def give_collected(told):
-    """Give the warnings that a call in another process has collected."""
+    """Give the warnings that a call in another thread or process has collected."""
     for message, category, key in told:
         warn(message, category, key=key)
 

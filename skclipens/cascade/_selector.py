@@ -19,6 +19,7 @@ from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
+from .._utils._row_numbers import fitted_rows
 from .._utils._rows import all_rows
 from .._utils._sklearn import (
     InOrder,
@@ -344,7 +345,8 @@ class BackboneSelector(
 def _fit_and_score(estimator, scoring, X, y, metadata, train, test):
     """Return the score of held-out rows, with their weights if the score takes them."""
     given = metadata_for(estimator, **rows_of(metadata, train))
-    fitted = clone(estimator).fit(X[train], y[train], **given)
+    with fitted_rows(train, len(y)):
+        fitted = clone(estimator).fit(X[train], y[train], **given)
     scorer = get_scorer(scoring)
     weights = metadata["sample_weight"]
     takes_weights = isinstance(scoring, str) and scorer._accept_sample_weight()

@@ -17,6 +17,7 @@ from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._probabilities import labels_and_proba, refuse_nan
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
+from .._utils._row_numbers import fitted_rows
 from .._utils._rows import all_rows
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
@@ -184,7 +185,7 @@ class CascadeEnsemble(BaseCascade):
         """
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
-        X, y, metadata, cv, _ = all_rows(X, y, metadata, self.cv).with_weight()
+        X, y, metadata, cv, position = all_rows(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
         self._seen = see_blocks(blocks, X)
@@ -193,9 +194,11 @@ class CascadeEnsemble(BaseCascade):
         vars(self).pop("curve_", None)  # of an earlier fit
         searched = isinstance(self.thresholds, str) and len(stages) > 1
         folds = self._split(X, y, blocks, metadata["groups"], cv, seed) if searched else []
-        with progress(
-            len(stages) * (1 + len(folds)), self.verbose, desc="stages", unit="fit"
-        ) as bar:
+        n_fits = len(stages) * (1 + len(folds))
+        with (
+            fitted_rows(np.flatnonzero(position >= 0), len(position)),
+            progress(n_fits, self.verbose, desc="stages", unit="fit") as bar,
+        ):
             if searched:
                 self._choose_thresholds(stages, y, metadata, folds, bar)
             else:
@@ -332,7 +335,8 @@ def _fit(estimator, X, others_follow, y, metadata):
 def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
-    with without_warnings("mean weight", "unjudged columns"):  # the fits on all rows warn of these
+    # The fits on all rows warn of what is hidden.
+    with without_warnings("mean weight", "unjudged columns"), fitted_rows(train, len(y)):
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     labels, proba = labels_and_proba(estimator, X[test])
     refuse_nan(proba, test, "of a stage that is validated on held-out rows")

@@ -19,6 +19,7 @@ from .._utils._folds import (
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import check_labels
 from .._utils._probabilities import refuse_nan
+from .._utils._row_numbers import fitted_rows
 from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import each_warning_once, warn
@@ -154,7 +155,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     _, classifier, X, unreadable = embedded_once(estimator, X, y)
     cv = folds_of_some(cv, ~unreadable, None, y, groups) if unreadable.any() else cv
     classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], unreadable)
-    with limit_validation_rows(_MOST_ROWS):
+    rows = fitted_rows(np.flatnonzero(~unreadable), len(unreadable))
+    with limit_validation_rows(_MOST_ROWS), rows:
         logits, is_judged = held_out_logits(
             classifier, X, labels, groups=groups, cv=cv, random_state=random_state
         )

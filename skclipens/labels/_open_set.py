@@ -23,6 +23,7 @@ from .._utils._labels import check_at_least_two, check_labels, column_of_labels
 from .._utils._linalg import some_of
 from .._utils._metadata import metadata_for
 from .._utils._probabilities import refuse_nan
+from .._utils._row_numbers import fitted_rows
 from .._utils._sklearn import Interval, MethodsOfFitted, check_parameters, fit_context
 from .._utils._warnings import each_warning_once
 from .._utils._weights_and_groups import check_weights, scaled_shares
@@ -188,15 +189,9 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         self._columns = column_names(table)
         self._compared, self.rows_ = unit_table_to_compare(table, classifier)
         self.estimator_ = clone(classifier)
-        logits, valid = held_out_logits(
-            self.estimator_,
-            table,
-            y,
-            sample_weight=weights,
-            groups=groups,
-            cv=cv,
-            random_state=self.random_state,
-        )
+        given = {"sample_weight": weights, "groups": groups, "random_state": self.random_state}
+        with fitted_rows(np.flatnonzero(~unreadable), len(unreadable)):
+            logits, valid = held_out_logits(self.estimator_, table, y, cv=cv, **given)
         refuse_nan(logits[valid], np.flatnonzero(~unreadable)[valid])
         self.classes_ = self.estimator_.classes_
         self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)

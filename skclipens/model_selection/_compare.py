@@ -173,13 +173,14 @@ def compare_with_baselines(
     groups = check_groups(groups, len(y))
     cv = check_cv_to_compare(cv, y, groups)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        before, X, y, groups, cv, numbers = _table_of(estimator, X, y, groups, cv, folder)
+        before, X, y, groups, cv, unreadable = _table_of(estimator, X, y, groups, cv, folder)
         X, y, groups = indexable(X, y, groups)
-        splits, copies = splits_to_compare(cv, X, y, groups, before, ensemble)
-        given = before, ensemble, baselines, X, y, groups, scoring, numbers
-        calls = ((*given, *split) for split in splits)
-        with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
-            found = list(in_parallel(_score, calls, n_jobs=n_jobs, bar=bar))
+        with fitted_rows(np.flatnonzero(~unreadable), len(unreadable)):
+            splits, copies = splits_to_compare(cv, X, y, groups, before, ensemble)
+            given = before, ensemble, baselines, X, y, groups, scoring
+            calls = ((*given, *split) for split in splits)
+            with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
+                found = list(in_parallel(_score, calls, n_jobs=n_jobs, bar=bar))
     units = copies if groups is None else groups
     units = np.arange(len(y)) if units is None else by_appearance(units)
     tests = [test for _, test in splits]
@@ -192,7 +193,7 @@ def _weights(y, scoring):
 
 
 def _table_of(estimator, X, y, groups, cv, folder):
-    """Return the steps to fit in each split or None, the rows and splits, and numbers of rows.
+    """Return the steps to fit in each split or None, the rows and splits, and unreadable rows.
 
     The first steps that need no fit, such as embedders, are applied to X here; embedders in other
     steps use `folder` as their cache if they have none. Images that cannot be read are left out of
@@ -202,7 +203,7 @@ def _table_of(estimator, X, y, groups, cv, folder):
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
     if unreadable.any() and are_splits(cv):
         cv = without_empty(folds_of_some(cv, ~unreadable, None, y, None))
-    return before, *readable([table, y, groups], unreadable), cv, np.flatnonzero(~unreadable)
+    return before, *readable([table, y, groups], unreadable), cv, unreadable
 
 
 def _embedding_once(estimator, folder):
@@ -216,8 +217,15 @@ def _embedding_once(estimator, folder):
     return estimator
 
 
-def _score(before, ensemble, baselines, X, y, groups, scoring, numbers, train, test):
-    """Return which test rows each classifier predicts correctly; rows are called by `numbers`."""
+def _score(*given):
+    """Return what :func:`_are_right` does, with the user's numbers of rows in messages."""
+    *_, y, _, _, train, _ = given
+    with fitted_rows(train, len(y)):
+        return _are_right(*given)
+
+
+def _are_right(before, ensemble, baselines, X, y, groups, scoring, train, test):
+    """Return which test rows each classifier predicts correctly."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
     y_train, y_test = y[train], y[test]
     groups = {} if groups is None else {"groups": groups[train]}
@@ -226,9 +234,7 @@ def _score(before, ensemble, baselines, X, y, groups, scoring, numbers, train, t
         X_train, X_test = before.fit_transform(X_train, y_train), before.transform(X_test)
 
     def right(estimator, **metadata):
-        with fitted_rows(numbers[train]):
-            estimator.fit(X_train, y_train, **metadata)
-        labels = estimator.predict(X_test)
+        labels = estimator.fit(X_train, y_train, **metadata).predict(X_test)
         return np.ravel(labels) == y_test  # those of CatBoost are a column
 
     fitted = clone(ensemble)

@@ -1,7 +1,7 @@
 """Checks of what compare_with_baselines is given, and the names of its rows."""
 
-from sklearn.base import is_clusterer, is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from .._utils._sklearn import check_parameters, frozen_classifiers, is_of_kind, will_have
 from .._utils._validation import refuse_class
@@ -50,14 +50,22 @@ def checked_baselines(baselines):
             )
         if not all(will_have(one, method) for method in ("fit", "predict", "get_params")):
             raise TypeError(f"baselines[{name!r}] is {one!r}. Give a classifier.")
-        for kind, is_kind in {"regressor": is_regressor, "clusterer": is_clusterer}.items():
-            if is_of_kind(one, is_kind):
-                raise TypeError(
-                    f"baselines[{name!r}] is a {type(one).__name__}, a {kind}, whose numbers are "
-                    "no labels. Take a classifier."
-                )
+        if is_of_kind(one, _is_no_classifier):
+            raise TypeError(
+                f"baselines[{name!r}] is {type(one).__name__}, of type {_kind(one)}, whose numbers "
+                "are no labels. Take a classifier."
+            )
         check_parameters(one)
     return dict(baselines)
+
+
+def _is_no_classifier(estimator):
+    return _kind(estimator) not in (None, "classifier")
+
+
+def _kind(estimator):
+    kind = get_tags(estimator).estimator_type
+    return kind and kind.replace("_", " ")
 
 
 def checked_ensemble(estimator):

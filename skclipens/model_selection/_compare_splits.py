@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from .._utils._copies import groups_of_pictures, numbers_of
 from .._utils._folds import by_appearance, check_cv_of_rows, check_folds, splitter_of
 from .._utils._messages import listed
+from .._utils._row_numbers import user_rows
 from .._utils._warnings import silent, warn
 from ..backbones._blocks import column_names, columns_of_backbones
 
@@ -82,8 +83,8 @@ def _warn_of_new_classes(splits, y, are_folds):
         advice = "All rows of the class are of one group or copies. Add others, or leave it out."
     warn(
         f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
-        f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
-        f"can only count as wrong. {advice}"
+        f"their training rows lack; the first is row {user_rows(new[0], len(y))}, "
+        f"{y.tolist()[new[0]]!r}. They can only count as wrong. {advice}"
     )
 
 

@@ -67,8 +67,8 @@ class ReadableMixin:
 
         def fit(model, table, left_out, method="fit"):
             given = _readable_arguments(table, y, params, left_out)
-            rows = np.flatnonzero(~left_out)
-            with rows_of_files(*readable([images], left_out)), fitted_rows(rows):
+            rows = fitted_rows(np.flatnonzero(~left_out), len(left_out))
+            with rows_of_files(*readable([images], left_out)), rows:
                 return getattr(model, method)(*given[:2], **given[2])
 
         answers = fit(rest, embedded, unreadable, method)
