@@ -46,10 +46,11 @@ SPEC = "zoo/RN20"
         (["cat", "nan"], "This is what astype(str) makes of a missing label"),
         (["cat", "dog", "cat; dog"], "the class 'cat; dog', first in row 2, whose parts are class"),
         (["cat|dog", "cat", "dog", "owl"], "the class 'cat|dog', first in row 0, whose parts"),
+        (["['cat', 'dog']", "['owl']"], "first in row 0, which is the text of a list. It is one"),
         (["cat", "dog", "cat/dog", "cat; owl", "dog; small"], None),
         (["+", "-", "?"], None),
         (["-1", "1"], None),
-        (["C++", "C#", "C"], None),
+        (["C++", "C#", "C", "C*", "#C"], None),
         (["resume", "r\xe9sum\xe9"], None),
         (["ice-cream", "icecream"], "which differ only in blanks, signs"),
         (["cat", "c\x07at"], "which differ only in"),
@@ -87,6 +88,11 @@ def test_rows_without_a_label_are_no_class(table, missing):
         ["'mammal'", "mammal"],
         ["mammal", "mammal - Copy (2)"],
         ["mammal", "mammal (2)"],
+        ["mammal", "['mammal']"],
+        ["b'mammal'", "mammal"],
+        ["mammal", 'mammal"'],
+        ["mammal", "mammal/"],
+        ["#mammal", "mammal"],
     ],
 )
 def test_one_class_in_two_writings_is_named(classes):
@@ -215,6 +221,8 @@ def test_names_that_begin_with_a_number_that_is_meant(names):
     [
         (["data/train/cat", "data/train/dog"], "are paths: 'data/train/cat', 'data/train/dog'"),
         (["train\\cat", "train\\dog"], "are paths"),
+        (["['fox']", "['owl']"], "are text of a list or of bytes: \"['fox']\", \"['owl']\". A"),
+        (["b'fox'", "b'owl'"], "are text of a list or of bytes"),
         (["red%20fox", "owl"], "written as in a URL: 'red%20fox'. A"),
         (["cat\u200b", "dog"], r"URL: 'cat\u200b'. A"),
         (["\u043a\u043e\u0442", "\u732b"], f"The texts that '{SPEC}' learned from were"),

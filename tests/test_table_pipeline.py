@@ -367,6 +367,19 @@ def test_warnings_name_rows_as_they_were_given_with_unreadable_pictures(submodel
     assert any("such as row 21 of row 20" in text for text in texts)
 
 
+def test_a_transformer_that_gives_no_names_is_told(table):
+    def make_year(**names):
+        step = make_pipeline(FunctionTransformer(pd.DataFrame.fillna, kw_args=zero, **names), scale)
+        return make(numbers=(), categories=(), transformers=[("year", step, ["price"])])
+
+    zero, scale = {"value": 0}, StandardScaler()
+
+    texts = said(make_year().fit, table, table["label"])
+    assert any("have lost their names" in text and "feature_names_out" in text for text in texts)
+    named = make_year(feature_names_out="one-to-one")
+    assert not any("names" in text for text in said(named.fit, table, table["label"]))
+
+
 def test_missing_pictures_of_a_later_column_are_told_before_others_are_embedded(gaps):
     whole = gaps[10:40]
     clf = make(images=["path", "back"], head="linear").fit(whole, whole["label"])

@@ -43,6 +43,7 @@ _OF_LEVELS = "; of a MultiIndex, join the levels: X.columns = X.columns.map('__'
 _SCALE = (
     "Scale columns that are not embeddings, for example with StandardScaler in a ColumnTransformer"
 )
+_REPLACED = re.compile(r"tmp_col_name_\d+_\d+")  # by ColumnTransformer
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
@@ -289,6 +290,14 @@ def warn_of_unnamed_columns(blocks, names, so="gets one head and no prompts, whi
         warn(
             f"X has columns such as {reduced[0]!r}, which were made of others, and they are "
             f"in one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
+        )
+        return
+    if names is not None and any(map(_REPLACED.fullmatch, names)):
+        warn(
+            "The columns of X have lost their names, as a transformer of a ColumnTransformer gives "
+            f"none to its own, so they are one block that {so}. Give a FunctionTransformer "
+            "feature_names_out: 'one-to-one', or a function of itself and of the names that it "
+            "gets, which returns the new ones."
         )
         return
     said = _many_alike(1 + max(block.columns.max() for block in blocks), names)

@@ -23,8 +23,13 @@ _LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘�
 _HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 _BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
 _STOP = re.compile(r"(?<=[^\W\d]{3})[ .,;:?!()]+$")  # "vase (?)" may be an uncertain "vase"
-_QUOTED = re.compile(r"""^(['"])(.+)\1$""")
+_QUOTED = re.compile(r"""^b?(['"])(.+)\1$""")
+# A stray quote, bracket and the like; "C#", "C*" and "#1" do not change.
+_STRAY = re.compile(
+    r"""^[\s"'“”«»\[\]{}*/\\#]+(?=[^\W\d]{3})|(?<=[^\W\d]{3})[\s"'“”«»\[\]{}*/\\]+$"""
+)
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
+_LIST = re.compile(r"""[\[({]\s*(['"]).*\1\s*,\s*(['"]).*\2\s*[\])}]""", re.DOTALL)
 _BETWEEN = re.compile("[;|]")  # "/" and "," may be parts of names
 _ROUNDED = re.compile(r"\d[.,]\d+E\+\d{2}", re.IGNORECASE)
 _NUMBERED = re.compile(r"\s*(?P<words>.*[^\W\d_]{3})[\W_]*\d[\W\d_]*")  # or a date
@@ -59,9 +64,12 @@ def _warn_of_several(first):
     """Warn of classes that are several other ones, as keywords of a catalogue in one cell."""
     for label, row in first.items():
         parts = [part.strip() for part in _BETWEEN.split(label)]
-        if len(parts) > 1 and all(part in first for part in parts):
+        why = "whose parts are classes, too" if all(part in first for part in parts) else ""
+        if _LIST.fullmatch(label.strip()):
+            parts, why = parts * 2, "which is the text of a list"
+        if len(parts) > 1 and why:
             warn(
-                f"y has the class {label!r}, first in row {row}, whose parts are classes, too. It "
+                f"y has the class {label!r}, first in row {row}, {why}. It "
                 "is one more class, whose rows count as wrong for the others. If a row has several "
                 "labels, choose one, or fit a classifier for each: MultiOutputClassifier.",
                 key="several labels",
@@ -251,5 +259,5 @@ def _normalized_further(names):
 
 
 def _without_signs(words):
-    words = _QUOTED.sub(r"\2", words)
+    words = _STRAY.sub("", _QUOTED.sub(r"\2", words))
     return _BLANK.sub("", _HYPHEN.sub(" ", _STOP.sub("", words)))

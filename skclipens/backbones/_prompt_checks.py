@@ -35,6 +35,7 @@ _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photo
 # And fewest levels
 _SEPARATORS = {**dict.fromkeys([";", ">", "|", "::", "»", "›", "→"], 2), "/": 3, "\\": 3}
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
+_WRITTEN = re.compile(r"""[\[({]\s*(['"]).*\1\s*,?\s*[\])}]|b(['"]).*\2""", re.DOTALL)
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
 _PROMPT = re.compile(
     r"(an?|the|this) (photo(graph)?|picture|image|drawing|screenshot) (of|shows|contains|is) .*",
@@ -93,7 +94,7 @@ def _warn_of_all(messages):
 @lru_cache(maxsize=128)  # each head of an ensemble calls it again, in each fold
 def _of_names(names):
     """Return warnings about names that do not depend on the backbone."""
-    kinds = _codes, _leading_codes, _run_together, _paths, _escaped, _prompts
+    kinds = _codes, _leading_codes, _run_together, _paths, _escaped, _written, _prompts
     return [found for kind in kinds if (found := kind(names))]
 
 
@@ -234,6 +235,17 @@ def _escaped(names):
     return (
         f"Names of classes have signs that are not seen, or are written as in a URL: "
         f"{listed(sorted(found))}. A text tower reads them, too: give class_names without them."
+    )
+
+
+def _written(names):
+    """Return a warning if names are written as in Python: as a list or bytes."""
+    found = [name for name in names if _WRITTEN.fullmatch(name.strip())]
+    if not found:
+        return None
+    return (
+        f"Names of classes are text of a list or of bytes: {listed(sorted(found))}. A text tower "
+        "reads all signs: take the words out of them, such as ast.literal_eval(label)[0] of a list."
     )
 
 

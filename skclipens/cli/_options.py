@@ -17,6 +17,7 @@ _AS_OPTIONS = (  # what the library says of parameters, and what a command says 
     # No file such as 'class_names.csv'.
     (re.compile(r"(?<![^\s(])class_names(?=[\s,:;=)]|\.?$|\.\s)"), "--class-names"),
     (re.compile(r"\bn_shots="), "--shots "),
+    (re.compile(r"If these rows have no label, write .* there\."), "If so, leave these rows out."),
     (re.compile(r"by path_column of load_table"), "by --images"),
 )
 _OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list as Python writes it
