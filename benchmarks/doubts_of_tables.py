@@ -67,22 +67,26 @@ def main(arguments=None):
             by_number[case, n].append(bool(told))
             by_table[case, name].append(bool(told))
             kinds[case].append({kind_of(one) for one in told})
-    print(of_kinds(kinds))
+    columns = {"cases that were known, %": RIGHT, "cases added afterwards, %": ADDED}
+    print(of_kinds(kinds, KINDS, columns))
     conclude([*RIGHT, *ADDED], MISTAKES, N_ROWS, by_number, by_table)
 
 
-def of_kinds(kinds):
-    """Return the shares of right uses that raise each warning, in Markdown.
+def of_kinds(found, kinds, cases):
+    """Return the shares of uses that raise each kind of warning, in Markdown.
 
     Parameters
     ----------
-    kinds : dict of str to list of set of str
-        What the uses of each case were warned of.
+    found : dict of str to list of set of str
+        Kinds of which the uses of each case were warned.
+    kinds : iterable of str
+    cases : dict of str to iterable of str
+        Cases of each column.
     """
-    header = ["right uses, %", "cases that were known", "cases added afterwards"]
-    columns = [[told for case in cases for told in kinds[case]] for cases in (RIGHT, ADDED)]
+    header = ["kind of warning", *cases]
+    columns = [[told for case in some for told in found[case]] for some in cases.values()]
     rows = [
-        [kind, *(_percent([kind in one for one in told]) for told in columns)] for kind in KINDS
+        [kind, *(_percent([kind in one for one in told]) for told in columns)] for kind in kinds
     ]
     rows.append(["any of these", *(_percent(list(map(bool, told))) for told in columns)])
     return markdown(header, rows) + "\n"

@@ -14,6 +14,7 @@ from benchmarks import (
     agreement,
     columns,
     doubts,
+    doubts_of_mixed_tables,
     doubts_of_pictures,
     doubts_of_tables,
     embedding,
@@ -231,6 +232,16 @@ def test_program_of_doubts_of_tables(capsys, monkeypatch):
     assert f"Of {len(right)} right uses, " in printed
 
 
+def test_program_of_doubts_of_mixed_tables(on_digits, monkeypatch):
+    monkeypatch.setattr(doubts_of_mixed_tables, "N_ROWS", (100,))
+    printed = on_digits(doubts_of_mixed_tables, "--draws", 1)
+    shares = dict(re.findall(r"^\| (.+) \| (\d+) \|$", printed, re.MULTILINE))
+    assert not {case for case in doubts_of_mixed_tables.RIGHT if shares[case] != "0"}
+    assert not {case for case in doubts_of_mixed_tables.MISTAKES if shares[case] == "0"}
+    assert "| one picture in many rows | 0.0 | 33.3 |" in printed
+    assert "Of 11 right uses, 0.0% raise a warning; limit 2.0%." in printed
+
+
 def test_the_page_of_hindsight_is_of_the_committed_results(capsys):
     root = Path(__file__).parents[1]
     page = (root / "docs/results/hindsight.md").read_text("utf-8").splitlines()
@@ -352,6 +363,7 @@ def test_program_of_pictures_found_by_words(on_digits):
         agreement,
         columns,
         doubts,
+        doubts_of_mixed_tables,
         doubts_of_pictures,
         near_duplicates,
         search,

@@ -64,10 +64,9 @@ def _warn_of_several(first):
     """Warn of classes that are several other ones, as keywords of a catalogue in one cell."""
     for label, row in first.items():
         parts = [part.strip() for part in _BETWEEN.split(label)]
-        why = "whose parts are classes, too" if all(part in first for part in parts) else ""
-        if _LIST.fullmatch(label.strip()):
-            parts, why = parts * 2, "which is the text of a list"
-        if len(parts) > 1 and why:
+        is_list = _LIST.fullmatch(label.strip())
+        if is_list or (len(parts) > 1 and all(part in first for part in parts)):
+            why = "which is the text of a list" if is_list else "whose parts are classes, too"
             warn(
                 f"y has the class {label!r}, first in row {row}, {why}. It "
                 "is one more class, whose rows count as wrong for the others. If a row has several "
