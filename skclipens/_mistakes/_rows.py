@@ -211,12 +211,16 @@ def warn_of_guessing(relative_loss, n_rows, n_classes):
         )
 
 
-def warn_of_guessing_pictures(n_rows, n_classes):
-    """Warn if held-out rows are classified by their pictures alone no better than by guessing.
+def warn_of_guessing_pictures(X, y, columns, n_rows):
+    """Warn if `n_rows` held-out rows are classified by pictures alone no better than by guessing.
 
-    Other columns predict y, so that the result does not show it.
+    Other columns predict y, so that the result does not show it. `columns` are those of pictures.
+    If one picture has several labels, rows of it tell little of each other, so nothing is said.
     """
-    if _are_enough(n_rows, n_classes):
+    if not _are_enough(n_rows, len(np.unique(y))):
+        return
+    first = same_pictures(X, columns)
+    if first is None or labels_of_a_picture(first, y) != "several":
         warn(
             f"The pictures do not predict y, only other columns do: on {n_rows} held-out rows, "
             "predictions by the pictures alone are no better than guessing. Check that each "

@@ -12,6 +12,7 @@ from .._mistakes._seen_columns import see_columns
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._linalg import shuffled_columns, take_rows
 from .._utils._metadata import metadata_for, rows_of
+from ..backbones._blocks import columns_of
 from ..heads._agreement import expected_inverse
 from ..heads._temperature import (
     fit_temperature,
@@ -193,18 +194,20 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = beats_guessing(relative_loss, combined, targets)
     if knows and "others" in kinds:
-        of_pictures = logits[:, np.array(kinds)[validated] == "pictures"]
-        _doubt_pictures(of_pictures.swapaxes(0, 1), targets, weights)
+        of_pictures = np.array(kinds) == "pictures"
+        blocks = [experts[e].block for e in np.flatnonzero(of_pictures)]
+        if not _tell_anything(logits[:, of_pictures[validated]], targets, weights):
+            warn_of_guessing_pictures(X, y, np.unique(columns_of(blocks)), len(rows))
     sure = softmax(combined, axis=1).max(axis=1)
     predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), sure, knows)
     return Combination(validated, temperatures, router, log_weights), predictions
 
 
-def _doubt_pictures(logits, targets, weights):
-    """Warn if no expert on pictures beats guessing; logits, (E, n, C), are of held-out rows."""
-    tell = (beats_guessing(relative_log_loss(z, targets, weights), z, targets) for z in logits)
-    if len(logits) and not any(tell):
-        warn_of_guessing_pictures(*logits.shape[1:])
+def _tell_anything(logits, targets, weights):
+    """Return whether an expert beats guessing, or there is none; logits are (n, E, C)."""
+    found = logits.swapaxes(0, 1)
+    tell = (beats_guessing(relative_log_loss(z, targets, weights), z, targets) for z in found)
+    return not len(found) or any(tell)
 
 
 def _expected_inverses(experts, validated, logits, weights):
