@@ -9,7 +9,13 @@ from _said import said
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BackboneSelector,
+    CascadeEnsemble,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.datasets import load_emoji
 from skclipens.inspection import DiversityGainDisplay, ReliabilityDisplay
 
@@ -123,6 +129,16 @@ def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other
     later.loc[20:, names] = table[60:80]
     (text,) = doubts(clf.score, later, of_products[:40])
     assert text.startswith("20 of the 40")
+
+
+@pytest.mark.parametrize("Learner", [CascadeEnsemble, BackboneSelector])
+def test_what_fits_on_folds_names_rows_as_they_were_given(Learner, table, emoji):
+    X, y = table.copy(), emoji[1].copy()
+    one, another = np.flatnonzero(y == y[0])[-2:]
+    X[another], y[another] = X[one], next(label for label in y if label != y[0])
+    texts = said(Learner(BACKBONES).fit, X, y)
+    assert any(f"Rows {one} and {another} of X are the same" in text for text in texts)
+    assert not any("Rows " in text and f"Rows {one} and {another}" not in text for text in texts)
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

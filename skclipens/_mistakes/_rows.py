@@ -17,6 +17,8 @@ _MIN_RELATIVE_LOSS = 0.97
 # 4, since what combines experts was fitted on these rows.
 _BY_CHANCE = 5
 _MAX_SHARE = 0.1  # of the rows whose image occurred before
+# Least number of such rows that tell whether a picture has several labels, and the share of chance
+# from which on it has: at a rate of 20 %, 14 rows have one label by chance in 4 % of tables.
 _FEWEST_TO_TELL, _OF_CHANCE = 14, 0.25
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
 _MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
