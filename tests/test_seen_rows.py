@@ -99,15 +99,34 @@ def test_pictures_of_fit_are_told_by_a_pipeline_that_embeds_them_again(emoji):
         assert len(doubts(Display.from_estimator, clf, paths[53:70], y[53:70])) == 1
 
 
-def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other_columns(table):
-    """Offers of products, which are cheap or dear: of one product, several are known."""
+def offers_of_products(table):
+    """Return offers of 30 products, and the number of each offer's product."""
     rng = np.random.default_rng(0)
     names = MultiBackboneEmbedder(BACKBONES).fit([["a.png"]]).get_feature_names_out()
     product, price = rng.integers(0, 30, 300), rng.normal(size=300)
-    offers = pd.DataFrame(table[product], columns=names).assign(price=price)
-    levels = np.where(price + rng.normal(size=300) > 0, "dear", "cheap")
+    return pd.DataFrame(table[product], columns=names).assign(price=price), product
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_products_with_several_labels_are_told_if_their_pictures_are_in_other_rows(table, seed):
+    offers, product = offers_of_products(table)
+    rng = np.random.default_rng(seed)
+    levels = offers["price"] + 2 * (product % 2) + rng.normal(size=300)
+    levels = np.where(levels > 1, "dear", "cheap")
     clf = AdaptiveBackboneEnsemble(random_state=0)
     assert not said(clf.fit, offers[:200], levels[:200])
+    pictures, order = offers.columns[:-1], rng.permutation(300)
+    in_other_rows = offers.assign(**offers.loc[order, pictures].reset_index(drop=True))
+    (text,) = said(clf.fit, in_other_rows[:200], levels[:200])
+    assert text.startswith("The pictures do not predict y")
+
+
+def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other_columns(table):
+    """Offers of products, which are cheap or dear: of one product, several are known."""
+    offers, product = offers_of_products(table)
+    rng, names, price = np.random.default_rng(1), offers.columns[:-1], offers["price"].to_numpy()
+    levels = np.where(price + rng.normal(size=300) > 0, "dear", "cheap")
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(offers[:200], levels[:200])
     assert not said(clf.score, offers[200:], levels[200:])
     (text,) = doubts(clf.score, offers[150:], levels[150:])
     assert text.startswith("50 of the 150 rows are rows of fit")

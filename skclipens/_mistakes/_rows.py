@@ -1,6 +1,7 @@
 """Warnings of weights, groups, contradictory labels, and rows from which nothing is learned."""
 
 import numpy as np
+from sklearn.metrics import rand_score
 
 from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import can_be_held_out
@@ -20,6 +21,7 @@ _MAX_SHARE = 0.1  # of the rows whose image occurred before
 # Least number of such rows that tell whether a picture has several labels, and the share of chance
 # from which on it has: at a rate of 20 %, 14 rows have one label by chance in 4 % of tables.
 _FEWEST_TO_TELL, _OF_CHANCE = 14, 0.25
+_N_ORDERS = 39  # of labels: by chance, one row in 40 agrees more with its picture than in all
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
 _MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
 _MANY_VALUES = 20  # of a column of numbers; grades and counts have fewer
@@ -43,10 +45,11 @@ def warn_of_contradictions(X, y, rows, columns):
     `rows` are the numbers of the rows in the message, and `columns` those of embeddings, if there
     are others, too.
     """
-    first, same = groups_of_copies(X), "are the same"
+    first, same, unless = groups_of_copies(X), "are the same", ""
     other = _contradicting(first, y)
     if not len(other) and columns is not None:
         first, same = same_pictures(X, columns), "are of the same picture"
+        unless = ", unless labels depend on other columns, too"
         other = _contradicting(first, y)
         # If many images have several labels, the labels depend on the other columns.
         if len(other) and len(other) > _MAX_SHARE * np.sum(first != np.arange(len(y))):
@@ -57,8 +60,8 @@ def warn_of_contradictions(X, y, rows, columns):
         more = f" In all, {len(other)} rows contradict an earlier one." if len(other) > 1 else ""
         warn(
             f"Rows {rows[one]} and {rows[another]} of X {same}, but have the labels "
-            f"{labels[0]!r} and {labels[1]!r}.{more} A picture has one label: leave the wrong one "
-            "out, or check that labels and rows are in the same order.",
+            f"{labels[0]!r} and {labels[1]!r}.{more} A picture has one label{unless}: leave the "
+            "wrong one out, or check that labels and rows are in the same order.",
             key="contradictory labels",
         )
 
@@ -217,18 +220,27 @@ def warn_of_guessing_pictures(X, y, columns, n_rows):
     """Warn if `n_rows` held-out rows are classified by pictures alone no better than by guessing.
 
     Other columns predict y, so that the result does not show it. `columns` are those of pictures.
-    If one picture has several labels, rows of it tell little of each other, so nothing is said.
+    If one picture has several labels, rows of it tell little of each other, so nothing is said if
+    they have the same label more often than by chance.
     """
     if not _are_enough(n_rows, len(np.unique(y))):
         return
     first = same_pictures(X, columns)
-    if first is None or labels_of_a_picture(first, y) != "several":
+    several = first is not None and labels_of_a_picture(first, y) == "several"
+    if not several or not _agree(first, y):
         warn(
             f"The pictures do not predict y, only other columns do: on {n_rows} held-out rows, "
             "predictions by the pictures alone are no better than guessing. Check that each "
             "picture is in its row. If it is, leave out the pictures.",
             key="guessing",
         )
+
+
+def _agree(groups, y):
+    """Return whether rows of a group have the same label more often than in any of some orders."""
+    rng, y = np.random.default_rng(0), np.unique(y, return_inverse=True)[1]
+    by_chance = [rand_score(groups, rng.permutation(y)) for _ in range(_N_ORDERS)]
+    return rand_score(groups, y) > max(by_chance)
 
 
 def _are_enough(n_rows, n_classes):
