@@ -75,6 +75,13 @@ def test_held_out_logits_are_those_of_rows_that_are_not_known():
     assert np.mean(logits.argmax(axis=1) == told) > 0.9
 
 
+def test_few_rows_of_each_class_are_no_mistake():
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 18
+    with no_warning():
+        ForestHead(random_state=0).cross_fit(X, y)
+        ForestHead(random_state=0).fit(X, y)
+
+
 def test_rows_of_a_group_are_held_out_together():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100, 4)).repeat(2, axis=0), rng.integers(2, size=100).repeat(2)

@@ -612,6 +612,15 @@ def test_suggested_are_rows_without_a_label_and_cover_the_others(emoji):
     assert len(suggest(make(), X, some, 999)) == 70
 
 
+def test_a_suggestion_names_rows_as_they_were_given(emoji):
+    _, X, y = emoji
+    some = np.where(np.arange(84) >= 60, y, "")
+    some[80] = some[61].upper()
+    texts = said(partial(suggest, make(), X, some, 3))
+    first = min(np.flatnonzero(some == some[61]).tolist())
+    assert any(f"first in row {first}, and '{some[80]}', first in row 80" in one for one in texts)
+
+
 @pytest.mark.parametrize("missing", ["", None, np.nan])
 def test_without_any_label_all_classes_are_found_soon(emoji, missing):
     _, X, y = emoji

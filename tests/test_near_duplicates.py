@@ -339,9 +339,16 @@ def test_one_picture_in_place_of_many_beside_other_columns_is_told(emoji):
     several = y.copy()
     several[others] = y[others[:, :1]]
     assert any("of one picture" in text for text in said(clf.fit, changed, several))
+    rare = np.where(np.arange(len(y)) % 20 == 1, "rare", "usual")
+    rare[others[0, 1]] = "rare"  # which is wrong
+    assert any("of one picture" in text for text in said(clf.fit, changed, rare))
     one, another = np.unique(y)[:2]  # of these pictures, too, labels depend on the price
     several[others] = [one, another, one]
     assert not any("of one picture" in text for text in said(clf.fit, changed, several))
+    thing, things = np.arange(2, 62, 6), np.arange(len(y))
+    changed.iloc[thing, :-1], things[thing] = X.iloc[thing[:1], :-1].to_numpy(), thing[0]
+    texts = said(partial(clf.fit, changed, y, groups=things))  # ten rows of one thing count once
+    assert any(text.startswith(f"24 of {len(y)} rows are of one picture") for text in texts)
 
 
 def test_rows_drawn_several_times_are_not_one_picture(emoji):

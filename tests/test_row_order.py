@@ -19,6 +19,7 @@ from skclipens import (
     ImageRetriever,
     MultiBackboneEmbedder,
 )
+from skclipens._utils._row_numbers import fitted_rows
 from skclipens.datasets import load_emoji
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
@@ -165,6 +166,10 @@ def test_labels_that_belong_to_another_row_from_some_row_on(table, moved):
     (text,) = (one for one in told if "are the same" not in one)  # copies get other labels, too
     start = int(text.split()[3])
     assert abs(start - lost[0]) < 25, text
+    if moved == 1:  # as where rows before them were left out
+        with fitted_rows(np.arange(1000, 999 + len(y)), 999 + len(y)):
+            told = said(clf.fit, X[:-1], np.delete(y, lost))
+        assert any(f"row {1000 + start} on, each" in one for one in told)
     owner = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}[moved]
     assert f" on, each label seems to belong to the {owner}. " in text
     assert ("whether y lacks a row" if moved > 0 else "whether X lacks a row") in text
@@ -187,6 +192,9 @@ def test_labels_of_one_of_two_joined_tables_in_another_order(table, part, share)
         words = doubt.partition(",")[0].split()
         assert " ".join(words[:-1]) == ("From about row" if part == "last" else "Up to about row")
         assert abs(int(words[-1]) - start) < 40, doubt
+    with fitted_rows(np.arange(n)[::-1], n):
+        told = said(clf.fit, X, mixed)
+    assert any(f"about row {n - 1 - int(words[-1])}, labels" in one for one in told)
 
 
 def hard_last(X, y, n_hard):

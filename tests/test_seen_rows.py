@@ -1,6 +1,7 @@
 """Rows of fit among those to score: a score of them says nothing of new rows."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from _said import said
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -18,6 +20,7 @@ from skclipens import (
 )
 from skclipens.datasets import load_emoji
 from skclipens.inspection import DiversityGainDisplay, ReliabilityDisplay
+from skclipens.labels import OpenSetClassifier
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
 
@@ -150,12 +153,16 @@ def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other
     assert text.startswith("20 of the 40")
 
 
-@pytest.mark.parametrize("Learner", [CascadeEnsemble, BackboneSelector])
-def test_what_fits_on_folds_names_rows_as_they_were_given(Learner, table, emoji):
+@pytest.mark.parametrize("n_unweighted", [0, 30])
+@pytest.mark.parametrize("Learner", [CascadeEnsemble, BackboneSelector, OpenSetClassifier])
+def test_what_fits_on_folds_names_rows_as_they_were_given(Learner, n_unweighted, table, emoji):
     X, y = table.copy(), emoji[1].copy()
     one, another = np.flatnonzero(y == y[0])[-2:]
     X[another], y[another] = X[one], next(label for label in y if label != y[0])
-    texts = said(Learner(BACKBONES).fit, X, y)
+    ensemble = VotingClassifier([("one", AdaptiveBackboneEnsemble(BACKBONES))], voting="soft")
+    clf = Learner(ensemble if Learner is OpenSetClassifier else BACKBONES)
+    weights = (np.arange(len(y)) >= n_unweighted).astype(float)
+    texts = said(partial(clf.fit, X, y, sample_weight=weights))
     assert any(f"Rows {one} and {another} of X are the same" in text for text in texts)
     assert not any("Rows " in text and f"Rows {one} and {another}" not in text for text in texts)
 

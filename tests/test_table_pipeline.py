@@ -11,6 +11,7 @@ from _said import no_warning, said
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -365,6 +366,26 @@ def test_warnings_name_rows_as_they_were_given_with_unreadable_pictures(submodel
     gaps.loc[20] = gaps.loc[21]
     texts = said(partial(clf.fit, gaps[:40], gaps["label"][:40], groups=groups))
     assert any("such as row 21 of row 20" in text for text in texts)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_comparison_names_rows_of_words_as_they_were_given(n_jobs, table):
+    rows = table.fillna({"shop": "north", "price": 0})
+    rows.loc[77, "shop"], rows.loc[75, "shop"] = None, "North"
+    compare = partial(compare_with_baselines, make(), rows, rows["label"], cv=2, n_jobs=n_jobs)
+    texts = [text for text in said(compare) if "'shop'" in text]
+    assert sum("and 'North', first in row 75, which differ only in case" in t for t in texts) == 1
+    assert sum("'North' in row 75. Fit had 'north'" in text for text in texts) == 1
+    assert sum("has no word in 1 of 40 rows, first in row 77" in text for text in texts) == 1
+
+
+def test_columns_without_names_are_told_only_if_they_may_be_embeddings():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    log = make_pipeline(FunctionTransformer(np.log1p), StandardScaler())
+    columns = ColumnTransformer([("log", log, [*X[:2]]), ("rest", StandardScaler(), [*X[2:]])])
+    columns.set_output(transform="pandas")
+    clf = make_pipeline(columns, AdaptiveBackboneEnsemble(random_state=0))
+    assert not any("lost their names" in text for text in said(clf.fit, X, y))
 
 
 def test_a_transformer_that_gives_no_names_is_told(table):

@@ -2,12 +2,14 @@
 
 import pickle
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
 from skclipens import AdaptiveBackboneEnsemble, CLAPHead, LinearProbeHead, SuspectedMistakeWarning
+from skclipens._utils._progress import results_of
 from skclipens._utils._warnings import silent, warn, without_warnings
 from skclipens.model_selection import FewShotSplit
 
@@ -123,6 +126,15 @@ def test_filters_do_not_become_more(shown):
             warnings.warn("one", stacklevel=1)
     assert len(warnings.filters) <= n_filters + 1
     assert not shown
+
+
+def test_results_that_nobody_asks_for_are_no_error():
+    with warnings.catch_warnings(), parallel_config("threading"):
+        warnings.simplefilter("error")
+        results = results_of([delayed(abs)(one) for one in range(4)], n_jobs=2)
+        assert next(results) == 0
+        time.sleep(0.2)  # in which the others end
+        results.close()
 
 
 def test_workers_keep_quiet_about_the_same():

@@ -292,7 +292,8 @@ def warn_of_unnamed_columns(blocks, names, so="gets one head and no prompts, whi
             f"in one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
         )
         return
-    if names is not None and any(map(_REPLACED.fullmatch, names)):
+    is_wide = names is not None and len(names) >= NARROWEST
+    if is_wide and any(map(_REPLACED.fullmatch, names)):
         warn(
             "The columns of X have lost their names, as a transformer of a ColumnTransformer gives "
             f"none to its own, so they are one block that {so}. Give a FunctionTransformer "

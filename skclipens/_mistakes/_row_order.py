@@ -9,6 +9,7 @@ from scipy.stats import binom, mannwhitneyu
 
 from .._utils._folds import codes_of
 from .._utils._linalg import mean_row, subsample, unit_rows
+from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
 from ._predictions import BY_CHANCE, TOO_FEW, TOO_SURE
 
@@ -93,8 +94,8 @@ def warn_of_moved_labels(y, predicted, confidence, *, learns):
         if start is not None:
             short, long = ("y", "X") if by > 0 else ("X", "y")
             warn(
-                f"From about row {start} on, each label seems to belong to the {owner}. Look "
-                f"whether {short} lacks a row there, or {long} has one too many."
+                f"From about row {user_rows(start, len(y))} on, each label seems to belong to the "
+                f"{owner}. Look whether {short} lacks a row there, or {long} has one too many."
             )
             return
     if learns:
@@ -105,6 +106,7 @@ def _warn_of_part(y, predicted, confidence):
     rows = np.flatnonzero((predicted >= 0) & (y >= 0))
     if len(rows) < 2 * _FEWEST_OF_PART:
         return
+    numbers = user_rows(rows, len(y))
     y, predicted, confidence = y[rows], predicted[rows], confidence[rows]
     right = y == predicted
     # From the first row on, how many more are right than in all rows: it turns where parts meet.
@@ -117,7 +119,7 @@ def _warn_of_part(y, predicted, confidence):
     share = _share_of_others(part, y, predicted, confidence)
     if share is not None:
         warn(
-            f"{where} about row {rows[row]}, labels fit their rows no better than by chance, "
+            f"{where} about row {numbers[row]}, labels fit their rows no better than by chance, "
             f"while {share:.0%} of the others are right, and the classifier is as sure of both. If "
             "tables were joined, look whether X and y of each are in the same order."
         )

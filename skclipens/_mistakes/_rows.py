@@ -19,7 +19,8 @@ _MIN_RELATIVE_LOSS = 0.97
 _BY_CHANCE = 5
 _MAX_SHARE = 0.1  # of the rows whose image occurred before
 # Least number of such rows that tell whether a picture has several labels, and the share of chance
-# from which on it has: at a rate of 20 %, 14 rows have one label by chance in 4 % of tables.
+# from which on it has: at a rate of 20 %, 14 rows have one label by chance in 4 % of tables. If a
+# quarter of chance is less than a row, as with a rare class, a single wrong label would tell.
 _FEWEST_TO_TELL, _OF_CHANCE = 14, 0.25
 _N_ORDERS = 39  # of labels: by chance, one row in 40 agrees more with its picture than in all
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
@@ -74,11 +75,11 @@ def labels_of_a_picture(first, y, some=slice(None)):
     first row of each picture, (n,).
     """
     n_repeated = np.sum((first != np.arange(len(y)))[some])
-    if n_repeated < _FEWEST_TO_TELL:
-        return None
     shares = np.unique(y, return_counts=True)[1] / len(y)
-    n_others = np.sum((y != y[first])[some])
-    return "several" if n_others > _OF_CHANCE * (1 - shares @ shares) * n_repeated else "one"
+    by_chance = (1 - shares @ shares) * n_repeated
+    if n_repeated < _FEWEST_TO_TELL or by_chance * _OF_CHANCE < 1:
+        return None
+    return "several" if np.sum((y != y[first])[some]) > by_chance * _OF_CHANCE else "one"
 
 
 def _contradicting(first, y):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._utils._copies import merge_copies, same_pictures
+from .._utils._folds import codes_of
 from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._row_numbers import user_rows
@@ -139,17 +140,23 @@ def _warn_of_one_picture_beside_columns(blocks, learned):
         first = same_pictures(learned.X, block.columns) if block.is_named else None
         if first is None:
             continue
-        n_copies = np.bincount(first)
+        n_copies = _counts(first, groups)
         is_one = first == n_copies.argmax()
         if labels_of_a_picture(first, learned.y, ~is_one) == "several":
             continue
         rows, most_of_others = np.flatnonzero(is_one), n_copies[first[~is_one]].max(initial=1)
         labels = np.unique(learned.y[rows])
-        size = len(rows) if groups is None else len(np.unique(groups[rows]))
         least = max(_FEWEST_OF_ONE, _SHARE_OF_ONE * n_rows, _TIMES_OTHERS * most_of_others)
-        if size >= least and len(labels) > 1:
+        if n_copies.max() >= least and len(labels) > 1:
             _tell_of_one(learned, rows, "", labels, _INSTEAD)
             return
+
+
+def _counts(first, groups):
+    """Return how many rows, or groups of rows, have the picture of each first row."""
+    if groups is None:
+        return np.bincount(first)
+    return np.bincount(np.unique(np.stack([first, codes_of(groups)]), axis=1)[0])
 
 
 def _tell_of_one(learned, some, versions, labels, advice):

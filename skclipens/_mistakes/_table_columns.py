@@ -34,14 +34,14 @@ def warn_of_target(X, y):
 def warn_of_missing(missing, name, n_rows_of_fit, strategy):
     """Warn of missing numbers of a column that had all in ``fit``, unless that is by chance."""
     n_missing, n = np.count_nonzero(missing), len(missing)
+    first = user_rows(np.argmax(missing), n)
     if not n_missing:
         return
     chance = (n / (n + n_rows_of_fit)) ** n_missing  # that all are among these rows
     if n_missing == n or chance < _BY_CHANCE:
         warn(
-            f"Column {name!r} has no number in {n_missing} of {n} rows, first in row "
-            f"{np.argmax(missing)}, and had one in all rows of fit. The {strategy} of "
-            "these is taken instead."
+            f"Column {name!r} has no number in {n_missing} of {n} rows, first in row {first}, "
+            f"and had one in all rows of fit. The {strategy} of these is taken instead."
         )
 
 
@@ -89,7 +89,7 @@ def warn_of_words(words, name):
     strings = [word for word in counts if isinstance(word, str) and len(word) > 1]
     if spelled := alike(strings, _plain):
         one, other = written_apart(*spelled[0][:2])
-        rows = [words.index(word) for word in spelled[0][:2]]
+        rows = [_first_row(words, word) for word in spelled[0][:2]]
         warn(
             f"Column {name!r} has {one}, first in row {rows[0]}, and {other}, first in row "
             f"{rows[1]}, which differ only in case, blanks or '.0'. If they are one word, write "
@@ -122,9 +122,10 @@ def warn_of_new_words(words, known, name):
     unknown = [word for word in words if word not in known]
     category = SuspectedMistakeWarning if len(unknown) > len(words) / 2 else UserWarning
     if None in unknown:
+        first = _first_row(words, None)
         warn(
             f"Column {name!r} has no word in {unknown.count(None)} of {len(words)} rows, first in "
-            f"row {words.index(None)}, and had one in all rows of fit. They count as no word.",
+            f"row {first}, and had one in all rows of fit. They count as no word.",
             category,
         )
     new = [word for word in dict.fromkeys(unknown) if word is not None]
@@ -136,7 +137,7 @@ def warn_of_new_words(words, known, name):
     more = f" and {len(new) - 1} more word{'s' * (len(new) > 2)}" if len(new) > 1 else ""
     warn(
         f"Column {name!r} has unknown categories, which are not among the rows of fit: "
-        f"{brief(word)} in row {words.index(word)}{more}.{hint} They count as no word.",
+        f"{brief(word)} in row {_first_row(words, word)}{more}.{hint} They count as no word.",
         SuspectedMistakeWarning if hint else category,
     )
 
@@ -144,6 +145,10 @@ def warn_of_new_words(words, known, name):
 def _plain(word):
     """Return what is left of a word without its case, blanks, and the ".0" of a float."""
     return " ".join(str(word).casefold().split()).removesuffix(".0")
+
+
+def _first_row(words, word):
+    return user_rows(words.index(word), len(words))
 
 
 def _given(y):

@@ -29,7 +29,10 @@ _STRAY = re.compile(
     r"""^[\s"'“”«»\[\]{}*/\\#]+(?=[^\W\d]{3})|(?<=[^\W\d]{3})[\s"'“”«»\[\]{}*/\\]+$"""
 )
 _COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
-_LIST = re.compile(r"""[\[({]\s*(['"]).*\1\s*,\s*(['"]).*\2\s*[\])}]""", re.DOTALL)
+# Two values in brackets, such as "['cat', None]", "['cat' 'dog']" and "array(['cat', 'dog'])".
+_LIST = re.compile(
+    r"""(?:\w+\()?[\[({]\s*(['"]).*\1(?:\s*,\s*\S.*|\s+(['"]).*\2)\s*[\])}]""", re.DOTALL
+)
 _BETWEEN = re.compile("[;|]")  # "/" and "," may be parts of names
 _ROUNDED = re.compile(r"\d[.,]\d+E\+\d{2}", re.IGNORECASE)
 _NUMBERED = re.compile(r"\s*(?P<words>.*[^\W\d_]{3})[\W_]*\d[\W\d_]*")  # or a date

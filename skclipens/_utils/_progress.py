@@ -9,7 +9,7 @@ from joblib.parallel import get_active_backend
 from ._locks import ForkLock
 from ._row_numbers import with_row_numbers
 from ._sklearn import with_settings
-from ._warnings import collected_of, collecting, give_collected
+from ._warnings import collected_of, collecting, give_collected, silent
 
 DELAY = 1.0  # seconds; shorter runs, such as those from a cache, show no bar
 
@@ -59,11 +59,19 @@ def in_parallel(function, calls, *, n_jobs, bar):
 
 
 def results_of(tasks, *, return_as="generator", **options):
-    """Return the results of joblib's tasks as they come, or all at the end if the backend must.
+    """Yield the results of joblib's tasks as they come, or all at the end if the backend must.
 
     Options are those of :class:`joblib.Parallel`.
     """
     backend, _ = get_active_backend()
     if not backend.supports_return_generator:  # such as "multiprocessing"
         return_as = "list"
-    return Parallel(return_as=return_as, **options)(tasks)
+    results = Parallel(return_as=return_as, **options)(tasks)
+    try:
+        # "yield from" would close them first.
+        for result in results:  # noqa: UP028
+            yield result
+    finally:
+        if return_as != "list":
+            with silent(r"\d+ tasks "):  # of which nobody asked for the results
+                results.close()

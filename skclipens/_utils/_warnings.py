@@ -17,7 +17,7 @@ from ._locks import ForkLock
 NOTHING = "(?!)"  # matches no text
 _NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
-_collected = ContextVar("warnings for another thread, and the id of filters or None", default=None)
+_collected = ContextVar("warnings for another thread, and whether it is elsewhere", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools"}
 
 
@@ -41,8 +41,11 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
         if words in said:
             return
         said.add(words)
-    if collected is not None and collected[1] in (None, id(warnings.filters)):
-        collected[0].append((message, category, key))
+    if collected is not None:
+        told, is_process = collected
+        # Threads share filters, so those of another may be there.
+        if not (is_process and _is_ignored(str(message), category)):
+            told.append((message, category, key))
         return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
@@ -53,7 +56,8 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
 def collecting(function):
     """Make a function return its result, and what it warned of for :func:`give_collected`.
 
-    In the thread of the caller, warnings are given at once.
+    In the thread of the caller, warnings are given at once. In another process, those that filters
+    ignore are left out, such as filters that the function sets.
     """
     return partial(_call_and_collect, _thread(), function)
 
@@ -61,9 +65,8 @@ def collecting(function):
 def _call_and_collect(caller, function, *args):
     if _thread() == caller:
         return function(*args), []
-    told, is_process = [], os.getpid() != caller[0]
-    # Filters within a call come first. Threads share filters, so those of another may be there.
-    with set_within(_collected, (told, id(warnings.filters) if is_process else None)):
+    told = []
+    with set_within(_collected, (told, os.getpid() != caller[0])):
         try:
             return function(*args), told
         except Exception as error:
@@ -198,6 +201,15 @@ def _is_hidden(text, key):
     # A worker has the filters of the thread that waits for it, as plain patterns.
     patterns = (getattr(one[1], "pattern", "") for one in (_filter, *warnings.filters))
     return any(_mark(key) in pattern for pattern in patterns)
+
+
+def _is_ignored(text, category):
+    """Return whether the first filter for a message, of those for all modules, ignores it."""
+    for action, pattern, of, module, line in warnings.filters:
+        is_for_all = module is None and line == 0
+        if is_for_all and issubclass(category, of) and (pattern is None or pattern.match(text)):
+            return action == "ignore"
+    return False
 
 
 put_first(_filter)

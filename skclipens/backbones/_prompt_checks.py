@@ -245,7 +245,7 @@ def _written(names):
         return None
     return (
         f"Names of classes are text of a list or of bytes: {listed(sorted(found))}. A text tower "
-        "reads all signs: take the words out of them, such as ast.literal_eval(label)[0] of a list."
+        'reads all signs: take the words out of them, such as name.strip("[\']") of a list of one.'
     )
 
 

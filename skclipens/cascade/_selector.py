@@ -207,14 +207,15 @@ class BackboneSelector(
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         self._seen = see_blocks(blocks, X)
         seed = draw_seed(self.random_state)
-        X, y, metadata, cv, _ = all_rows(X, y, metadata, self.cv).with_weight()
+        X, y, metadata, cv, position = all_rows(X, y, metadata, self.cv).with_weight()
         folds = self._split(X, y, blocks, metadata["groups"], cv, seed)
 
         def score(chosen):
             candidate = [blocks[i] for i in chosen]
             return self._score(candidate, X, y, metadata, folds, seed)
 
-        chosen, scores = self._search(costs, score)
+        with fitted_rows(np.flatnonzero(position >= 0), len(position)):
+            chosen, scores = self._search(costs, score)
         self.path_ = {
             "block": np.array([blocks[i].name for i in chosen], dtype=object),
             "score": np.array(scores),

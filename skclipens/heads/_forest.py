@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
+from .._utils._labels import allow_few_rows_per_class
 from .._utils._linalg import offsets_of, parts_of, some_of
 from .._utils._random import draw_seed
 from .._utils._sklearn import Interval, RealNotInt, StrOptions
@@ -142,7 +143,7 @@ class ForestHead(CrossFitTableHead):
             random_state=check_random_state(draw_seed(self.random_state)),
         )
         X, targets = _as_trees_read(X), targets.astype(np.float64)
-        with config_context(skip_parameter_validation=True):
+        with config_context(skip_parameter_validation=True), allow_few_rows_per_class():
             trees = [copy(tree).fit(X, targets, weights, check_input=False) for _ in range(n_trees)]
         return Trees.of_fitted(trees, n_classes)
 

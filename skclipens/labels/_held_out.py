@@ -13,6 +13,7 @@ from .._utils._folds import few_shot_folds, folds_of_some
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
+from .._utils._row_numbers import fitted_rows
 from .._utils._rows import warn_of_unweighted_classes
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import frozen_classifiers, safe_indexing
@@ -58,12 +59,14 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         cv = folds_of_some(cv, sample_weight > 0, None, y, groups)
         X, y, metadata = safe_indexing(X, rows), y[rows], rows_of(metadata, rows)
     given = metadata_for(estimator, **metadata)
-    estimator.fit(X, y, **given)
+    with fitted_rows(rows, n_rows):
+        estimator.fit(X, y, **given)
     logits = np.full((n_rows, len(estimator.classes_)), -np.inf)
     valid = np.zeros(n_rows, bool)
     options = rows_to_compare(estimator, X) if groups is None else {"groups": metadata["groups"]}
     for train, test in few_shot_folds(y, cv, random_state=random_state, **options):
-        part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
+        with fitted_rows(rows[train], n_rows):
+            part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)
         logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
         valid[rows[test]] = True

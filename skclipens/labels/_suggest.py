@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from .._utils._class_texts import warn_of_classes
 from .._utils._labels import labels_of, unlabeled_rows
 from .._utils._probabilities import refuse_nan
+from .._utils._row_numbers import fitted_rows
 from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate_params
 from .._utils._warnings import each_warning_once
 from ..embedding._once import embedded_once
@@ -109,7 +110,7 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
         drawn = check_random_state(random_state).choice(len(rest), max_rows, replace=False)
         rows = np.union1d(np.flatnonzero(labeled), rest[drawn])
     _, classifier, X, unreadable = embedded_once(estimator, X, y, rows)
-    y, labeled = y[rows], labeled[rows]
+    n_rows, y, labeled = len(y), y[rows], labeled[rows]
     rest, labeled = np.flatnonzero(~labeled & ~unreadable), labeled & ~unreadable
     if not len(rest):
         return rest
@@ -117,7 +118,8 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     _, unit = unit_table_to_compare(table, classifier, centre=True)
     uncertainty = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
-        classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
+        with fitted_rows(rows[labeled], n_rows):
+            classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
         proba = np.asarray(classifier.predict_proba(safe_indexing(X, rest)), dtype=float)
         refuse_nan(proba, rows[rest])
         uncertainty = _uncertainty(proba)

@@ -217,21 +217,23 @@ def _embedding_once(estimator, folder):
     return estimator
 
 
-def _score(*given):
+def _score(before, ensemble, baselines, X, y, groups, scoring, train, test):
     """Return what :func:`_are_right` does, with the user's numbers of rows in messages."""
-    *_, y, _, _, train, _ = given
-    with fitted_rows(train, len(y)):
-        return _are_right(*given)
-
-
-def _are_right(before, ensemble, baselines, X, y, groups, scoring, train, test):
-    """Return which test rows each classifier predicts correctly."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
-    y_train, y_test = y[train], y[test]
+    of_train, of_test = (fitted_rows(rows, len(y)) for rows in (train, test))
     groups = {} if groups is None else {"groups": groups[train]}
-    if before is not None:
-        before = clone(before)
-        X_train, X_test = before.fit_transform(X_train, y_train), before.transform(X_test)
+    with of_train:
+        if before is not None:
+            before = clone(before)
+            X_train = before.fit_transform(X_train, y[train])
+            with of_test:
+                X_test = before.transform(X_test)
+        rows = X_train, X_test, y[train], y[test]
+        return _are_right(ensemble, baselines, *rows, groups, scoring)
+
+
+def _are_right(ensemble, baselines, X_train, X_test, y_train, y_test, groups, scoring):
+    """Return which test rows each classifier predicts correctly."""
 
     def right(estimator, **metadata):
         labels = estimator.fit(X_train, y_train, **metadata).predict(X_test)
