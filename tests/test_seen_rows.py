@@ -10,6 +10,8 @@ from _said import said
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.preprocessing import FunctionTransformer
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -21,6 +23,7 @@ from skclipens import (
 from skclipens.datasets import load_emoji
 from skclipens.inspection import DiversityGainDisplay, ReliabilityDisplay
 from skclipens.labels import OpenSetClassifier
+from skclipens.pipeline import BackbonePipeline
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
 
@@ -165,6 +168,23 @@ def test_what_fits_on_folds_names_rows_as_they_were_given(Learner, n_unweighted,
     texts = said(partial(clf.fit, X, y, sample_weight=weights))
     assert any(f"Rows {one} and {another} of X are the same" in text for text in texts)
     assert not any("Rows " in text and f"Rows {one} and {another}" not in text for text in texts)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_rows_of_a_fold_of_scikit_learn_are_told_from_those_of_all(n_jobs, table, emoji):
+    """In another process, the fold's warnings are lost to the caller, but not those of all rows."""
+    X, y = table.copy(), emoji[1].copy()
+    one, another = np.flatnonzero(y == y[0])[-2:]
+    X[another], y[another] = X[one], next(label for label in y if label != y[0])
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0)
+    search = GridSearchCV(clf, {"router": ["uniform"]}, cv=3, n_jobs=n_jobs)
+    pipeline = BackbonePipeline([("same", FunctionTransformer()), ("search", search)])
+    for learner in (search, pipeline):
+        texts = [text for text in said(learner.fit, X, y) if text.startswith("Rows ")]
+        assert texts[-1].startswith(f"Rows {one} and {another} of X") and "part" not in texts[-1]
+        assert all(text.endswith("that scikit-learn passes.") for text in texts[:-1])
+        assert len(texts) > 1 or n_jobs == 2
+    assert any("part of X" in text for text in said(partial(cross_val_score, cv=3), clf, X, y))
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

@@ -7,9 +7,9 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
+import joblib
 import numpy as np
 import pytest
-from joblib import parallel_config
 from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -129,9 +129,9 @@ def test_filters_do_not_become_more(shown):
 
 
 def test_results_that_nobody_asks_for_are_no_error():
-    with warnings.catch_warnings(), parallel_config("threading"):
+    with warnings.catch_warnings(), joblib.parallel_config("threading"):
         warnings.simplefilter("error")
-        results = results_of([delayed(abs)(one) for one in range(4)], n_jobs=2)
+        results = results_of([joblib.delayed(abs)(one) for one in range(4)], n_jobs=2)
         assert next(results) == 0
         time.sleep(0.2)  # in which the others end
         results.close()

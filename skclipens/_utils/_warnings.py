@@ -19,10 +19,23 @@ _NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
 _collected = ContextVar("warnings for another thread, and whether it is elsewhere", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools"}
+_ROW = re.compile(r"\b[Rr]ows? \d")
+# Functions of scikit-learn that fit, or predict, some rows of what they are given.
+_ON_SOME_ROWS = {
+    "_fit_and_score",
+    "_fit_and_predict",
+    "_fit_and_score_over_thresholds",
+    "_fit_classifier_calibrator_pair",
+    "_parallel_build_estimators",
+}
+_COUNTED = " Rows are counted within a part of X, a fold or a sample that scikit-learn passes."
 
 
 def warn(message, category=SuspectedMistakeWarning, *, key=None):
     """Warn at the line of the last caller outside of this package, scikit-learn and joblib.
+
+    Where scikit-learn fits on a part of X, a message that names rows says so. It does not count as
+    a repetition of that of all rows.
 
     Parameters
     ----------
@@ -33,24 +46,37 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
         Key by which :func:`each_warning_once` finds repetitions, and :func:`without_warnings` what
         it hides. None: the message without numbers.
     """
-    said, collected = _said.get(), _collected.get()
-    if _is_hidden(str(message), key):  # nor recorded, so that it can be shown later
+    said, collected, text = _said.get(), _collected.get(), str(message)
+    if _is_hidden(text, key):  # nor recorded, so that it can be shown later
         return
+    counted = text.endswith(_COUNTED)
+    if not counted and _ROW.search(text) and _are_some_rows():
+        message, counted = text + _COUNTED, True
     if said is not None:
-        words = key or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
+        words = key or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", text), category, counted
         if words in said:
             return
         said.add(words)
     if collected is not None:
         told, is_process = collected
         # Threads share filters, so those of another may be there.
-        if not (is_process and _is_ignored(str(message), category)):
+        if not (is_process and _is_ignored(text, category)):
             told.append((message, category, key))
         return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def _are_some_rows():
+    """Return whether scikit-learn has passed a part of the user's rows."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name in _ON_SOME_ROWS and _package_of(frame) == "sklearn":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def collecting(function):
