@@ -137,6 +137,11 @@ def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other
     (text,) = doubts(clf.score, offers[150:], levels[150:])
     assert text.startswith("50 of the 150 rows are rows of fit")
     assert not doubts(clf.score, offers[190:], levels[190:])  # less than a tenth
+    heavy = offers.assign(weight=1e6 * product)  # beside which prices seem the same
+    clf.fit(heavy[:200], levels[:200])
+    assert not doubts(clf.score, heavy[200:], levels[200:])
+    (text,) = doubts(clf.score, heavy[150:], levels[150:])
+    assert text.startswith("50 of the 150 rows are rows of fit")
     of_products = np.array(["a", "b", "c"])[product % 3]
     clf.fit(offers[:200], of_products[:200])
     offers.loc[290:, names] = table[30:40]

@@ -43,7 +43,7 @@ class SeenRows(NamedTuple):
     Attributes
     ----------
     columns : ndarray of int
-        Columns of embeddings.
+        Columns of embeddings, or others.
     centre, deviation : ndarray of shape (32,), or (8,) of other columns
         Mean and standard deviation of each projection.
     rows : ndarray of shape (n, 32), float16, or (n, 8), float32
@@ -52,6 +52,8 @@ class SeenRows(NamedTuple):
         The same rows by their other columns, if one picture may have several labels.
     share_repeated : float
         Share of the rows whose picture is in another row, too.
+    scale : ndarray or float
+        Standard deviation of each column; 1 for embeddings.
     """
 
     columns: np.ndarray
@@ -60,10 +62,11 @@ class SeenRows(NamedTuple):
     rows: np.ndarray
     others: "SeenRows | None" = None
     share_repeated: float = 0.0
+    scale: np.ndarray | float = 1.0
 
     def standardized(self, X):
         """Return standardized projections of rows of X."""
-        projected = _project(X, self.columns, len(self.centre))
+        projected = _project(X, self.columns, len(self.centre), self.scale)
         return ((projected - self.centre) / self.deviation).astype(np.float32)
 
 
@@ -84,17 +87,20 @@ def see_rows(seen, learned):
     if first is None or labels_of_a_picture(first, learned.y) == "one":
         return pictures
     share = float(np.mean(np.bincount(first)[first] > 1))
-    others = _see_columns(learned.X, others, _N_OTHERS, np.float32)
+    scale = take_columns(learned.X, others).std(axis=0, dtype=float)
+    scale = np.where(scale > 0, scale, 1)  # so that each counts, whatever its unit
+    others = _see_columns(learned.X, others, _N_OTHERS, np.float32, scale)
     return pictures._replace(others=others, share_repeated=share)
 
 
-def _see_columns(X, columns, n_projections, dtype):
-    rows = _project(X, columns, n_projections)
+def _see_columns(X, columns, n_projections, dtype, scale=1.0):
+    rows = _project(X, columns, n_projections, scale)
     centre, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not (deviation > 0).all():
         return None
     with np.errstate(under="ignore"):  # a value near 0 is 0 in float16
-        return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(dtype))
+        rows = ((rows - centre) / deviation).astype(dtype)
+    return SeenRows(columns, centre, deviation, rows, scale=scale)
 
 
 def warn_of_one_picture(seen, blocks, learned):
@@ -275,7 +281,8 @@ def _accuracies(is_right, some):
     return f"{is_right[some].mean():.0%} of these are classified correctly{others}"
 
 
-def _project(X, columns, n_projections):
+def _project(X, columns, n_projections, scale):
     directions = np.random.default_rng(0).standard_normal((len(columns), n_projections))
+    directions /= np.reshape(scale, (-1, 1))
     parts = (take_columns(X[part], columns).astype(float) for part in parts_of(len(X)))
     return np.concatenate([part @ directions for part in parts])
