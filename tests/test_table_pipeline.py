@@ -395,8 +395,11 @@ def test_a_transformer_that_gives_no_names_is_told(table):
 
     zero, scale = {"value": 0}, StandardScaler()
 
-    texts = said(make_year().fit, table, table["label"])
-    assert any("have lost their names" in text and "feature_names_out" in text for text in texts)
+    unnamed = make_year()
+    texts = said(unnamed.fit, table, table["label"])
+    told = any("have lost their names" in text and "feature_names_out" in text for text in texts)
+    # Older versions of scikit-learn keep the names here.
+    assert told != any("zoo/" in name for name in unnamed[:-1].transform(table))
     named = make_year(feature_names_out="one-to-one")
     assert not any("names" in text for text in said(named.fit, table, table["label"]))
 
