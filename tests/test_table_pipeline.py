@@ -1,6 +1,7 @@
 """Tests of make_table_pipeline: a classifier of rows with pictures, numbers and words."""
 
 import pickle
+import warnings
 from decimal import Decimal
 from functools import partial
 
@@ -108,6 +109,18 @@ def test_a_word_that_is_new_is_told(table, fitted):
     new = table[40:43].assign(shop="west")
     with pytest.warns(UserWarning, match="unknown categories"):
         fitted.predict(new)
+
+
+@pytest.mark.parametrize("n_rows", [2, 3])
+def test_what_one_or_two_rows_lack_may_be_in_order(n_rows, table):
+    rows = table.fillna({"shop": "north", "price": 0})
+    fitted = make().fit(rows[:40], rows["label"][:40])
+    some = rows[40 : 40 + n_rows]
+    for changed in ({"shop": "west"}, {"shop": None}, {"price": np.nan}):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fitted.predict(some.assign(**changed))
+        assert [one.category is SuspectedMistakeWarning for one in caught] == [n_rows > 2]
 
 
 def test_words_that_are_missing_are_counted_apart(table):

@@ -14,6 +14,7 @@ from ..exceptions import SuspectedMistakeWarning
 from ._columns import NO_CHANCE
 
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
+_FEWEST_TO_PREDICT = 3  # rows of which most that lack a value, or have a new one, are no accident
 _BY_CHANCE = 0.01  # a probability
 _MOST_VARIANCE = 0.99
 _FAR = 10  # times the largest of the other numbers
@@ -39,9 +40,11 @@ def warn_of_missing(missing, name, n_rows_of_fit, strategy):
         return
     chance = (n / (n + n_rows_of_fit)) ** n_missing  # that all are among these rows
     if n_missing == n or chance < _BY_CHANCE:
+        category = SuspectedMistakeWarning if n >= _FEWEST_TO_PREDICT else UserWarning
         warn(
             f"Column {name!r} has no number in {n_missing} of {n} rows, first in row {first}, "
-            f"and had one in all rows of fit. The {strategy} of these is taken instead."
+            f"and had one in all rows of fit. The {strategy} of these is taken instead.",
+            category,
         )
 
 
@@ -120,7 +123,8 @@ def warn_of_ids(words, y, name):
 def warn_of_new_words(words, known, name):
     """Warn of words that ``fit`` has not seen, which is no mistake if they are merely rare."""
     unknown = [word for word in words if word not in known]
-    category = SuspectedMistakeWarning if len(unknown) > len(words) / 2 else UserWarning
+    are_many = len(words) >= _FEWEST_TO_PREDICT and len(unknown) > len(words) / 2
+    category = SuspectedMistakeWarning if are_many else UserWarning
     if None in unknown:
         first = _first_row(words, None)
         warn(
