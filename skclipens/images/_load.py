@@ -257,7 +257,8 @@ def _reason_and_advice(error, source):
 def _advice_on_path(source):
     path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
     if path.startswith("file://"):
-        return "Write its path, without 'file://'."
+        coded = " and with urllib.parse.unquote, which replaces '%20' and the like" * ("%" in path)
+        return f"Write its path, without 'file://'{coded}."
     if is_url(path):
         return "Download it, or embed it with embed_to: here, URLs are not fetched."
     if path.startswith("~"):
