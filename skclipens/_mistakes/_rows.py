@@ -22,7 +22,7 @@ _MAX_SHARE = 0.1  # of the rows whose image occurred before
 # from which on it has: at a rate of 20 %, 14 rows have one label by chance in 4 % of tables. If a
 # quarter of chance is less than a row, as with a rare class, a single wrong label would tell.
 _FEWEST_TO_TELL, _OF_CHANCE = 14, 0.25
-_N_ORDERS = 39  # of labels: by chance, one row in 40 agrees more with its picture than in all
+_N_ORDERS = 39  # random ones, of labels; by chance, rows agree more than in all in one table of 40
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
 _MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
 _MANY_VALUES = 20  # of a column of numbers; grades and counts have fewer

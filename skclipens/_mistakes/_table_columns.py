@@ -35,9 +35,9 @@ def warn_of_target(X, y):
 def warn_of_missing(missing, name, n_rows_of_fit, strategy):
     """Warn of missing numbers of a column that had all in ``fit``, unless that is by chance."""
     n_missing, n = np.count_nonzero(missing), len(missing)
-    first = user_rows(np.argmax(missing), n)
     if not n_missing:
         return
+    first = user_rows(np.argmax(missing), n)
     chance = (n / (n + n_rows_of_fit)) ** n_missing  # that all are among these rows
     if n_missing == n or chance < _BY_CHANCE:
         category = SuspectedMistakeWarning if n >= _FEWEST_TO_PREDICT else UserWarning
