@@ -9,8 +9,9 @@ import pytest
 from _said import said
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.preprocessing import FunctionTransformer
 
 from skclipens import (
@@ -140,8 +141,12 @@ def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other
     heavy = offers.assign(weight=1e6 * product)  # beside which prices seem the same
     clf.fit(heavy[:200], levels[:200])
     assert not doubts(clf.score, heavy[200:], levels[200:])
-    (text,) = doubts(clf.score, heavy[150:], levels[150:])
-    assert text.startswith("50 of the 150 rows are rows of fit")
+    for constant in ({}, {"tax": 29.99}, {"tax": np.where(price > 0, 0.3, 0.1 + 0.2)}):
+        taxed = heavy.assign(**constant)
+        clf.fit(taxed[:200], levels[:200])
+        assert not doubts(clf.score, taxed[200:], levels[200:])
+        (text,) = doubts(clf.score, taxed[150:], levels[150:])
+        assert text.startswith("50 of the 150 rows are rows of fit")
     of_products = np.array(["a", "b", "c"])[product % 3]
     clf.fit(offers[:200], of_products[:200])
     offers.loc[290:, names] = table[30:40]
@@ -190,6 +195,10 @@ def test_rows_of_a_fold_of_scikit_learn_are_told_from_those_of_all(n_jobs, table
         assert all(text.endswith("that scikit-learn passes.") for text in texts[:-1])
         assert len(texts) > 1 or n_jobs == 2
     assert any("part of X" in text for text in said(partial(cross_val_score, cv=3), clf, X, y))
+    for whole in (BaggingClassifier(clf, 2, random_state=0), OneVsOneClassifier(clf)):
+        texts = [text for text in said(whole.fit, X, y) if text.startswith("Rows ")]
+        is_part = isinstance(whole, OneVsOneClassifier)  # samples are weights of all rows
+        assert texts and all(("part of X" in text) == is_part for text in texts)
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

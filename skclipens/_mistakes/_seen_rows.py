@@ -20,6 +20,7 @@ from ._series import warn_of_series
 _N_PROJECTIONS, _SAME = 32, 0.02
 # Other columns are not computed anew.
 _N_OTHERS, _SAME_NUMBERS = 8, 1e-4
+_ROUNDING = 100  # times the largest rounding error of a column
 _AS_IN_FIT = 1.5  # times the share of rows of known pictures in fit
 # Least number and share of rows. Data sets contain a few copies, and more near-duplicates, such as
 # variants of an emoji.
@@ -87,10 +88,16 @@ def see_rows(seen, learned):
     if first is None or labels_of_a_picture(first, learned.y) == "one":
         return pictures
     share = float(np.mean(np.bincount(first)[first] > 1))
-    scale = take_columns(learned.X, others).std(axis=0, dtype=float)
-    scale = np.where(scale > 0, scale, 1)  # so that each counts, whatever its unit
+    scale = _scale_of(take_columns(learned.X, others))
     others = _see_columns(learned.X, others, _N_OTHERS, np.float32, scale)
     return pictures._replace(others=others, share_repeated=share)
+
+
+def _scale_of(table):
+    """Return the standard deviation of each column, or 1 if it is due to rounding alone."""
+    deviation = table.std(axis=0, dtype=float)
+    rounding = _ROUNDING * np.finfo(table.dtype).eps * np.abs(table).max(axis=0)
+    return np.where(deviation > rounding, deviation, 1.0)
 
 
 def _see_columns(X, columns, n_projections, dtype, scale=1.0):

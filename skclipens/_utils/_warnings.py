@@ -26,9 +26,10 @@ _ON_SOME_ROWS = {
     "_fit_and_predict",
     "_fit_and_score_over_thresholds",
     "_fit_classifier_calibrator_pair",
-    "_parallel_build_estimators",
+    "_fit_ovo_binary",
+    "_permutation_test_score",
 }
-_COUNTED = " Rows are counted within a part of X, a fold or a sample that scikit-learn passes."
+_COUNTED = " Rows are counted within a part of X, such as a fold, that scikit-learn passes."
 
 
 def warn(message, category=SuspectedMistakeWarning, *, key=None):
