@@ -10,7 +10,7 @@ from _said import said
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, permutation_test_score
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.preprocessing import FunctionTransformer
 
@@ -194,7 +194,10 @@ def test_rows_of_a_fold_of_scikit_learn_are_told_from_those_of_all(n_jobs, table
         assert texts[-1].startswith(f"Rows {one} and {another} of X") and "part" not in texts[-1]
         assert all(text.endswith("that scikit-learn passes.") for text in texts[:-1])
         assert len(texts) > 1 or n_jobs == 2
-    assert any("part of X" in text for text in said(partial(cross_val_score, cv=3), clf, X, y))
+    for validate in (cross_val_score, partial(permutation_test_score, n_permutations=1)):
+        texts = said(partial(validate, clf, X, y, cv=3))
+        assert any("part of X" in text for text in texts)
+        assert all("part of X" in text for text in texts if text.startswith("Rows "))
     for whole in (BaggingClassifier(clf, 2, random_state=0), OneVsOneClassifier(clf)):
         texts = [text for text in said(whole.fit, X, y) if text.startswith("Rows ")]
         is_part = isinstance(whole, OneVsOneClassifier)  # samples are weights of all rows

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
+from sklearn.preprocessing import StandardScaler
 
 from .._utils._copies import merge_copies, same_pictures
 from .._utils._folds import codes_of
@@ -20,7 +21,6 @@ from ._series import warn_of_series
 _N_PROJECTIONS, _SAME = 32, 0.02
 # Other columns are not computed anew.
 _N_OTHERS, _SAME_NUMBERS = 8, 1e-4
-_ROUNDING = 100  # times the largest rounding error of a column
 _AS_IN_FIT = 1.5  # times the share of rows of known pictures in fit
 # Least number and share of rows. Data sets contain a few copies, and more near-duplicates, such as
 # variants of an emoji.
@@ -54,7 +54,7 @@ class SeenRows(NamedTuple):
     share_repeated : float
         Share of the rows whose picture is in another row, too.
     scale : ndarray or float
-        Standard deviation of each column; 1 for embeddings.
+        Standard deviation of each column, or 1 if it is constant; 1 for embeddings.
     """
 
     columns: np.ndarray
@@ -88,16 +88,9 @@ def see_rows(seen, learned):
     if first is None or labels_of_a_picture(first, learned.y) == "one":
         return pictures
     share = float(np.mean(np.bincount(first)[first] > 1))
-    scale = _scale_of(take_columns(learned.X, others))
+    scale = StandardScaler().fit(take_columns(learned.X, others)).scale_
     others = _see_columns(learned.X, others, _N_OTHERS, np.float32, scale)
     return pictures._replace(others=others, share_repeated=share)
-
-
-def _scale_of(table):
-    """Return the standard deviation of each column, or 1 if it is due to rounding alone."""
-    deviation = table.std(axis=0, dtype=float)
-    rounding = _ROUNDING * np.finfo(table.dtype).eps * np.abs(table).max(axis=0)
-    return np.where(deviation > rounding, deviation, 1.0)
 
 
 def _see_columns(X, columns, n_projections, dtype, scale=1.0):
