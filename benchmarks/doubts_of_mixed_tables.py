@@ -47,7 +47,7 @@ other rows. Products are returned or kept; where some rows have another label, t
 a number, and other products are predicted. That pictures say nothing of y is right where labels
 depend on numbers alone, and asks to leave them out. Thresholds were chosen on other tables, before
 this program was written, but for what its false alarms changed: the rules of one picture in many
-rows, of rows of `fit` in `score`, and of pictures that say nothing of y.
+rows or with several labels, of rows of `fit` in `score`, and of pictures that say nothing of y.
 """
 
 
@@ -205,15 +205,20 @@ def _products(exponent, *, shuffled=False):
     return make
 
 
-def _offers(share):
-    """Return products in several rows; by a number, a share are reduced. Others are predicted."""
+def _offers(share, *, wrong=False):
+    """Return products in several rows; by a number, a share are reduced. Others are predicted.
+
+    Or a share have labels of any rows, whatever the number, as wrong ones are.
+    """
 
     def make(one):
         numbers, half = one.around(np.inf), len(one.y) // 2
         rows = one.rng.integers(0, half // 3, len(one.y))
         rows[one.n :] += half
-        is_reduced = numbers[:, 0] > np.quantile(numbers[:, 0], 1 - share)
-        return one.beside(numbers, rows), np.where(is_reduced, "reduced", one.y[rows])
+        level = one.rng.random(len(rows)) if wrong else numbers[:, 0]
+        other = one.rng.permutation(one.y) if wrong else "reduced"
+        is_other = level > np.quantile(level, 1 - share)
+        return one.beside(numbers, rows), np.where(is_other, other, one.y[rows])
 
     return make
 
@@ -257,6 +262,7 @@ MISTAKES = {
     "pictures in another order, products in several rows": _products(0, shuffled=True),
     "pictures in another order, some products in many rows": _products(1, shuffled=True),
     "labels in another order": _labels_in_another_order,
+    "products in several rows, a fiftieth with a wrong label": _offers(0.02, wrong=True),
     "labels that depend on numbers alone": _labels_of_numbers,
     "three pictures of a thing, without groups": _things(),
     "three pictures of a thing with a postal code, without groups": _things_of_a_code,

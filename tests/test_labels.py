@@ -54,6 +54,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     SuspectedMistakeWarning,
     make_backbone_pipeline,
+    make_table_pipeline,
 )
 from skclipens._utils._folds import limit_validation_rows
 from skclipens.embedding._base import BaseEmbedder
@@ -339,6 +340,16 @@ def test_words_that_a_search_reads_are_compared_by_nothing():
     search = GridSearchCV(clf, {"logisticregression__C": [1.0]}, cv=2)
     issues = find_label_issues(search, pd.DataFrame({"word": words}), labels, cv=2, random_state=0)
     assert issues["label_quality"].idxmin() == 5
+
+
+def test_rows_that_are_predicted_in_a_fold_are_named_as_they_were_given(emoji):
+    paths, _, y = emoji
+    sizes = np.array(["small", "large", "huge"])[np.random.default_rng(0).integers(0, 3, len(y))]
+    sizes[55] = "tiny"
+    table = pd.DataFrame({"picture": paths, "size": sizes})
+    clf = make_table_pipeline(BACKBONES, "picture", categories="size", random_state=0)
+    with pytest.warns(UserWarning, match="'tiny' in row 55"):
+        find_label_issues(clf, table, y)
 
 
 def test_copies_in_a_group_do_not_vouch_for_each_other(emoji):

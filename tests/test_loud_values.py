@@ -558,8 +558,29 @@ def test_a_picture_with_two_labels_is_named_whatever_its_other_columns(table):
     assert not said(lambda: clf.fit(frame, by_offer))
     twice = [*range(len(frame)), 6]  # also of the same offer
     by_offer = np.append(by_offer, "sold" if by_offer[6] == "not sold" else "not sold")
-    (text,) = said(lambda: clf.fit(frame.iloc[twice], by_offer))
+    assert not said(lambda: clf.fit(frame.iloc[twice], by_offer))  # which was sold once
+    some[7] = some[6]
+    (text,) = said(lambda: clf.fit(frame.iloc[twice], [*some, other]))
     assert text.startswith(f"Rows 6 and {len(frame)} of X are the same, but have the labels")
+
+
+@pytest.mark.parametrize("by_price", [True, False])
+def test_a_few_other_labels_of_a_picture_are_wrong_unless_they_follow_another_column(
+    table, by_price
+):
+    X, y = table
+    rows = np.repeat(np.arange(30), 5)
+    frame = pd.DataFrame(X[rows], columns=[f"{SPEC}__{i}" for i in range(128)])
+    rng = np.random.default_rng(0)
+    frame["shop"] = np.repeat(rng.normal(size=30), 5)  # one for each picture
+    frame["price"] = rng.normal(size=len(rows))
+    later = np.flatnonzero(np.arange(len(rows)) % 5)  # of the five rows of a picture
+    few = np.argsort(frame["price"])[:7] if by_price else rng.choice(later, 7, replace=False)
+    some = y[rows].astype(object)
+    some[few] = "reduced"
+    texts = said(lambda: AdaptiveBackboneEnsemble(random_state=0).fit(frame, some))
+    named = [text for text in texts if "of X are of the same picture" in text]
+    assert len(named) == (not by_price)
 
 
 def test_labels_as_groups_are_named(table):

@@ -12,7 +12,9 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score, permutation_test_score
 from sklearn.multiclass import OneVsOneClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -166,6 +168,30 @@ def test_new_rows_of_known_pictures_are_no_rows_of_fit_if_labels_depend_on_other
     assert text.startswith("20 of the 40")
 
 
+def test_offers_of_a_product_may_have_the_same_size_and_different_labels(table):
+    offers, product = offers_of_products(table)
+    rng = np.random.default_rng(2)
+    offers["price"] = size = rng.integers(0, 20, 300)
+    levels = np.where(size + 5 * rng.normal(size=300) > 10, "dear", "cheap")
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    assert not [text for text in said(clf.fit, offers[:200], levels[:200]) if "Rows" in text]
+    assert offers.assign(product=product).duplicated(["product", "price"]).sum() > 50
+    assert not doubts(clf.score, offers[200:], levels[200:])
+
+
+@pytest.mark.parametrize("outlier", [1e6, 1e10])
+def test_an_outlier_does_not_make_other_rows_alike(outlier, table):
+    offers, _ = offers_of_products(table)
+    rng, price = np.random.default_rng(2), offers["price"].to_numpy()
+    levels = np.where(price + rng.normal(size=300) > 0, "dear", "cheap")
+    offers.loc[7, "price"] = outlier
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(offers[:200], levels[:200])
+    offers.loc[200:239, offers.columns[:-1]] = table[60:100]
+    assert not doubts(clf.score, offers[200:], levels[200:])
+    (text,) = doubts(clf.score, offers[150:], levels[150:])
+    assert text.startswith("50 of the 150 rows are rows of fit")
+
+
 @pytest.mark.parametrize("n_unweighted", [0, 30])
 @pytest.mark.parametrize("Learner", [CascadeEnsemble, BackboneSelector, OpenSetClassifier])
 def test_what_fits_on_folds_names_rows_as_they_were_given(Learner, n_unweighted, table, emoji):
@@ -198,10 +224,16 @@ def test_rows_of_a_fold_of_scikit_learn_are_told_from_those_of_all(n_jobs, table
         texts = said(partial(validate, clf, X, y, cv=3))
         assert any("part of X" in text for text in texts)
         assert all("part of X" in text for text in texts if text.startswith("Rows "))
-    for whole in (BaggingClassifier(clf, 2, random_state=0), OneVsOneClassifier(clf)):
-        texts = [text for text in said(whole.fit, X, y) if text.startswith("Rows ")]
-        is_part = isinstance(whole, OneVsOneClassifier)  # samples are weights of all rows
-        assert texts and all(("part of X" in text) == is_part for text in texts)
+    without_weights = make_pipeline(FunctionTransformer(), clf)
+    some = BaggingClassifier(without_weights, 2, bootstrap=False, max_samples=0.95, random_state=0)
+    codes = np.unique(y, return_inverse=True)[1]
+    codes[np.setdiff1d(np.arange(20), [one, another])] = -1
+    for whole in (OneVsOneClassifier(clf), some, SelfTrainingClassifier(clf, max_iter=1)):
+        texts = [text for text in said(whole.fit, X, codes) if text.startswith("Rows ")]
+        assert texts and all("part of X" in text for text in texts)
+    all_rows = BaggingClassifier(clf, 2, random_state=0)  # a sample is their weights
+    texts = [text for text in said(all_rows.fit, X, y) if text.startswith("Rows ")]
+    assert texts and not any("part of X" in text for text in texts)
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

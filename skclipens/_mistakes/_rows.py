@@ -23,6 +23,7 @@ _MAX_SHARE = 0.1  # of the rows whose image occurred before
 # quarter of chance is less than a row, as with a rare class, a single wrong label would tell.
 _FEWEST_TO_TELL, _OF_CHANCE = 14, 0.25
 _N_ORDERS = 39  # random ones, of labels; by chance, rows agree more than in all in one table of 40
+_ROUNDING = 1e-9  # of a sum of squares that is 1 at most
 _FEWEST, _MANY = 20, 0.3  # rows, and share of those with the index, or numbers, of another row
 _MOST_COLUMNS = 200  # of numbers; more are rather embeddings, or texts
 _MANY_VALUES = 20  # of a column of numbers; grades and counts have fewer
@@ -48,13 +49,18 @@ def warn_of_contradictions(X, y, rows, columns):
     """
     first, same, unless = groups_of_copies(X), "are the same", ""
     other = _contradicting(first, y)
-    if not len(other) and columns is not None:
-        first, same = same_pictures(X, columns), "are of the same picture"
-        unless = ", unless labels depend on other columns, too"
-        other = _contradicting(first, y)
-        # If many images have several labels, the labels depend on the other columns.
-        if len(other) and len(other) > _MAX_SHARE * np.sum(first != np.arange(len(y))):
+    pictures = None if columns is None else same_pictures(X, columns)
+    if pictures is not None:
+        contradicting = _contradicting(pictures, y)
+        # If many images have several labels, these depend on the other columns, and on chance.
+        are_many = len(contradicting) > _MAX_SHARE * np.sum(pictures != np.arange(len(y)))
+        if are_many and labels_of_a_picture(pictures, y) == "several":
             return
+        if not len(other) and len(contradicting):
+            if are_many or _follow_other_columns(X, y, pictures, contradicting, columns):
+                return
+            first, other, same = pictures, contradicting, "are of the same picture"
+            unless = ", unless labels depend on other columns, too"
     if len(other):
         one, another = first[other[0]], other[0]
         labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
@@ -80,6 +86,46 @@ def labels_of_a_picture(first, y, some=slice(None)):
     if n_repeated < _FEWEST_TO_TELL or by_chance * _OF_CHANCE < 1:
         return None
     return "several" if np.sum((y != y[first])[some]) > by_chance * _OF_CHANCE else "one"
+
+
+def _follow_other_columns(X, y, first, contradicting, columns):
+    """Return whether rows of one picture have different labels since other columns differ.
+
+    That is if, in the pictures with several labels, the means of the labels in some column, less
+    the mean of the picture, differ more than for any of some random orders of each picture's
+    labels. `columns` are those of pictures.
+    """
+    rows = np.flatnonzero(np.isin(first, first[contradicting]))
+    pictures, labels = (np.unique(of[rows], return_inverse=True)[1] for of in (first, y))
+    # Differences first, so that a column that is constant in each picture is exactly 0.
+    numbers = np.delete(X[rows] - X[first[rows]], columns, axis=1).astype(float)
+    numbers -= _means(numbers, pictures)[pictures]
+    numbers /= np.maximum(np.linalg.norm(numbers, axis=0), np.finfo(float).tiny)
+    rng = np.random.default_rng(0)
+    by_chance = [
+        _spread_of_means(numbers, labels[_order_within(pictures, rng)]) for _ in range(_N_ORDERS)
+    ]
+    return _spread_of_means(numbers, labels) > max(by_chance) + _ROUNDING
+
+
+def _spread_of_means(table, groups):
+    """Return the highest sum of squares of a column's means of groups, each at its rows."""
+    return (_means(table, groups)[groups] ** 2).sum(axis=0).max(initial=0)
+
+
+def _means(table, groups):
+    """Return the means of the groups 0, 1, ...; (groups, columns)."""
+    n_rows = np.bincount(groups)
+    first = np.cumsum(n_rows) - n_rows
+    sums = np.add.reduceat(table[np.argsort(groups, kind="stable")], first, axis=0)
+    return sums / n_rows[:, None]
+
+
+def _order_within(groups, rng):
+    """Return positions that put the rows of each group into a random order."""
+    order = np.empty(len(groups), int)
+    order[np.argsort(groups, kind="stable")] = np.lexsort([rng.random(len(groups)), groups])
+    return order
 
 
 def _contradicting(first, y):
@@ -152,10 +198,8 @@ def _repeated_rows(table):
 
 def _n_repeated_by_chance(table, column, y):
     """Return how many rows equal an earlier one if a column is shuffled within classes."""
-    order = np.argsort(y, kind="stable")
-    other = np.lexsort([np.random.default_rng(0).random(len(y)), y])
     shuffled = table.copy()
-    shuffled[order, column] = table[other, column]
+    shuffled[:, column] = table[_order_within(y, np.random.default_rng(0)), column]
     return len(_repeated_rows(shuffled)[1])
 
 

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
-from sklearn.preprocessing import StandardScaler
 
-from .._utils._copies import merge_copies, same_pictures
+from .._utils._copies import groups_of_copies, merge_copies, same_pictures
 from .._utils._folds import codes_of
 from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
@@ -21,7 +20,7 @@ from ._series import warn_of_series
 _N_PROJECTIONS, _SAME = 32, 0.02
 # Other columns are not computed anew.
 _N_OTHERS, _SAME_NUMBERS = 8, 1e-4
-_AS_IN_FIT = 1.5  # times the share of rows of known pictures in fit
+_AS_IN_FIT = 1.5  # times the share of such rows in fit
 # Least number and share of rows. Data sets contain a few copies, and more near-duplicates, such as
 # variants of an emoji.
 _FEWEST, _SHARE = 3, 0.1
@@ -52,9 +51,10 @@ class SeenRows(NamedTuple):
     others : SeenRows or None
         The same rows by their other columns, if one picture may have several labels.
     share_repeated : float
-        Share of the rows whose picture is in another row, too.
-    scale : ndarray or float
-        Standard deviation of each column, or 1 if it is constant; 1 for embeddings.
+        Share of the input rows whose picture is in another one, too; in `others`, of those that are
+        equal to another one in all columns.
+    units : ndarray of shape (2, n_columns) or None
+        Median and spread of each of the other columns; None for embeddings.
     """
 
     columns: np.ndarray
@@ -63,11 +63,11 @@ class SeenRows(NamedTuple):
     rows: np.ndarray
     others: "SeenRows | None" = None
     share_repeated: float = 0.0
-    scale: np.ndarray | float = 1.0
+    units: np.ndarray | None = None
 
     def standardized(self, X):
         """Return standardized projections of rows of X."""
-        projected = _project(X, self.columns, len(self.centre), self.scale)
+        projected = _project(X, self.columns, len(self.centre), self.units)
         return ((projected - self.centre) / self.deviation).astype(np.float32)
 
 
@@ -87,20 +87,39 @@ def see_rows(seen, learned):
     first = same_pictures(learned.X, columns)
     if first is None or labels_of_a_picture(first, learned.y) == "one":
         return pictures
-    share = float(np.mean(np.bincount(first)[first] > 1))
-    scale = StandardScaler().fit(take_columns(learned.X, others)).scale_
-    others = _see_columns(learned.X, others, _N_OTHERS, np.float32, scale)
-    return pictures._replace(others=others, share_repeated=share)
+    place = learned.position[learned.position >= 0]
+    same = groups_of_copies(learned.X)  # of several labels; those of one are merged
+    units = _units(take_columns(learned.X, others))
+    others = _see_columns(learned.X, others, _N_OTHERS, np.float32, units)
+    if others is not None:
+        share = _share_repeated(place if same is None else same[place])
+        others = others._replace(share_repeated=share)
+    return pictures._replace(others=others, share_repeated=_share_repeated(first[place]))
 
 
-def _see_columns(X, columns, n_projections, dtype, scale=1.0):
-    rows = _project(X, columns, n_projections, scale)
+def _share_repeated(groups):
+    return float(np.mean(np.bincount(groups)[groups] > 1))
+
+
+def _units(table):
+    """Return the median of each column, and its spread, or 1 if that is rounding; (2, n_columns).
+
+    Beside an outlier, all others are the same number in units of the standard deviation.
+    """
+    low, middle, high = np.percentile(table, [25, 50, 75], axis=0)
+    spread = np.where(high > low, high - low, table.std(axis=0))
+    rounding = 10 * np.finfo(table.dtype).eps * np.abs(middle)
+    return np.array([middle, np.where(spread > rounding, spread, 1)])
+
+
+def _see_columns(X, columns, n_projections, dtype, units=None):
+    rows = _project(X, columns, n_projections, units)
     centre, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not (deviation > 0).all():
         return None
     with np.errstate(under="ignore"):  # a value near 0 is 0 in float16
         rows = ((rows - centre) / deviation).astype(dtype)
-    return SeenRows(columns, centre, deviation, rows, scale=scale)
+    return SeenRows(columns, centre, deviation, rows, units=units)
 
 
 def warn_of_one_picture(seen, blocks, learned):
@@ -233,14 +252,15 @@ def warn_of_seen_rows(seen, X, is_right):
     X = np.asarray(X)
     rows = seen.standardized(X)
     is_seen = has_seen_picture = _are_among(rows, seen.rows)
-    most = _SHARE + _AS_IN_FIT * seen.share_repeated
+    most, least = _SHARE + _AS_IN_FIT * seen.share_repeated, _SHARE
     if (others := seen.others) is not None and has_seen_picture.mean() <= most:
+        least += _AS_IN_FIT * others.share_repeated
         scale = _SAME / _SAME_NUMBERS
         both = np.hstack([rows, scale * others.standardized(X)])
         is_seen = _are_among(both, np.hstack([seen.rows, scale * others.rows]))
     if is_seen.all():
         return
-    if is_seen.sum() >= _FEWEST and is_seen.mean() >= _SHARE:
+    if is_seen.sum() >= _FEWEST and is_seen.mean() >= least:
         warn(
             f"{is_seen.sum()} of the {len(rows)} rows are rows of fit, or copies of their pictures"
             f": {_accuracies(is_right, is_seen)}. Score rows that fit has not seen.",
@@ -281,8 +301,10 @@ def _accuracies(is_right, some):
     return f"{is_right[some].mean():.0%} of these are classified correctly{others}"
 
 
-def _project(X, columns, n_projections, scale):
+def _project(X, columns, n_projections, units):
     directions = np.random.default_rng(0).standard_normal((len(columns), n_projections))
-    directions /= np.reshape(scale, (-1, 1))
     parts = (take_columns(X[part], columns).astype(float) for part in parts_of(len(X)))
+    if units is not None:  # arcsinh, so that an outlier does not hide what the others are
+        middle, spread = units
+        parts = (np.arcsinh((part - middle) / spread) for part in parts)
     return np.concatenate([part @ directions for part in parts])

@@ -22,12 +22,15 @@ _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools
 _ROW = re.compile(r"\b[Rr]ows? \d")
 # Functions of scikit-learn that fit, or predict, some rows of what they are given.
 _ON_SOME_ROWS = {
+    "SelfTrainingClassifier.fit",
     "_fit_and_score",
     "_fit_and_predict",
     "_fit_and_score_over_thresholds",
     "_fit_classifier_calibrator_pair",
     "_fit_ovo_binary",
+    "_incremental_fit_estimator",
     "_permutation_test_score",
+    "_rfe_single_fit",
 }
 _COUNTED = " Rows are counted within a part of X, such as a fold, that scikit-learn passes."
 
@@ -74,10 +77,17 @@ def _are_some_rows():
     """Return whether scikit-learn has passed a part of the user's rows."""
     frame = sys._getframe(2)
     while frame is not None:
-        if frame.f_code.co_name in _ON_SOME_ROWS and _package_of(frame) == "sklearn":
+        if _package_of(frame) == "sklearn" and _passes_some_rows(frame):
             return True
         frame = frame.f_back
     return False
+
+
+def _passes_some_rows(frame):
+    name = frame.f_code.co_qualname
+    if name == "_parallel_build_estimators":  # of a Bagging, whose samples are weights if possible
+        return not frame.f_locals.get("consumes_sample_weight", True)
+    return name in _ON_SOME_ROWS
 
 
 def collecting(function):

@@ -68,7 +68,8 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         with fitted_rows(rows[train], n_rows):
             part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)
-        logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
+        with fitted_rows(rows[test], n_rows):
+            logits[np.ix_(rows[test], columns)] = logits_of(part, safe_indexing(X, test))
         valid[rows[test]] = True
     return logits, valid
 
