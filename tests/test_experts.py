@@ -179,6 +179,17 @@ def test_columns_of_a_backbone_that_lacks_some_get_no_prompts(frame, y):
     assert [name for name in clf.expert_names_ if "zoo/ViT-16" in name and "zero-shot" in name]
 
 
+def test_columns_of_backbones_that_lack_some_are_told_as_such(frame, y):
+    some = frame.drop(columns=[f"{name}__5" for name in BACKBONES])
+    with pytest.warns(UserWarning) as caught:
+        AdaptiveBackboneEnsemble(head="linear").fit(some, y)
+    for one, name in zip(caught, BACKBONES, strict=True):
+        assert f"127 of the 128 columns of {name!r}" in str(one.message)
+    message = f"blocks names .* but X has only 127 of the 128 columns of {BACKBONES[0]!r}. Pass all"
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=message):
+        AdaptiveBackboneEnsemble(BACKBONES).fit(some, y)
+
+
 def test_a_pool_of_classifiers_names_each(X, y):
     heads = ["linear", GaussianNB(), LogisticRegression(C=1), LogisticRegression(C=9)]
     clf = make([("a", slice(0, 10)), ("b", slice(10, 30))], head=heads).fit(X, y)

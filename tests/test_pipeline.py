@@ -46,6 +46,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
 from skclipens import (
@@ -360,19 +361,37 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
     [
         (lambda y: [None, *y[1:]], "y has no label for 1 of 32 rows; the first is row 0"),
         (lambda y: pd.Series(y).where(np.arange(len(y)) != 3), "the first is row 3, with nan"),
+        (lambda y: [*y[:3], pd.NA, *y[4:]], "the first is row 3, with <NA>"),
+        (lambda y: pd.Series([pd.NA, *y[1:]], dtype="string"), "the first is row 0, with <NA>"),
         (lambda y: np.linspace(0, 1, len(y)), "Unknown label type"),
     ],
 )
-def test_labels_of_other_classifiers_are_checked_before_too(change, message, paths, y):
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(),
+        CalibratedClassifierCV(LogisticRegression(), ensemble=False),
+        StackingClassifier([("one", GridSearchCV(LogisticRegression(), {"C": [1]}))]),
+    ],
+)
+def test_labels_of_other_classifiers_are_checked_before_too(estimator, change, message, paths, y):
     images = CountedImages(paths)
-    clf = make_backbone_pipeline("zoo/RN20", estimator=LogisticRegression())
+    clf = make_backbone_pipeline("zoo/RN20", estimator=estimator)
     with pytest.raises(ValueError, match=message):
         clf.fit(images, change(y))
     assert images.n_taken == 0
+
+
+def test_other_classifiers_take_labels_of_their_own(paths, y):
+    clf = make_backbone_pipeline("zoo/RN20", estimator=LogisticRegression())
     for labels in (np.arange(len(y)) % 3 - 1, np.arange(len(y)) % 2 * 2 - 1):
         clf.fit(paths, labels)
     several = make_backbone_pipeline("zoo/RN20", estimator=KNeighborsClassifier())
     assert several.fit(paths, np.stack([y, y], axis=1)).predict(paths).shape == (len(y), 2)
+    some = np.where(np.arange(len(y)) % 4 == 0, -1, np.unique(y, return_inverse=True)[1])
+    spread = SelfTrainingClassifier(LogisticRegression())
+    clf = make_backbone_pipeline("zoo/RN20", estimator=spread).fit(paths, some)
+    assert -1 not in clf.predict(paths)
 
 
 def test_labels_to_score_are_checked_before_an_image_is_read(paths, y):

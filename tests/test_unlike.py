@@ -432,6 +432,18 @@ def test_labels_in_another_order_than_the_rows(few, head):
     assert not fit_doubts(X, np.random.default_rng(0).permutation(y), head=head)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_votes_that_are_no_probabilities_are_no_guesses(few, seed):
+    X, y = few[16]
+    rng = np.random.default_rng(seed)
+    rows, noise = rng.permutation(len(y))[:80], rng.random(80) < 0.6
+    X, noisy = X[rows], y[rows].copy()
+    noisy[noise] = rng.permutation(noisy[noise])
+    for labels, is_guessed in ((noisy, False), (rng.permutation(noisy), True)):
+        told = fit_doubts(X, labels, head="linear", router="vote")
+        assert any(text.startswith("X does not predict y") for text in told) == is_guessed
+
+
 def test_pictures_in_another_order_than_other_columns(few):
     """Which predict y, so that the result as a whole does not show it."""
     X, y = few[4]

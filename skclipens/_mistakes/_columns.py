@@ -11,6 +11,7 @@ from .._utils._linalg import SOME_ROWS, row_squares, subsample, take_columns, un
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..backbones._blocks import columns_of
+from ..backbones._kinds import kind_behind_prefix
 from ._embeddings import is_constant, mean_cosine, warn_of_rescaled_blocks
 from ._row_order import is_class_by_class
 from ._seen_columns import listed_columns
@@ -281,7 +282,8 @@ def warn_of_unnamed_columns(blocks, names, so="gets one head and no prompts, whi
     message, `so` is the consequence. Beside the block of a backbone, it is if as many other columns
     have its names in theirs.
     """
-    known = [block for block in blocks if block.backbone]
+    # Of some of a backbone's columns, what finds blocks has warned already.
+    known = [block for block in blocks if kind_behind_prefix(block.name)]
     if known:
         warn_of_renamed_columns(known, np.delete(names, columns_of(known)))
         return
@@ -315,7 +317,7 @@ def warn_of_unnamed_columns(blocks, names, so="gets one head and no prompts, whi
 
 def warn_of_renamed_columns(blocks, others):
     """Warn of other columns than those of the blocks, if these names occur in theirs."""
-    for kind in {block.kind: None for block in blocks}:
+    for kind in {block.kind: None for block in blocks if block.kind}:
         name_within = re.compile(rf"{re.escape(kind.name)}__\d")
         renamed = [name for name in others if name_within.search(name)]
         if len(renamed) >= kind.width:

@@ -150,9 +150,9 @@ def _refuse_no_amounts(y):
 
 
 def _is_plain(estimator):
-    """Return whether an estimator is of scikit-learn, and has no other one in it."""
-    names = estimator.get_params()
-    return type(estimator).__module__.startswith("sklearn.") and not any("__" in n for n in names)
+    """Return whether an estimator, and all in it, are of scikit-learn."""
+    inner = [one for one in estimator.get_params().values() if hasattr(one, "get_params")]
+    return all(type(one).__module__.startswith("sklearn.") for one in (estimator, *inner))
 
 
 def _refuse_no_labels(y):
@@ -163,7 +163,7 @@ def _refuse_no_labels(y):
     if y is None or np.ndim(y) > 1 or hasattr(y, "columns"):
         return
     y = column_of_labels(y)
-    labels = {label for label in y.tolist() if label == "" or not is_missing(label)}
+    labels = {label for label in y.tolist() if not is_missing(label) or isinstance(label, str)}
     refuse_unlabeled(y, classes=list(labels))
     check_classes(y)
 
