@@ -188,6 +188,9 @@ def test_columns_of_backbones_that_lack_some_are_told_as_such(frame, y):
     message = f"blocks names .* but X has only 127 of the 128 columns of {BACKBONES[0]!r}. Pass all"
     with pytest.warns(UserWarning), pytest.raises(ValueError, match=message):
         AdaptiveBackboneEnsemble(BACKBONES).fit(some, y)
+    others = frame.drop(columns=[f"{name}__5" for name in BACKBONES[1:]])
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="these backbones alone"):
+        AdaptiveBackboneEnsemble(BACKBONES[:1]).fit(others, y)
 
 
 def test_a_pool_of_classifiers_names_each(X, y):

@@ -576,11 +576,24 @@ def test_a_few_other_labels_of_a_picture_are_wrong_unless_they_follow_another_co
     frame["price"] = rng.normal(size=len(rows))
     later = np.flatnonzero(np.arange(len(rows)) % 5)  # of the five rows of a picture
     few = np.argsort(frame["price"])[:7] if by_price else rng.choice(later, 7, replace=False)
+    frame["price"] = np.exp(2 * frame["price"])  # a few are far higher than the others
     some = y[rows].astype(object)
     some[few] = "reduced"
     texts = said(lambda: AdaptiveBackboneEnsemble(random_state=0).fit(frame, some))
     named = [text for text in texts if "of X are of the same picture" in text]
     assert len(named) == (not by_price)
+
+
+def test_equal_rows_with_other_labels_are_told_beside_other_columns(table):
+    X, y = table
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.permutation(len(y))[:30], 3)
+    frame = pd.DataFrame(X[rows], columns=[f"{SPEC}__{i}" for i in range(128)])
+    frame["brand"] = rng.integers(0, 5, len(y))[rows]
+    texts = said(
+        lambda: AdaptiveBackboneEnsemble(random_state=0).fit(frame, rng.permutation(y[rows]))
+    )
+    assert any("of X are the same, but have the labels" in text for text in texts)
 
 
 def test_labels_as_groups_are_named(table):

@@ -392,6 +392,8 @@ def test_other_classifiers_take_labels_of_their_own(paths, y):
     spread = SelfTrainingClassifier(LogisticRegression())
     clf = make_backbone_pipeline("zoo/RN20", estimator=spread).fit(paths, some)
     assert -1 not in clf.predict(paths)
+    among_strings = np.where(some == -1, -1, y.astype(object))
+    assert set(clf.fit(paths, among_strings).predict(paths)) <= set(y)
 
 
 def test_labels_to_score_are_checked_before_an_image_is_read(paths, y):

@@ -179,6 +179,17 @@ def test_offers_of_a_product_may_have_the_same_size_and_different_labels(table):
     assert not doubts(clf.score, offers[200:], levels[200:])
 
 
+def test_rows_that_were_repeated_before_the_split_are_told_beside_other_columns(table, emoji):
+    offers, product = offers_of_products(table)
+    rng = np.random.default_rng(3)
+    levels = np.where(offers["price"] + rng.normal(size=300) > 0, "dear", "cheap")
+    rows = rng.permutation(np.r_[np.arange(300), rng.choice(300, 150)])
+    X, y = offers.iloc[rows], levels[rows]
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(X[:225], y[:225])
+    (text,) = doubts(clf.score, X[225:], y[225:])
+    assert text.startswith(f"{np.isin(rows[225:], rows[:225]).sum()} of the 225 rows are rows of")
+
+
 @pytest.mark.parametrize("outlier", [1e6, 1e10])
 def test_an_outlier_does_not_make_other_rows_alike(outlier, table):
     offers, _ = offers_of_products(table)

@@ -1,6 +1,7 @@
 """Warnings of weights, groups, contradictory labels, and rows from which nothing is learned."""
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import rand_score
 
 from .._utils._copies import groups_of_copies, same_pictures
@@ -54,7 +55,8 @@ def warn_of_contradictions(X, y, rows, columns):
         contradicting = _contradicting(pictures, y)
         # If many images have several labels, these depend on the other columns, and on chance.
         are_many = len(contradicting) > _MAX_SHARE * np.sum(pictures != np.arange(len(y)))
-        if are_many and labels_of_a_picture(pictures, y) == "several":
+        differ = (np.arange(len(y)) if first is None else first) != pictures  # in other columns
+        if are_many and labels_of_a_picture(pictures, y, differ) == "several":
             return
         if not len(other) and len(contradicting):
             if are_many or _follow_other_columns(X, y, pictures, contradicting, columns):
@@ -91,14 +93,16 @@ def labels_of_a_picture(first, y, some=slice(None)):
 def _follow_other_columns(X, y, first, contradicting, columns):
     """Return whether rows of one picture have different labels since other columns differ.
 
-    That is if, in the pictures with several labels, the means of the labels in some column, less
-    the mean of the picture, differ more than for any of some random orders of each picture's
+    That is if, in the pictures with several labels, the mean ranks of the labels in some column,
+    less the mean of the picture, differ more than for any of some random orders of each picture's
     labels. `columns` are those of pictures.
     """
-    rows = np.flatnonzero(np.isin(first, first[contradicting]))
+    rows = np.flatnonzero(np.isin(first, subsample(np.unique(first[contradicting]))))
     pictures, labels = (np.unique(of[rows], return_inverse=True)[1] for of in (first, y))
+    others = np.delete(np.arange(X.shape[1]), columns)
+    numbers = rankdata(take_columns(X[rows], others), axis=0)
     # Differences first, so that a column that is constant in each picture is exactly 0.
-    numbers = np.delete(X[rows] - X[first[rows]], columns, axis=1).astype(float)
+    numbers -= numbers[np.searchsorted(rows, first[rows])]
     numbers -= _means(numbers, pictures)[pictures]
     numbers /= np.maximum(np.linalg.norm(numbers, axis=0), np.finfo(float).tiny)
     rng = np.random.default_rng(0)

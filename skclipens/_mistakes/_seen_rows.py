@@ -88,11 +88,12 @@ def see_rows(seen, learned):
     if first is None or labels_of_a_picture(first, learned.y) == "one":
         return pictures
     place = learned.position[learned.position >= 0]
-    same = groups_of_copies(learned.X)  # of several labels; those of one are merged
+    # Equal rows of one label are merged. If none have several, they are copies, no chance.
+    same = groups_of_copies(learned.X)
     units = _units(take_columns(learned.X, others))
     others = _see_columns(learned.X, others, _N_OTHERS, np.float32, units)
     if others is not None:
-        share = _share_repeated(place if same is None else same[place])
+        share = 0.0 if same is None else _share_repeated(same[place])
         others = others._replace(share_repeated=share)
     return pictures._replace(others=others, share_repeated=_share_repeated(first[place]))
 

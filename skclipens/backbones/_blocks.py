@@ -233,13 +233,13 @@ def _named_kinds(names):
 def _blocks_from_kinds(kinds, n_features, feature_names, given):
     blocks = [] if feature_names is None else _embeddings(feature_names)
     for block in blocks:
-        if block.kind is None:
-            width = kind_behind_prefix(block.name).width
+        if block.kind is None and (kind := kind_behind_prefix(block.name)) in kinds:
             raise ValueError(
                 f"{given} names {', '.join(kind.name for kind in kinds)}, but X has only "
-                f"{len(block.columns)} of the {width} columns of {block.name!r}. Pass all of them, "
-                f"or leave {given}=None."
+                f"{len(block.columns)} of the {kind.width} columns of {block.name!r}. Pass all of "
+                f"them, or leave {given}=None."
             )
+    blocks = [block for block in blocks if block.kind]
     found = {block.kind: block for block in blocks}
     if len(found) < len(blocks):
         raise ValueError(

@@ -7,6 +7,7 @@ from inspect import signature
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
+from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
@@ -150,9 +151,13 @@ def _refuse_no_amounts(y):
 
 
 def _is_plain(estimator):
-    """Return whether an estimator, and all in it, are of scikit-learn."""
+    """Return whether an estimator, and all in it, are of scikit-learn and need labels."""
     inner = [one for one in estimator.get_params().values() if hasattr(one, "get_params")]
-    return all(type(one).__module__.startswith("sklearn.") for one in (estimator, *inner))
+    return all(
+        type(one).__module__.startswith("sklearn.")
+        and not isinstance(one, SelfTrainingClassifier)  # which takes -1 among strings
+        for one in (estimator, *inner)
+    )
 
 
 def _refuse_no_labels(y):
