@@ -6,7 +6,7 @@ from sklearn.metrics import rand_score
 
 from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import can_be_held_out
-from .._utils._linalg import subsample, take_columns
+from .._utils._linalg import SOME_ROWS, subsample, take_columns
 from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
@@ -95,9 +95,12 @@ def _follow_other_columns(X, y, first, contradicting, columns):
 
     That is if, in the pictures with several labels, the mean ranks of the labels in some column,
     less the mean of the picture, differ more than for any of some random orders of each picture's
-    labels. `columns` are those of pictures.
+    labels. `columns` are those of pictures. Of many pictures, some are taken.
     """
-    rows = np.flatnonzero(np.isin(first, subsample(np.unique(first[contradicting]))))
+    rng = np.random.default_rng(0)
+    some = rng.permutation(np.unique(first[contradicting]))
+    n_rows = np.cumsum(np.bincount(first)[some])
+    rows = np.flatnonzero(np.isin(first, some[n_rows <= max(SOME_ROWS, n_rows[0])]))
     pictures, labels = (np.unique(of[rows], return_inverse=True)[1] for of in (first, y))
     others = np.delete(np.arange(X.shape[1]), columns)
     numbers = rankdata(take_columns(X[rows], others), axis=0)
@@ -105,7 +108,6 @@ def _follow_other_columns(X, y, first, contradicting, columns):
     numbers -= numbers[np.searchsorted(rows, first[rows])]
     numbers -= _means(numbers, pictures)[pictures]
     numbers /= np.maximum(np.linalg.norm(numbers, axis=0), np.finfo(float).tiny)
-    rng = np.random.default_rng(0)
     by_chance = [
         _spread_of_means(numbers, labels[_order_within(pictures, rng)]) for _ in range(_N_ORDERS)
     ]
