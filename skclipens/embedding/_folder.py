@@ -194,14 +194,20 @@ class Folder:
             )
 
     def _refuse(self, earlier, manifest):
-        changes = [
-            f"{key} was {earlier.get(key)!r} and is {value!r}"
-            for key, value in manifest.items()
-            if earlier.get(key) != value and key != "widths"  # widths follow from the models
+        others = [key for key, value in manifest.items() if earlier.get(key) != value]
+        changes, advice = [], ""
+        if "images" in others:
+            n_images = f"{earlier.get('n_images')} and now {manifest['n_images']}"
+            changes = [f"its images are others, or in another order ({n_images})"]
+            advice = " An embedder with cache= embeds an image only once."
+        changes += [
+            f"{key} was {earlier.get(key)!r} and is {manifest[key]!r}"
+            for key in others
+            if key not in ("widths", "images", "n_images")  # widths follow from the models
         ]
         raise ValueError(
             f"{self.name!r} holds embeddings of another call: {'; '.join(changes)}. Name another "
-            "folder, or pass resume=False to replace what is there."
+            f"folder, or pass resume=False to replace what is there.{advice}"
         )
 
     def _remove_others(self, manifest):
