@@ -725,7 +725,16 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
         return run(*arguments, fails=True).stderr
 
     out, named = tmp_path / "out.csv", tmp_path / "out.joblib"
-    assert "There is no folder" in message("fit", tmp_path / "nowhere", "-o", named)
+    assert "nowhere'. Check the path" in message("fit", tmp_path / "nowhere", "-o", named)
+    told = message("fit", tmp_path / "nowhere.xlsx", "-o", named)
+    assert "There is no file or folder" in told and "nowhere.xlsx'. Check the path." in told
+    (tmp_path / "t.csv").touch()
+    assert "t.csv' is empty: its first line" in message("fit", tmp_path / "t.csv", "-o", named)
+    (tmp_path / "t.csv").write_text("path;label")
+    told = message("fit", tmp_path / "t.csv", "-o", named)
+    assert "as pandas.read_csv(FILE, sep=';').to_csv(FILE, index=False) does" in told
+    told = message("fit", photos / "train", "-o", named, "--head", "linear,lineer")
+    assert "no head 'lineer', but auto, zero-shot," in told
     pd.DataFrame({"path": unseen}).to_csv(tmp_path / "t.csv", index=False)
     assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", named)
     assert "is a model: name it so" in message("fit", photos / "train", "-o", out)
@@ -760,6 +769,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     (tmp_path / "list.txt").write_text(unseen[0])
     listed = message("predict", model, tmp_path / "list.txt")
     assert "list.txt' is no image: a list of files goes into a .csv table with" in listed
+    for name in ("t.xlsx", "t.TSV", "t.json"):
+        (tmp_path / name).write_text(unseen[0])
+        assert f"{name}' is no image: a list of" in message("predict", model, tmp_path / name)
     (tmp_path / "empty").mkdir()
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
     for command in (["predict", model], ["name", "--classes", "cat,dog"], ["embed", "-o", out]):
@@ -1212,7 +1224,7 @@ def test_rows_that_lack_a_picture_are_classified_by_submodels(stock):
     np.testing.assert_allclose(found.filter(like="probability__"), expected, atol=1e-5)
     assert found["label"].tolist() == same.classes_[expected.argmax(axis=1)].tolist()
     assert found["path"].tolist()[1] == gaps["back"][1]
-    assert found["path"].tolist()[5] == "row 5"
+    assert found["path"].isna().tolist() == [row == 5 for row in range(12)]
     gaps[5:6].to_csv(stock / "none.csv", index=False)
     told = run("predict", stock / "gaps.joblib", stock / "none.csv", "--device", "cpu")
     assert pd.read_csv(io.StringIO(told.stdout))["label"].tolist() == found["label"].tolist()[5:6]
@@ -1243,6 +1255,9 @@ def test_mistakes_with_other_columns(stock, photos, model_of_tables, unseen):
     assert "Column 'shop' has 'x' in row 0" in message(
         _table(stock, shop="x"), "--numbers", "shop", *SMALL
     )
+    of_texts = ["--numbers", "price", "--head", "residual,kernel", *SMALL]
+    told = run("fit", train, "-o", stock / "no.joblib", *of_texts).stderr
+    assert "': --head residual,kernel reads embeddings alone." in told
     twice = stock / "twice.csv"
     twice.write_text(train.read_text("utf-8").replace("price", "shop", 1), "utf-8")
     assert "has the column 'shop' twice" in message(twice, "--numbers", "shop")

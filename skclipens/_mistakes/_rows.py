@@ -253,14 +253,14 @@ def beats_guessing(relative_loss, logits, targets):
 
 
 def warn_of_guessing(relative_loss, n_rows, n_classes):
-    """Warn if held-out rows are classified no better than by guessing.
+    """Warn if held-out rows are classified hardly better than by guessing.
 
     That may be since rows of X and labels are in different orders. The relative loss is the
     log-loss of these rows divided by that of guessing.
     """
     if relative_loss > _MIN_RELATIVE_LOSS and _are_enough(n_rows, n_classes):
         warn(
-            f"X does not predict y: on {n_rows} held-out rows, predictions are no better than "
+            f"X does not predict y: on {n_rows} held-out rows, predictions are hardly better than "
             "guessing. Check that labels and rows are in the same order, and that these columns "
             "can tell the classes apart.",
             key="guessing",
@@ -268,7 +268,7 @@ def warn_of_guessing(relative_loss, n_rows, n_classes):
 
 
 def warn_of_guessing_pictures(X, y, columns, n_rows):
-    """Warn if `n_rows` held-out rows are classified by pictures alone no better than by guessing.
+    """Warn if pictures alone classify `n_rows` held-out rows hardly better than guessing.
 
     Other columns predict y, so that the result does not show it. `columns` are those of pictures.
     If one picture has several labels, rows of it tell little of each other, so nothing is said if
@@ -281,7 +281,7 @@ def warn_of_guessing_pictures(X, y, columns, n_rows):
     if not several or not _agree(first, y):
         warn(
             f"The pictures do not predict y, only other columns do: on {n_rows} held-out rows, "
-            "predictions by the pictures alone are no better than guessing. Check that each "
+            "predictions by the pictures alone are hardly better than guessing. Check that each "
             "picture is in its row. If it is, leave out the pictures.",
             key="guessing",
         )

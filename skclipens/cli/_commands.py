@@ -41,7 +41,7 @@ from ._options import (
     is_option,
     is_shown,
     output_option,
-    split_at_commas,
+    split_heads,
     split_names,
 )
 from ._outputs import check_can_write, write_table
@@ -124,7 +124,7 @@ def cli():
 @output_option("The file to write.", metavar="MODEL", required=True)
 @click.option(
     "--head",
-    callback=split_at_commas,
+    callback=split_heads,
     default="auto",
     show_default=True,
     metavar="A,B,...",

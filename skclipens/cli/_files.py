@@ -24,6 +24,7 @@ from ..images._files import IMAGE_SUFFIXES, checked_text
 from ..images._protocols import is_url
 from ._outputs import REJECTED
 
+_OTHER_LISTS = (".txt", ".tsv", ".xlsx", ".xls", ".ods", ".json", ".jsonl")
 _CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
 
 
@@ -44,20 +45,24 @@ def _pictures_of(source):
         warn_of_skipped(others, "no images, or read already")
         warn_of_twins(images)
         return images
-    if not Path(source).exists():
-        advice = _advice_on_url(source) if is_url(source) else "Check the path."
-        raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
+    _refuse_missing(source)
     if is_table(source):
         path = Path(source).absolute()
         table = read_table(path, text=PATH_COLUMNS)
         images, _ = images_of_table(table, path)  # labels play no part
         return _without_urls(images, source)
-    if source.lower().endswith(".txt") or Path(source).is_fifo():
+    if source.lower().endswith(_OTHER_LISTS) or Path(source).is_fifo():
         raise ValueError(
             f"{source!r} is no image: a list of files goes into a .csv table with the column "
             "'path'."
         )
     return [checked_text(str(Path(source).absolute()))]
+
+
+def _refuse_missing(source):
+    if not Path(source).exists():
+        advice = _advice_on_url(source) if is_url(source) else "Check the path."
+        raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
 
 
 def _without_urls(files, source):
@@ -77,9 +82,9 @@ def _advice_on_url(name):
 
 
 def names_of(pictures):
-    """Return names of pictures, or of rows that lack one: their paths, or else their positions."""
+    """Return the paths of pictures, or else their positions; None in place of one that lacks."""
     return [
-        name_of(one) or f"{'row' if one is None else 'picture'} {place}"
+        None if one is None else name_of(one) or f"picture {place}"
         for place, one in enumerate(pictures)
     ]
 
@@ -94,6 +99,7 @@ def find_labelled(
     and `may_lack` is whether it may have gaps. If `to_learn` is false, "rejected" may be a true
     label. Raise ValueError if there are no labels, or the table does not have this column.
     """
+    _refuse_missing(source)
     of_table = is_table(source)
     if of_table:
         pictures = load_table(source, path_column=path_column, allow_missing=may_lack)

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from PIL import Image
 
+from ..ensemble._heads import HEADS
+
 _QUOTED = re.compile(r"^(['\"])(.*)\1$")
 _PART = re.compile(r"""\s*(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")  # commas may be in quotes
 _OPTION = re.compile(r"-[a-zA-Z]|--[a-z].*")
@@ -20,6 +22,7 @@ _AS_OPTIONS = (  # what the library says of parameters, and what a command says 
     (re.compile(r"If these rows have no label, write .* there\."), "If so, leave these rows out."),
     (re.compile(r"by path_column of load_table"), "by --images"),
 )
+_HEAD = re.compile(r"\bhead=(\[[^]]*\]|'[^']*')")  # compare has no option --head
 _OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list as Python writes it
 
 
@@ -62,11 +65,21 @@ def is_option(value):
     return isinstance(value, str) and _OPTION.fullmatch(value) is not None
 
 
+def split_heads(ctx, param, value):
+    """Return the names of heads between commas; refuse unknown ones."""
+    heads, known = split_at_commas(ctx, param, value), ["auto", *HEADS]
+    if unknown := [head for head in heads if head not in known]:
+        raise click.BadParameter(f"there is no head {unknown[0]!r}, but {', '.join(known)}.")
+    return heads
+
+
 def as_options(text, command):
     """Return a message with the options of a command in place of parameters of the library."""
     if command in ("fit", "compare"):
         for parameter, option in _AS_OPTIONS:
             text = parameter.sub(option, text)
+    if command == "fit":
+        text = _HEAD.sub(lambda found: "--head " + re.sub(r"[\['\] ]", "", found[1]), text)
     return text
 
 

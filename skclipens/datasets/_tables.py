@@ -69,6 +69,8 @@ def _read_csv(path, text, strings, others):
         if _rows_end_in_commas(table):  # pandas takes the first columns for an index
             with silent("Length of header"):
                 table = pd.read_csv(path, index_col=False, **options)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{str(path)!r} is empty: its first line names columns.") from error
     except ValueError as error:  # its message does not name the file
         advice = ". Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else ""
         raise ValueError(
@@ -78,7 +80,7 @@ def _read_csv(path, text, strings, others):
     if len(names) == 1 and (between := re.search(r"[;\t|]", str(names[0]))):
         raise ValueError(
             f"{str(path)!r} has {between[0]!r} between its values. Write it with commas, as "
-            "DataFrame.to_csv does."
+            f"pandas.read_csv(FILE, sep={between[0]!r}).to_csv(FILE, index=False) does."
         )
     if len(table) and not pd.api.types.is_integer_dtype(table.index):
         raise ValueError(

@@ -157,7 +157,7 @@ def _number(value, name, row):
             return number
         hint = "It must be real and finite; write a missing one as NaN."
     elif isinstance(value, str):
-        hint = "Convert the column, as pandas.to_numeric does, or name it among the categories."
+        hint = "Write numbers with a decimal point alone, or name the column among the categories."
     else:
         hint = "Give columns such as dates to transformers, which make numbers of them."
     said = f"Column {name!r} has {brief(value)} in row {row}, where a number is needed"
