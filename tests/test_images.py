@@ -646,6 +646,7 @@ def test_bad_pil_values_and_types():
     )
     assert_fails([["a.jpg"], ["b.jpg"]], "of type list", "one image at a time")
     assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
+    assert_fails(("a.jpg", "cat"), "of type tuple", "an image and its label")
     for label in (1, 0.5, "cat"):
         assert_fails((np.zeros((2, 2)), label), "of type tuple", "an image and its label")
     assert str(assert_fails(np.str_("a.jpg"))).startswith("'a.jpg' cannot be read")

@@ -40,7 +40,8 @@ def error_of_type(image):
     if isinstance(image, (list, tuple)):
         image = [as_python(x) for x in image]
         advice = f"Pass one image at a time: {_KINDS}."
-        if len(image) > 1 and all(isinstance(x, (str, os.PathLike)) for x in image):
+        paths = [x for x in image if isinstance(x, (str, os.PathLike)) and os.path.splitext(x)[1]]
+        if len(image) > 1 and len(paths) == len(image):
             advice = SEVERAL
         elif len(image) == 2 and isinstance(image[1], (str, Real)):
             advice = "If it is an image and its label, pass images alone: [x[0] for x in X]."
