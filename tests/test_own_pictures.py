@@ -573,7 +573,7 @@ def test_names_of_pictures_keep_their_zeros(folder):
         (b"path\tlabel\nzoo/0.PNG\ta", r"t.csv' has '\\t' between its values"),
         (b"path,label\nzoo/0.PNG,m\xfcll", r"commas, in UTF-8: .* byte 0xfc .*\. Save it in UTF-8"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
-        (b"", "t.csv' is no table .*No columns"),
+        (b"", "t.csv' is empty: its first line names columns"),
         (
             b'path,label\n\nzoo/0.PNG,a\nzoo/0.PNG,"b\nzoo/0.PNG,c\nzoo/0.PNG,d" e\nzoo/0.PNG,f',
             r"'label', in the cell 'b\\nzoo/0.PN.*' of line 4. A quote may be missing",
