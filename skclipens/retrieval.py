@@ -391,6 +391,8 @@ _FUSIONS = {"cosine": partial(np.mean, axis=0), "rank": _reciprocal_ranks}
 
 
 def _is_table(X):
-    """Return whether X has two dimensions and holds numbers, and so no images."""
+    """Return whether X has two dimensions and holds numbers, other than pixels of type uint8."""
     shape = getattr(X, "shape", ())
-    return len(shape) == 2 and (shape[1] > 1 or np.asarray(X[:1]).dtype.kind in "biufc")
+    if len(shape) != 2 or str(getattr(X, "dtype", "")).endswith("uint8"):  # or torch.uint8
+        return False
+    return shape[1] > 1 or np.asarray(X[:1]).dtype.kind in "biufc"

@@ -507,7 +507,7 @@ def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
     table = pd.DataFrame({"Path": pictures.filenames, "label": names})
     table.to_csv(tmp_path / "t.csv", index=False)
     told = run("evaluate", model, tmp_path / "t.csv", "-o", report, fails=True)
-    assert "Rename that of the paths, or name it by path_column of load_table." in told.stderr
+    assert "Rename that of the paths." in told.stderr
     told = run("fit", tmp_path / "t.csv", "-o", model, *SMALL, fails=True)
     assert "Rename that of the paths, or name it by --images." in told.stderr
     table.rename(columns=str.lower).to_csv(tmp_path / "t.csv", index=False)
@@ -571,6 +571,9 @@ def test_folders_are_called_as_numbers_of_a_table(photos, tmp_path):
     shutil.rmtree(tmp_path / "test" / "1")
     told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
     assert "Warning" not in told.stderr
+    page = tmp_path / "r.html"
+    told = run("evaluate", tmp_path / "m", photos / "test", "-o", page, fails=True).stderr
+    assert "Its labels are numbers: give a table" in told and "--raw-names" not in told
 
 
 def test_labels_of_a_table_play_no_part_where_none_is_read(model, unseen, tmp_path):
@@ -732,7 +735,7 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "t.csv' is empty: its first line" in message("fit", tmp_path / "t.csv", "-o", named)
     (tmp_path / "t.csv").write_text("path;label")
     told = message("fit", tmp_path / "t.csv", "-o", named)
-    assert "as pandas.read_csv(FILE, sep=';').to_csv(FILE, index=False) does" in told
+    assert "pandas.read_csv(FILE, sep=';', decimal=',').to_csv(FILE, index=False)" in told
     told = message("fit", photos / "train", "-o", named, "--head", "linear,lineer")
     assert "no head 'lineer', but auto, zero-shot," in told
     pd.DataFrame({"path": unseen}).to_csv(tmp_path / "t.csv", index=False)
@@ -747,6 +750,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "There is no model 'lost.joblib'." in message("predict", "lost.joblib", unseen[0])
     kept = message("embed", unseen[0], "-o", out, "--cache", tmp_path / "t.csv", *SMALL)
     assert kept.startswith("Error: ") and "t.csv" in kept
+    np.savez(tmp_path / "m.npz", [1])
+    told = message("predict", tmp_path / "m.npz", unseen[0])
+    assert "m.npz' is no file of joblib. If it is one of skops, load it in Python" in told
     joblib.dump({"a": 1}, tmp_path / "other")
     told = message("predict", tmp_path / "other", unseen[0])
     assert "holds an object of type dict, not a BackbonePipeline. Save one that make_b" in told

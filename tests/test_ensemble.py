@@ -494,6 +494,14 @@ def test_class_names_are_checked(X, y):
     ):
         with pytest.raises(ValueError, match=message):
             make(head="zero-shot", class_names=wrong).fit(X, codes)
+    for labels, key in (
+        (codes, "int(key)"),
+        (codes.astype(float), "float(key)"),
+        (codes == 0, "key == 'True'"),
+    ):
+        named = {str(one): name for one, name in zip(np.unique(labels).tolist(), names)}
+        with pytest.raises(ValueError, match=re.escape(f"give {{{key}: name for key, name in")):
+            make(head="zero-shot", class_names=named).fit(X, labels)
     with pytest.raises(ValueError, match="class_names has no name for label 2"):
         make(head="zero-shot", class_names=["cat", "dog"]).fit(X, codes)
 

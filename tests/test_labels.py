@@ -350,6 +350,8 @@ def test_rows_that_are_predicted_in_a_fold_are_named_as_they_were_given(emoji):
     clf = make_table_pipeline(BACKBONES, "picture", categories="size", random_state=0)
     with pytest.warns(UserWarning, match="'tiny' in row 55"):
         find_label_issues(clf, table, y)
+    with pytest.raises(ValueError, match="a pipeline of images beside other columns cannot be"):
+        suggest(clf, table, np.where(np.arange(len(y)) % 5, "", y))
 
 
 def test_copies_in_a_group_do_not_vouch_for_each_other(emoji):

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -344,6 +345,18 @@ def test_rows_that_are_no_table_are_no_images(table, embedder):
         for several in (rows.tolist(), list(rows), tuple(map(tuple, rows.tolist()))):
             with pytest.raises(ValueError, match=r"list of rows .* pass numpy\.asarray\(X\)"):
                 ask(several)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_a_grey_image_is_no_table(emoji, table, kind):
+    grey = kind(np.arange(100, dtype=np.uint8).reshape(10, 10))
+    with pytest.raises(ValueError, match=r"one grey image goes in a list, \[image\]"):
+        ImageRetriever(PAIR).fit(grey)
+    for X in (emoji.filenames[:5], table[:5]):
+        retriever = ImageRetriever(PAIR).fit(X)
+        with pytest.raises(ValueError, match=r"one grey image goes in a list, \[image\]"):
+            retriever.kneighbors(grey, 1)
+        assert retriever.kneighbors([grey], 1)[1].shape == (1, 1)
 
 
 def test_an_array_is_no_mistake_where_fit_saw_images(emoji, table):

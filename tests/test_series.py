@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from _said import said
 from PIL import Image
-from sklearn.model_selection import StratifiedKFold
+from sklearn import config_context
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
@@ -52,6 +53,16 @@ def test_frames_of_a_film_that_follow_each_other(films):
     assert not doubts(pipeline(), X, y, groups=film)
     assert not doubts(pipeline(cv=StratifiedKFold(3)), X, y)
     assert doubts(pipeline(), X, y, groups=np.arange(len(y)))  # which join nothing
+
+
+def test_a_search_that_has_groups_is_told_how_to_pass_them_on(films):
+    X, y, film = films
+    name = "adaptivebackboneensemble__router"
+    search = GridSearchCV(pipeline(), {name: ["uniform"]}, cv=StratifiedGroupKFold(4))
+    texts = doubts(search, X, y, groups=film)
+    assert texts[0].endswith("groups, it passes them on only with its metadata routing.")
+    with config_context(enable_metadata_routing=True):
+        assert not doubts(search, X, y, groups=film)
 
 
 @pytest.mark.parametrize("kind", [np.array, list, pd.Series])

@@ -362,6 +362,25 @@ def test_a_call_ends_when_another_one_has_begun_in_its_folder(
     assert list(read_embeddings(tmp_path).index) == files[::-1]
 
 
+def test_a_worker_that_outlives_its_call_writes_nothing_into_another(
+    tmp_path, files, embedder, monkeypatch
+):
+    embed, begun = _streaming._embed_part, []
+
+    def embed_and_begin(*args):
+        values = embed(*args)
+        if not begun:
+            begun.append(True)
+            embedder.embed_to(tmp_path, files[::-1], chunk_size=3, resume=False)
+        return values
+
+    monkeypatch.setattr(_streaming, "_embed_part", embed_and_begin)
+    monkeypatch.setattr(Folder, "_remove_others", lambda *args: None)  # the call is not there
+    with pytest.raises(ValueError, match=r"Another call of embed_to.* has begun in "):
+        embedder.embed_to(tmp_path, files, chunk_size=3)
+    assert list(pd.read_parquet(tmp_path).index) == files[::-1]
+
+
 def test_no_part_of_a_call_that_another_one_has_replaced_is_kept(
     tmp_path, files, embedder, monkeypatch
 ):

@@ -33,6 +33,7 @@ _ON_SOME_ROWS = {
     "_rfe_single_fit",
 }
 _COUNTED = " Rows are counted within a part of X, such as a fold, that scikit-learn passes."
+_ROUTED = " If it has groups, it passes them on only with its metadata routing."
 
 
 def warn(message, category=SuspectedMistakeWarning, *, key=None):
@@ -53,9 +54,10 @@ def warn(message, category=SuspectedMistakeWarning, *, key=None):
     said, collected, text = _said.get(), _collected.get(), str(message)
     if _is_hidden(text, key):  # nor recorded, so that it can be shown later
         return
-    counted = text.endswith(_COUNTED)
+    counted = _COUNTED in text
     if not counted and _ROW.search(text) and _are_some_rows():
-        message, counted = text + _COUNTED, True
+        routed = _ROUTED if "pass groups" in text.lower() else ""
+        message, counted = text + _COUNTED + routed, True
     if said is not None:
         words = key or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", text), category, counted
         if words in said:

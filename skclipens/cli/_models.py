@@ -1,6 +1,7 @@
 """Save and load the models of the commands."""
 
 from pathlib import Path
+from zipfile import is_zipfile
 
 import joblib
 import numpy as np
@@ -33,6 +34,11 @@ def load_model(path, **parameters):
     try:
         model = joblib.load(path)
     except Exception as error:  # pickle raises many kinds of errors on other files
+        if is_zipfile(path):
+            raise ValueError(
+                f"{path!r} is no file of joblib. If it is one of skops, load it in Python, and "
+                "write what it holds by joblib.dump."
+            ) from error
         reason = str(error) or type(error).__name__
         raise ValueError(
             f"{path!r} is no model that skclipens fit has made, or a part of one: {reason}"

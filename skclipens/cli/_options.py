@@ -20,8 +20,8 @@ _AS_OPTIONS = (  # what the library says of parameters, and what a command says 
     (re.compile(r"(?<![^\s(])class_names(?=[\s,:;=)]|\.?$|\.\s)"), "--class-names"),
     (re.compile(r"\bn_shots="), "--shots "),
     (re.compile(r"If these rows have no label, write .* there\."), "If so, leave these rows out."),
-    (re.compile(r"by path_column of load_table"), "by --images"),
 )
+_PATH_COLUMN = ", or name it by path_column of load_table"  # predict and evaluate have no option
 _HEAD = re.compile(r"\bhead=(\[[^]]*\]|'[^']*')")  # compare has no option --head
 _OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list as Python writes it
 
@@ -75,7 +75,9 @@ def split_heads(ctx, param, value):
 
 def as_options(text, command):
     """Return a message with the options of a command in place of parameters of the library."""
-    if command in ("fit", "compare"):
+    learns = command in ("fit", "compare")
+    text = text.replace(_PATH_COLUMN, ", or name it by --images" if learns else "")
+    if learns:
         for parameter, option in _AS_OPTIONS:
             text = parameter.sub(option, text)
     if command == "fit":

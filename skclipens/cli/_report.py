@@ -154,7 +154,9 @@ def _as_the_model_writes(labels, classes, rejected, raw_names):
         named = listed(classes.tolist(), most=5, write=str)
         none = f" Call images of none of these {rejected!r}." if rejected is not None else ""
         advice, name = _ADVICE[raw_names], readable_name(unknown[0])
-        if raw_names is None and name in known:
+        if classes.dtype.kind in "iuf" and not are_numbers:
+            advice = " Its labels are numbers: give a table with these in the column 'label'."
+        elif raw_names is None and name in known:
             advice = (
                 f" Of a folder {unknown[0]!r}, skclipens fit makes the class {name!r}: write it so."
             )

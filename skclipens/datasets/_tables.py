@@ -78,9 +78,10 @@ def _read_csv(path, text, strings, others):
             f"{advice}"
         ) from error
     if len(names) == 1 and (between := re.search(r"[;\t|]", str(names[0]))):
+        comma = ", decimal=','" if between[0] == ";" else ""  # of numbers, in the same countries
         raise ValueError(
             f"{str(path)!r} has {between[0]!r} between its values. Write it with commas, as "
-            f"pandas.read_csv(FILE, sep={between[0]!r}).to_csv(FILE, index=False) does."
+            f"pandas.read_csv(FILE, sep={between[0]!r}{comma}).to_csv(FILE, index=False) does."
         )
     if len(table) and not pd.api.types.is_integer_dtype(table.index):
         raise ValueError(

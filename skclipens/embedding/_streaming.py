@@ -169,6 +169,7 @@ def _write_part(task, images, name, mark, earlier):
     if frame.equals(known):
         return earlier, notes
     content = content_of(frame, mark)
+    task.table.require_same(task.manifest)  # a worker can outlive its call, which was killed
     task.table.write(name, content)
     return fingerprint_of(content), notes
 

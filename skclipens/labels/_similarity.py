@@ -54,8 +54,9 @@ def _refuse_no_numbers(X, estimator):
         if not isinstance(estimator, Pipeline):
             raise
         raise ValueError(
-            "Rows are compared as the first step of this pipeline gets them, and X holds no "
-            "numbers alone. Give the table that its steps make, pipeline[:-1].fit_transform(X), "
+            "Rows are compared as the first step of this pipeline gets them, and X does not hold "
+            "numbers alone: a pipeline of images beside other columns cannot be given here. Give "
+            "the table that its steps make, pipeline[:-1].fit_transform(X), "
             "and its last step; an OpenSetClassifier may also be the last step of a pipeline."
         ) from error
 
