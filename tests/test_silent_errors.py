@@ -3,6 +3,7 @@
 import importlib
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 import warnings
@@ -559,6 +560,26 @@ def test_what_is_no_table_is_refused_by_what_it_is(X, y):
     clf.fit(X, y)
     with pytest.raises(ValueError, match="X is a dict"):
         clf.predict(dict(enumerate(X[0])))
+
+
+def test_tables_of_several_backbones_are_to_be_joined(X, y):
+    middle, end = X.shape[1] // 2, X.shape[1]
+    tables = {"a": X[:, :middle], "b": X[:, middle:]}
+    join = "X is 2 tables. If each has the embeddings of one backbone, join their columns, "
+    columns = "{{{!r}: " + f"slice(0, {middle}), " + "{!r}: " + f"slice({middle}, {end})" + "}}"
+    tell = ", and tell an ensemble which belong together: blocks="
+    clf = make(None, head="linear")
+    message = f"{join}numpy.hstack(X){tell}{columns.format('0', '1')}."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        clf.fit(list(tables.values()), y)
+    message = f"{join}numpy.hstack(list(X.values())){tell}{columns.format('a', 'b')}."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        clf.fit(tables, y)
+    with pytest.raises(ValueError, match=re.escape("one table of them: numpy.vstack(X).")):
+        clf.fit([row[None] for row in X], y)
+    joined = np.hstack(list(tables.values()))
+    blocks = {"a": slice(0, middle), "b": slice(middle, end)}
+    assert clf.set_params(blocks=blocks).fit(joined, y).score(joined, y) > 0.5
 
 
 def test_one_pair_of_train_and_test_rows_is_to_be_a_list(X, y):

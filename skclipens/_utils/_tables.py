@@ -27,9 +27,12 @@ _checked_part = ContextVar("what messages of check_range call the table", defaul
 def refuse_unread(X):
     """Raise ValueError if a table is lazy, or has a dtype that numpy lacks.
 
-    Also if it is a dict, which may hold a row or columns, or has two columns of the same name.
+    Also if it is a dict, which may hold a row or columns, several tables, or has two columns of the
+    same name.
     """
-    if isinstance(X, Mapping) and not hasattr(X, "shape"):  # as sparse matrices have
+    is_dict = isinstance(X, Mapping) and not hasattr(X, "shape")  # as sparse matrices have
+    _refuse_several_tables(X, is_dict)
+    if is_dict:
         raise ValueError(
             "X is a dict. Give a table with a row for each picture: pandas.DataFrame([X]) makes "
             "one of a single row, and pandas.DataFrame(X) of columns."
@@ -38,6 +41,27 @@ def refuse_unread(X):
     refuse_shared_names(X)
     if str(getattr(X, "dtype", "")) == "torch.bfloat16":
         raise ValueError("X cannot be read as an array of numpy as it is: pass X.float().")
+
+
+def _refuse_several_tables(X, is_dict):
+    """Raise ValueError if X is a list, or dict, of tables, such as one for each backbone."""
+    tables = list(X.values()) if is_dict else X
+    if not isinstance(tables, (list, tuple)) or not tables:
+        return
+    shapes = [getattr(one, "shape", ()) for one in tables]
+    if not all(len(shape) == 2 for shape in shapes):
+        return
+    given, found = "list(X.values())" if is_dict else "X", f"X is {len(tables)} tables"
+    if len(tables) > 1 and all(shape[0] == 1 for shape in shapes):
+        raise ValueError(f"{found} of one row. Make one table of them: numpy.vstack({given}).")
+    ends = np.cumsum([shape[1] for shape in shapes]).tolist()
+    names = [str(name) for name in (X if is_dict else range(len(tables)))]
+    slices = [f"slice({start}, {end})" for start, end in zip([0, *ends], ends)]
+    blocks = ", ".join(f"{name!r}: {columns}" for name, columns in zip(names, slices))
+    raise ValueError(
+        f"{found}. If each has the embeddings of one backbone, join their columns, numpy.hstack("
+        f"{given}), and tell an ensemble which belong together: blocks={{{blocks}}}."
+    )
 
 
 def refuse_shared_names(X):
