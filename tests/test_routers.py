@@ -25,7 +25,7 @@ from skclipens.ensemble import (
 from skclipens.ensemble.routers import combine
 from skclipens.ensemble.routers._base import is_clear_gain, plausible_classes
 from skclipens.ensemble.routers._gated import expert_statistics, gated_loss
-from skclipens.ensemble.routers._static import static_loss
+from skclipens.ensemble.routers._static import OPTIONS, static_loss
 from skclipens.heads._temperature import fit_temperature
 
 N_CLASSES = 4
@@ -481,6 +481,19 @@ def test_few_classes_stand_for_many():
     for weights in (prior, np.array([0.1, 0.0, 0.5]), np.full(3, -0.2)):
         exact = log_loss(y, softmax(logits.transpose(0, 2, 1) @ weights, axis=1))
         assert static_loss(weights, some, prior, 0.0)[0] == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("router", [StaticRouter(), GatedRouter(gate_alpha=1e-6)])
+def test_classes_that_no_expert_favours_count_as_often_as_they_are(router, monkeypatch):
+    y, logits = draw(300, p_right=[0.6, 0.4, 0.5], strength=2.0, seed=0)
+    X, rng = columns_without_meaning(300), np.random.default_rng(0)
+    others = rng.normal(0, 0.2, (300, 3, 28)), rng.normal(-1.5, 0.2, (300, 3, 1))
+    logits = np.concatenate([logits, *others, *[others[1]] * 99], axis=2)
+    monkeypatch.setitem(OPTIONS, "ftol", 1e-12)
+    found = softmax(clone(router).fit(X, logits, y).combine(X, logits), axis=1)
+    monkeypatch.setattr("skclipens.ensemble.routers._base._MAX_CLASSES", logits.shape[2])
+    exact = softmax(clone(router).fit(X, logits, y).combine(X, logits), axis=1)
+    assert_allclose(found, exact, atol=1e-3)
 
 
 def test_gates_stay_shut_where_static_weights_are_right():
