@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _said import no_warning, said
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_iris
 from sklearn.dummy import DummyClassifier
@@ -225,6 +225,19 @@ def test_one_of_three_groups_trains_if_it_has_enough_rows():
     y, groups = np.repeat([0, 1], 12), np.arange(24) // 4
     for train, _ in FewShotSplit(4, 20, random_state=0).split(y, y, groups):
         assert len(set(groups[train])) == 2  # one of each class
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_half_of_the_groups_train_first_if_classes_share_them(seed):
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(160)  # forty people, each with two rows of each class
+    y, groups = (np.arange(160) % 2)[order], (np.arange(160) // 4)[order]
+    for train, test in FewShotSplit(21, 3, random_state=seed).split(y, y, groups):
+        assert not set(groups[train]) & set(groups[test])
+        for c in range(2):  # half of the people, before any other
+            assert np.sum(y[train] == c) == 21
+            assert len(set(groups[train][y[train] == c])) == 20
 
 
 def test_groups_of_one_row_change_nothing():

@@ -541,3 +541,13 @@ def test_columns_that_are_constant():
     y = [0, 1, 0, 1, -1, -1]
     clf = AdaptiveBackboneEnsemble(head="linear", unlabeled="use").fit(np.ones((6, 3)), y)
     assert np.isfinite(clf.predict_proba(np.ones((2, 3)))).all()
+
+
+@pytest.mark.parametrize(("n_first", "n_others", "n_columns"), [(6, 6, 3), (4, 12, 20)])
+def test_the_distance_of_rows_of_one_distribution_is_1_on_average(n_first, n_others, n_columns):
+    rng, n = np.random.default_rng(0), n_first + n_others
+    tables = rng.normal(size=(1000, n, n_columns))
+    found = np.mean([WhitenedRows(X, np.ones(n)).distance(n_first) for X in tables])
+    assert found == pytest.approx(1, abs=0.1)
+    X = tables[0] + 5 * (np.arange(n) < n_first)[:, None]
+    assert WhitenedRows(X, np.ones(n)).distance(n_first) > 2
