@@ -709,6 +709,47 @@ def test_a_stage_that_gives_nan_is_named_with_the_row():
         clone(clf).set_params(thresholds="auto").fit(IRIS, SPECIES)
 
 
+class Doubled(GaussianNB):
+    """Gives scores, which sum to 2, in place of probabilities."""
+
+    def predict_proba(self, X):
+        return 2 * super().predict_proba(X)
+
+
+class Narrow(GaussianNB):
+    """Lacks a class among its probabilities."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, :-1]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (Doubled(), r"gives row \d+ the probabilities .* sum to more than 1\. If these are scores"),
+        (Narrow(), r"gives probabilities of shape \(\d+, 2\), and \(\d+, 3\) is needed"),
+    ],
+)
+def test_a_stage_without_probabilities_is_named(estimator, message):
+    clf = CascadeEnsemble(PARTS, estimator=estimator, thresholds=0.9).fit(IRIS, SPECIES)
+    with pytest.raises(ValueError, match=f"of stage 0 {message}"):
+        clf.predict(IRIS)
+    with pytest.raises(ValueError, match=f"validated on held-out rows {message}"):
+        clone(clf).set_params(thresholds="auto").fit(IRIS, SPECIES)
+    with pytest.raises(ValueError, match=message):
+        OpenSetClassifier(estimator).fit(IRIS, SPECIES)
+
+
+def test_a_budget_beside_thresholds_as_numbers_is_told(paths, y):
+    clf = CascadeEnsemble(PARTS, estimator=GaussianNB(), max_cost=0.5)
+    with pytest.raises(ValueError, match=r"max_cost=0\.5 is less than the cost of 'sepal'"):
+        clf.fit(IRIS, SPECIES)
+    (text,) = said(lambda: clf.set_params(thresholds=0.9).fit(IRIS, SPECIES))
+    assert text.startswith("max_cost=0.5 is not used: it limits the thresholds that 'auto' chooses")
+    (text,) = said(lambda: CascadeClassifier(BACKBONES, thresholds=0.9, max_cost=1).fit(paths, y))
+    assert text.startswith("max_cost=1 is not used")
+
+
 class OfKind(GaussianNB):
     """Its probabilities are of another kind than an array of floats."""
 

@@ -116,6 +116,9 @@ def test_folds_that_cannot_judge_are_refused_and_the_head_stays_as_it_was(head, 
         head.cross_fit(X, y, folds=[(every, every)])
     with pytest.raises(ValueError, match="Fold 1 of folds does not fit X, which has 40 rows"):
         head.cross_fit(X, y, folds=[(every[8:], every[:8]), (every[:8], every[8:] + 1)])
+    for folds in (4, StratifiedKFold(4)):
+        with pytest.raises(ValueError, match=r"folds is a list of pairs .* list\(splitter\.split"):
+            head.cross_fit(X, y, folds=folds)
     with pytest.raises(ValueError, match="groups has shape"):
         head.cross_fit(X, y, groups=every[:5])
     assert_array_equal(head.decision_function(X), before)

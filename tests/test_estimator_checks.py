@@ -61,6 +61,13 @@ class NoMask(GaussianNB):
         return self.fit(X, y).predict_log_proba(X)
 
 
+class GivesScores(GaussianNB):
+    """Gives logits in place of probabilities."""
+
+    def predict_proba(self, X):
+        return super().predict_log_proba(X)
+
+
 class Scales(GaussianNB):
     """Changes the rows that it is given."""
 
@@ -110,6 +117,7 @@ class Divides(LastExpert):
         (check_head, GridSearchCV(LogisticRegression(), {"C": [1, 10]}, cv=2), TWO_ROWS),
         (check_head, NoClasses(), "NoClasses must set classes_ to the sorted labels"),
         (check_head, NoParameters(), "NoParameters must have get_params, as of a BaseEstimator"),
+        (check_head, GivesScores(), "GivesScores.predict_proba gives row 0 .*name the method that"),
         (check_head, NoMask(), "NoMask must return logits and a mask of rows from cross_fit"),
         (check_head, object(), r"object must have fit\(X, y\)"),
         (check_head, Weighs(), "must take weights of 1 for no weights"),

@@ -810,6 +810,8 @@ def test_combinations_may_have_numbers_as_names(predictions, test_set):
 def test_wrong_combinations_are_named(clf, test_set):
     with pytest.raises(TypeError, match=r"costs is a list\. Give a dict"):
         AccuracyCostDisplay.from_estimator(clf, *test_set, costs=[1, 2])
+    with pytest.raises(TypeError, match="lines is a dict from labels; got list"):
+        AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines=[([1], [0.5])])
     with pytest.raises(TypeError, match="n_members must be an instance of int"):
         DiversityGainDisplay.from_estimator(clf, *test_set, n_members=2.0)
     with pytest.raises(TypeError, match="combinations must be a dict from names to"):

@@ -249,6 +249,11 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
         (lambda: correct_sets(["a", "b"], [["a"], [None]]), "None in row 1, column 0.*no label"),
         (lambda: oracle_accuracy_score([0, 1], {"a": [0, 1]}), "predictions is a dict. Give a li"),
         (
+            lambda: oracle_accuracy_score([0, 2], [[True], [False]]),
+            "predictions holds True and False, as of predictions == y_true, .* such as 2. Pass lab",
+        ),
+        (lambda: correct_sets([True, False], [[3], [1]]), "y_true holds True .* such as 3"),
+        (
             lambda: expected_calibration_error([0, 1], np.full((2, 5, 2), 0.5)),
             r"y_proba has shape \(2, 5, 2\), as expert_proba gives it.*y_proba\[:, e\]",
         ),

@@ -214,6 +214,13 @@ def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
     ]
     with pytest.raises(ValueError, match=r"^cv leaves no fold whose two sides have the same"):
         make(cv=sides[:1]).fit(NOISY, SPECIES)
+    X, y = np.tile(NOISY, (2, 6)), np.tile(SPECIES, 2)  # in few columns, equal rows are no copies
+    halves = [(np.arange(150), np.arange(150, 300))]
+    with (
+        pytest.warns(UserWarning, match="Copies of a row are kept on one side of a fold"),
+        pytest.raises(ValueError, match=r"^cv leaves no fold .* of them, copies left out. Give"),
+    ):
+        make(cv=halves, scoring="accuracy").fit(X, y)
     with (
         pytest.warns(UserWarning),
         pytest.raises(ValueError, match=r"^cv=KFold\(.* leaves no fold"),

@@ -118,7 +118,8 @@ _SHARED = {
             How rows are held out. An int: in at most this number of stratified folds, if the
             estimator has no ``cross_fit``, or there are groups that it does not take; otherwise as
             ``cross_fit`` does it.
-            A float: this fraction of the rows. A splitter, or splits: in its folds.
+            A float: this fraction of the rows. A splitter, or splits: in its folds. Without
+            groups, copies of a row with its label are in the same part of a fold as the first.
         random_state : int, RandomState instance or None, default=None
             Controls the folds of an int or a float.
         """,

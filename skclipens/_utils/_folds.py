@@ -88,7 +88,7 @@ def few_shot_folds(
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
     folds = with_copies_on_one_side(_split(splitter_of(cv), y, groups, X), copies)
     folds = drop_unseen_classes(folds, y)
-    _warn_of_few_held_out(folds, y, groups)
+    _warn_of_few_held_out(folds, y, groups, copies)
     return folds
 
 
@@ -110,8 +110,9 @@ def with_copies_on_one_side(folds, copies):
     return moved
 
 
-def _warn_of_few_held_out(folds, y, groups):
+def _warn_of_few_held_out(folds, y, groups, copies):
     """Warn if folds hold out rows of too few classes, for example if each fold is one class."""
+    of_copies = "" if copies is None else " Copies of a row are kept on one side of a fold."
     n_classes, held_out = len(np.unique(y)), y[held_out_rows(folds)]
     if covers_most(y[can_be_held_out(y, groups)], n_classes) and not covers_most(
         held_out, n_classes
@@ -119,7 +120,7 @@ def _warn_of_few_held_out(folds, y, groups):
         warn(
             f"The folds of cv hold out rows of {len(np.unique(held_out))} of {n_classes} classes "
             "that their training rows have, too few to judge what was learned. If rows are sorted "
-            "by class, set shuffle=True of the splitter, or use StratifiedKFold."
+            f"by class, set shuffle=True of the splitter, or use StratifiedKFold.{of_copies}"
         )
 
 
@@ -311,6 +312,11 @@ def check_folds(folds, n_rows, name, groups=None):
     Raise ValueError if a fold has a row on both sides, or does not fit the number of rows; warn if
     it has rows of a group on both sides.
     """
+    if not np.iterable(folds):
+        raise ValueError(
+            f"{name} is a list of pairs of train and test rows; got {folds!r}. Folds of a splitter "
+            "are list(splitter.split(X, y))."
+        )
     folds = [_check_fold(fold, i, n_rows, name) for i, fold in enumerate(folds)]
     if groups is not None:
         _warn_of_split_groups(folds, np.asarray(groups), name)

@@ -3,6 +3,8 @@
 import numpy as np
 
 PROBABILITY = "probability__"  # prefix of columns that the command's predict writes
+_ROUNDING = 0.01  # of a sum of probabilities, also in float16
+_MOST_SHOWN = 3
 
 
 def log_of(p):
@@ -22,6 +24,38 @@ def labels_and_proba(classifier, X):
     if not hasattr(classifier, "predict_proba"):
         return labels, None
     return labels, np.asarray(classifier.predict_proba(X))
+
+
+def check_proba(proba, classes, rows, of_what=""):
+    """Raise ValueError unless some rows, at these positions, have a probability for each class.
+
+    NaN is left to :func:`refuse_nan`. `of_what` says which estimator gave them.
+    """
+    who, shape = f"The estimator{of_what and ' '}{of_what}", (len(rows), len(classes))
+    if np.shape(proba) != shape:
+        raise ValueError(
+            f"{who} gives probabilities of shape {np.shape(proba)}, and {shape} is needed: one for "
+            "each row and each of classes_. Use an estimator whose predict_proba gives these."
+        )
+    refuse_scores(proba, rows, who)
+
+
+def refuse_scores(proba, rows, who):
+    """Raise ValueError if some rows have negative probabilities, or ones with a sum above 1.
+
+    A smaller sum is no mistake: the rest may be the probability of none of the classes.
+    """
+    with np.errstate(invalid="ignore"):
+        wrong = (proba < -_ROUNDING).any(axis=1) | (proba.sum(axis=1) > 1 + _ROUNDING)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        values = ", ".join(f"{one:.3g}" for one in proba[row, :_MOST_SHOWN])
+        more = ", ..." if proba.shape[1] > _MOST_SHOWN else ""
+        raise ValueError(
+            f"{who} gives row {rows[row]} the probabilities {values}{more}, which are negative or "
+            "sum to more than 1. If these are scores or logits, name the method that gives them "
+            "decision_function, not predict_proba."
+        )
 
 
 def refuse_nan(proba, rows, of_what=""):

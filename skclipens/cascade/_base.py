@@ -8,7 +8,9 @@ from .._utils._estimator import EstimatorMixin
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._probabilities import log_of
 from .._utils._sklearn import InOrder, Interval, MethodsOfFitted, StrOptions
+from .._utils._warnings import warn
 from ..heads._classifier import LabeledScoreMixin
+from ._costs import check_budget
 
 _DEFAULTS = {"estimator": "AdaptiveBackboneEnsemble()", "embedder": "CLIPEmbedder()"}
 
@@ -51,7 +53,7 @@ class BaseCascade(
     """A classifier that is defined by ``predict_with_cost``."""
 
     _parameter_constraints: dict = {
-        "estimator": [None, MethodsOfFitted(["fit", "predict_proba"])],
+        "estimator": [None, MethodsOfFitted(["fit", "predict", "predict_proba"])],
         "order": [StrOptions({"cost", "given"})],
         "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), InOrder()],
         "max_accuracy_drop": [None, Interval(Real, 0, 1, closed="both")],
@@ -62,6 +64,17 @@ class BaseCascade(
         "verbose": ["verbose"],
     }
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+
+    def _check_budget(self, name, cost):
+        """Check `max_cost` against the cost of the first stage; warn if thresholds are numbers."""
+        if isinstance(self.thresholds, str):
+            check_budget(self.max_cost, [name], [cost])
+        elif self.max_cost is not None:
+            warn(
+                f"max_cost={self.max_cost} is not used: it limits the thresholds that 'auto' "
+                "chooses, and thresholds are given as numbers. Leave one of the two out.",
+                key="unused budget",
+            )
 
     def predict_proba(self, X):
         """Predict class probabilities, by the stage that decided.

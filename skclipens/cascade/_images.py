@@ -25,7 +25,7 @@ from ..images import as_image_list
 from ..images._collections import paths_of
 from ..images._file_names import warn_of_named_files
 from ._base import BaseCascade
-from ._costs import IS_MAPPING, block_costs, check_budget, make_for_blocks
+from ._costs import IS_MAPPING, block_costs, make_for_blocks
 from ._table import CascadeEnsemble, check_cv_of_thresholds
 from ._thresholds import broadcast_thresholds
 
@@ -45,9 +45,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         The backbones; see :class:`MultiBackboneEmbedder`.
     estimator : classifier, default=None
         The classifier of a stage, which is fitted on the embeddings of the backbones up to this
-        stage. It needs ``predict_proba``; if it, or the classifier that it wraps, such as that of
-        an :class:`~skclipens.labels.OpenSetClassifier`, has a parameter ``blocks``, this is set to
-        these backbones. None means an :class:`AdaptiveBackboneEnsemble`.
+        stage. It needs ``predict`` and ``predict_proba``; if it, or the classifier that it wraps,
+        such as that of an :class:`~skclipens.labels.OpenSetClassifier`, has a parameter ``blocks``,
+        this is set to these backbones. None means an :class:`AdaptiveBackboneEnsemble`.
     cost : "gflops", "seconds" or mapping, default="gflops"
         Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists for the views
         of `embedder`; the seconds that ``fit`` measures on its own images, in batches, with reading
@@ -243,7 +243,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         """Raise errors of costs, thresholds and the last stage before images are embedded."""
         if costs is not None:
             first = int(np.argmin(costs)) if self.order == "cost" else 0
-            check_budget(self.max_cost, blocks[first : first + 1], costs[first : first + 1])
+            self._check_budget(blocks[first], costs[first])
         if not isinstance(self.thresholds, str):
             broadcast_thresholds(self.thresholds, len(blocks) - 1)
         elif len(blocks) > 1:

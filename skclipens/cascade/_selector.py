@@ -79,7 +79,8 @@ class BackboneSelector(
         An int: at most this number of stratified folds, and no more than the smallest class has
         rows. Classes with a single row, or group, are left out of cross-validation. A float: this
         fraction of the rows is held out. Folds for which `scoring` is not defined, because a class
-        is on one side only, are left out.
+        is on one side only, are left out. Without groups, copies of a row with its label are in the
+        same part of a fold as the first of them.
     n_jobs : int, default=None
         Number of folds that are scored at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
@@ -279,14 +280,15 @@ class BackboneSelector(
                 f"n_samples={len(y)} in {len(classes)} class{'es' * (len(classes) > 1)}."
             )
         folds = [(rows[train], rows[test]) for train, test in found]
+        lacking = "that trains on two classes and has other rows of them, copies left out"
         if isinstance(self.scoring, str) and any(kind in self.scoring for kind in _OF_ALL_CLASSES):
             folds = [(a, b) for a, b in folds if set(y[a].tolist()) == set(y[b].tolist())]
+            lacking = f"whose two sides have the same classes, as scoring={self.scoring!r} needs"
         if not folds:
             cv = "cv" if np.iterable(self.cv) else f"cv={self.cv!r}"  # splits would fill the screen
             raise ValueError(
-                f"{cv}{' with these groups' * (groups is not None)} leaves no fold whose "
-                f"two sides have the same classes, which scoring={self.scoring!r} needs. Give more "
-                f"{'rows' if groups is None else 'groups'} of each class, or another cv."
+                f"{cv}{' with these groups' * (groups is not None)} leaves no fold {lacking}. Give "
+                f"more {'rows' if groups is None else 'groups'} of each class, or another cv."
             )
         return folds
 

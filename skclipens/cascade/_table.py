@@ -14,7 +14,7 @@ from .._utils._known_labels import label_of_rejected
 from .._utils._labels import allow_few_rows_per_class, check_at_least_two
 from .._utils._linalg import parts_of, some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
-from .._utils._probabilities import labels_and_proba, refuse_nan
+from .._utils._probabilities import check_proba, labels_and_proba, refuse_nan
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._row_numbers import fitted_rows
@@ -24,7 +24,7 @@ from .._utils._validation import check_table
 from .._utils._warnings import each_warning_once, without_warnings
 from ..backbones._blocks import columns_of, embeddings_beside_others
 from ._base import BaseCascade
-from ._costs import IS_MAPPING, blocks_of, check_budget, costs_of, make_for_blocks
+from ._costs import IS_MAPPING, blocks_of, costs_of, make_for_blocks
 from ._thresholds import broadcast_thresholds, choose, sweep
 
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
@@ -44,9 +44,9 @@ class CascadeEnsemble(BaseCascade):
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`.
     estimator : classifier, default=None
-        The classifier of a stage. It needs ``predict_proba``; if it, or the classifier that it
-        wraps, has a parameter ``blocks``, this is set to those of the stage. None: an
-        :class:`~skclipens.AdaptiveBackboneEnsemble`.
+        The classifier of a stage. It needs ``predict`` and ``predict_proba``; if it, or the
+        classifier that it wraps, has a parameter ``blocks``, this is set to those of the stage.
+        None: an :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
         Cost of a block. None: 1 each. ``"gflops"``: the GFLOPs of its backbone, if
         :func:`~skclipens.list_backbones` lists it. Or a mapping (a dict, a Series) from names of
@@ -70,7 +70,8 @@ class CascadeEnsemble(BaseCascade):
     cv : int, float, splitter or list of (train, test), default=5
         How rows are held out to choose thresholds. An int: cross-validation in at most this many
         stratified folds. A float: this fraction of the rows is held out. Or a splitter, or its
-        folds.
+        folds. Without groups, copies of a row with its label are in the same part of a fold as the
+        first of them.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
@@ -218,7 +219,7 @@ class CascadeEnsemble(BaseCascade):
             order = np.argsort(costs, kind="stable")
             blocks, costs = [blocks[i] for i in order], costs[order]
         self.block_names_, self.block_costs_ = [block.name for block in blocks], costs
-        check_budget(self.max_cost, self.block_names_[:1], costs[:1])
+        self._check_budget(self.block_names_[0], costs[0])
         self._columns = [block.columns for block in blocks]
         return blocks
 
@@ -296,7 +297,7 @@ class CascadeEnsemble(BaseCascade):
         for stage, threshold in enumerate([*self.thresholds_, 0]):
             table = np.hstack([table, columns_of_stage(stage, rows.start + undecided)])
             of_stage, found = labels_and_proba(self.estimators_[stage], table)
-            refuse_nan(found, rows.start + undecided, f"of stage {stage}")
+            _check_stage(found, self.classes_, rows.start + undecided, f"of stage {stage}")
             done = found.max(axis=1) >= threshold
             proba[undecided[done]], stages[undecided[done]] = found[done], stage
             labels.append(of_stage[done])
@@ -332,6 +333,11 @@ def _fit(estimator, X, others_follow, y, metadata):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
+def _check_stage(proba, classes, rows, of_what):
+    check_proba(proba, classes, rows, of_what)
+    refuse_nan(proba, rows, of_what)
+
+
 def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
@@ -339,5 +345,6 @@ def _fit_and_predict(estimator, X, others_follow, y, metadata, train, test):
     with without_warnings("mean weight", "unjudged columns"), fitted_rows(train, len(y)):
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     labels, proba = labels_and_proba(estimator, X[test])
-    refuse_nan(proba, test, "of a stage that is validated on held-out rows")
+    of = "of a stage that is validated on held-out rows"
+    _check_stage(proba, estimator.classes_, test, of)
     return np.stack([proba.max(axis=1), labels == y[test]]).astype(float)

@@ -13,6 +13,7 @@ from .._utils._estimator import EstimatorMixin
 from .._utils._known_labels import check_true_labels, positions_of_labels, warn_of_unknown_labels
 from .._utils._labels import column_of_labels, with_dtype_of_numbers
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
+from .._utils._probabilities import refuse_scores
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_rows
 from .._utils._warnings import each_warning_once
@@ -36,10 +37,16 @@ def one_column_per_class(logits):
 
 
 def scores_of(classifier, X):
-    """Return one score per class of any classifier, (n, C): those that an ensemble combines."""
+    """Return one score per class of any classifier, (n, C): those that an ensemble combines.
+
+    Raise ValueError if ``predict_proba``, without ``decision_function``, gives no probabilities.
+    """
     if hasattr(classifier, "decision_function"):
         return one_column_per_class(np.asarray(classifier.decision_function(X)))
-    return np.log(np.maximum(classifier.predict_proba(X), _SMALLEST_PROBABILITY))
+    proba = np.asarray(classifier.predict_proba(X))
+    if proba.ndim == 2:
+        refuse_scores(proba, np.arange(len(proba)), f"{type(classifier).__name__}.predict_proba")
+    return np.log(np.maximum(proba, _SMALLEST_PROBABILITY))
 
 
 def centre_logits(classifier, logits):

@@ -210,6 +210,8 @@ class AccuracyCostDisplay:
         """
         refuse_no_column(names, "names", of="point")
         warn_of_other_order(costs, name_of_X="costs", accuracies=accuracies, names=names)
+        if lines is not None and not hasattr(lines, "items"):
+            raise TypeError(f"lines is a dict from labels; got {type(lines).__name__}.")
         for label, of_line in (lines or {}).items():
             if len(of_line) != 2:
                 raise ValueError(

@@ -13,7 +13,8 @@ from .._utils._folds import few_shot_folds, folds_of_some
 from .._utils._known_labels import positions_of_labels
 from .._utils._labels import column_of_labels
 from .._utils._metadata import metadata_for, refuse_weights, rows_of
-from .._utils._row_numbers import fitted_rows
+from .._utils._probabilities import check_proba
+from .._utils._row_numbers import fitted_rows, user_rows
 from .._utils._rows import warn_of_unweighted_classes
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import frozen_classifiers, safe_indexing
@@ -106,8 +107,11 @@ def logits_of(classifier, X):
         return _comparable(classifier, classifier._as_held_out()._logits(X))
     if hasattr(classifier, "cross_fit"):
         return _comparable(classifier, scores_of(classifier, X))
+    proba = np.asarray(classifier.predict_proba(X))
+    rows = user_rows(np.arange(len(proba)), len(proba))
+    check_proba(proba, classifier.classes_, rows)
     with np.errstate(divide="ignore"):
-        return np.log(classifier.predict_proba(X))
+        return np.log(proba)
 
 
 def _comparable(classifier, logits):

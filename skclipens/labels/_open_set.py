@@ -59,9 +59,10 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
     """Classify rows, and reject those that belong to none of the classes.
 
     The familiarity of a row is the sum of its largest logit [1]_ and half of its cosine with the
-    nearest labelled row [2]_, each standardised by the held-out values of the labelled rows. If X
-    has columns of embeddings, only these are used for cosines. A row is rejected if its familiarity
-    is below the quantile ``reject_rate`` of that of the labelled rows.
+    nearest labelled row [2]_, each standardised by the held-out values of the labelled rows.
+    Without ``cross_fit`` of the estimator, logarithms of probabilities take the place of logits. If
+    X has columns of embeddings, only these are used for cosines. A row is rejected if its
+    familiarity is below the quantile ``reject_rate`` of that of the labelled rows.
 
     Parameters
     ----------

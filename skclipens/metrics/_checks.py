@@ -54,8 +54,19 @@ def matches(y_true, predictions):
         raise ValueError(
             f"y_true and the predicted labels must both be strings, or both not. {_OF_POSITIONS}"
         )
+    _refuse_flags(y_true, predictions, "predictions")
+    _refuse_flags(predictions, y_true, "y_true")
     correct = predictions == y_true[:, None]
     return correct, _warn_of_other_labels(y_true, predictions, correct)
+
+
+def _refuse_flags(labels, flags, name):
+    """Raise ValueError if labels are compared with True and False, and are not 0 and 1 alone."""
+    if flags.dtype.kind == "b" and labels.dtype.kind != "b" and not np.isin(labels, [0, 1]).all():
+        raise ValueError(
+            f"{name} holds True and False, as of predictions == y_true, and the labels are others, "
+            f"such as {labels[~np.isin(labels, [0, 1])].tolist()[0]!r}. Pass labels."
+        )
 
 
 def _warn_of_other_labels(y_true, predictions, correct):
