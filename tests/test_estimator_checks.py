@@ -68,6 +68,14 @@ class GivesScores(GaussianNB):
         return super().predict_log_proba(X)
 
 
+class Leaks(GaussianNB):
+    """Gives logits of rows that it has learned from as if they had been held out."""
+
+    def cross_fit(self, X, y, folds=None):
+        nearest = KNeighborsClassifier(1).fit(X, y)
+        return self.fit(X, y) and nearest.predict_proba(X), np.ones(len(y), bool)
+
+
 class Scales(GaussianNB):
     """Changes the rows that it is given."""
 
@@ -117,6 +125,7 @@ class Divides(LastExpert):
         (check_head, GridSearchCV(LogisticRegression(), {"C": [1, 10]}, cv=2), TWO_ROWS),
         (check_head, NoClasses(), "NoClasses must set classes_ to the sorted labels"),
         (check_head, NoParameters(), "NoParameters must have get_params, as of a BaseEstimator"),
+        (check_head, Leaks(), "held-out logits that do not follow the labels of the rows that are"),
         (check_head, GivesScores(), "GivesScores.predict_proba gives row 0 .*name the method that"),
         (check_head, NoMask(), "NoMask must return logits and a mask of rows from cross_fit"),
         (check_head, object(), r"object must have fit\(X, y\)"),

@@ -17,6 +17,7 @@ from matplotlib.colors import same_color
 from numpy.testing import assert_allclose
 from scipy.special import softmax
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -169,6 +170,12 @@ def test_only_fitted_ensembles_are_shown(Display, test_set):
         Display.from_estimator(make_pipeline(LogisticRegression()), *test_set)
     with pytest.raises(NotFittedError):
         Display.from_estimator(AdaptiveBackboneEnsemble(BACKBONES), *test_set)
+
+
+def test_a_router_without_weights_is_named(clf, test_set):
+    votes = clone(clf).set_params(router="vote").fit(*test_set)
+    with pytest.raises(TypeError, match="got AdaptiveBackboneEnsemble with router='vote', which"):
+        RoutingWeightsDisplay.from_estimator(votes, *test_set)
 
 
 @pytest.mark.parametrize("Display", DISPLAYS)

@@ -201,6 +201,12 @@ def test_scores_that_take_no_weights_get_none():
     assert_array_equal(clf.path_["score"], clone(clf).fit(NOISY, SPECIES).path_["score"])
 
 
+@pytest.mark.parametrize("score", [None, "0.5", [0.5, 0.6]])
+def test_scores_that_are_no_numbers_are_clear_errors(score):
+    with pytest.raises(ValueError, match="scoring must return a number; got"):
+        make(scoring=lambda estimator, X, y: score).fit(NOISY, SPECIES)
+
+
 def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
     with pytest.raises(ValueError, match=r"cv=5 with these groups leaves no fold .* more groups"):
         make(cv=5).fit(NOISY, SPECIES, groups=SPECIES)

@@ -356,4 +356,7 @@ def _fit_and_score(estimator, scoring, X, y, metadata, train, test):
     if routing_enabled() and hasattr(scoring, "get_metadata_routing"):
         takes_weights = get_routing_for_object(scoring).consumes("score", ["sample_weight"])
     given = {"sample_weight": weights[test]} if takes_weights and weights is not None else {}
-    return scorer(fitted, X[test], y[test], **given)
+    score = scorer(fitted, X[test], y[test], **given)
+    if np.ndim(score) or np.asarray(score).dtype.kind not in "biuf":
+        raise ValueError(f"scoring must return a number; got {score!r}.")
+    return score

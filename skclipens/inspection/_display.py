@@ -36,9 +36,11 @@ def split_classifier(
     """
     classifier, before = _unwrapped(estimator)
     if not hasattr(classifier, method):
+        router = getattr(classifier, "router", None)
+        which = "" if router is None else f" with router={router!r}, which gives none"
         raise TypeError(
             f"estimator must be {kind} that has {method}, a pipeline that ends in one, or a "
-            f"fitted search over either; got {type(classifier).__name__}."
+            f"fitted search over either; got {type(classifier).__name__}{which}."
         )
     check_is_fitted(classifier)
     refuse_unlabeled(y, classes=known_labels(classifier))

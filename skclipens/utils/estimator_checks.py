@@ -367,6 +367,15 @@ def _check_cross_fit(head):
         _demand(np.asarray(valid).dtype == bool, head, "say by a mask which rows are held out")
         _demand(np.isfinite(np.asarray(logits)[valid]).all(), head, "give finite held-out logits")
         _demand(np.isfinite(_scores(fitted, X)).all(), head, "be fitted after cross_fit")
+    train, test = halves
+    wrong, n_follow = np.append(y[train], y[test][::-1]), []
+    for labels in (y, wrong):
+        logits, valid = map(np.asarray, _copied(head).cross_fit(X, labels, folds=[halves]))
+        rows = test[valid[test]]
+        n_follow.append(np.sum(np.unique(y)[logits[rows].argmax(axis=1)] == wrong[rows]))
+    message = "give held-out logits that do not follow the labels of the rows that are held out"
+    # Some follow by chance, where settings that are chosen on all rows change.
+    _demand(n_follow[1] <= n_follow[0] + 0.75 * len(test), head, message)
 
 
 def _check_head_in_ensemble(head):
