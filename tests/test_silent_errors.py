@@ -575,8 +575,14 @@ def test_tables_of_several_backbones_are_to_be_joined(X, y):
     message = f"{join}numpy.hstack(list(X.values())){tell}{columns.format('a', 'b')}."
     with pytest.raises(ValueError, match=re.escape(message)):
         clf.fit(tables, y)
-    with pytest.raises(ValueError, match=re.escape("one table of them: numpy.vstack(X).")):
-        clf.fit([row[None] for row in X], y)
+    batches = r"^X is \d+ tables\. If they are batches of rows, numpy\.vstack\(X\) makes one table"
+    for rows in ([row[None] for row in X], [X[:5], X[5:]]):
+        with pytest.raises(ValueError, match=batches):
+            clf.fit(rows, y)
+    with pytest.raises(ValueError, match=r"blocks=\{'0'.*, \.\.\.\}\. If they are batches of rows"):
+        clf.fit([X[:2]] * 20, y)
+    with pytest.raises(ValueError, match=r"X holds one table\. Pass the table itself"):
+        clf.fit([X], y)
     joined = np.hstack(list(tables.values()))
     blocks = {"a": slice(0, middle), "b": slice(middle, end)}
     assert clf.set_params(blocks=blocks).fit(joined, y).score(joined, y) > 0.5

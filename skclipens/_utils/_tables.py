@@ -21,6 +21,7 @@ FLOATS = [np.float64, np.float32]
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 _LONGEST = 80  # characters that a message quotes
+_MOST_BLOCKS = 9  # that a message writes
 _checked_part = ContextVar("what messages of check_range call the table", default="X")
 
 
@@ -51,16 +52,23 @@ def _refuse_several_tables(X, is_dict):
     shapes = [getattr(one, "shape", ()) for one in tables]
     if not all(len(shape) == 2 for shape in shapes):
         return
-    given, found = "list(X.values())" if is_dict else "X", f"X is {len(tables)} tables"
-    if len(tables) > 1 and all(shape[0] == 1 for shape in shapes):
-        raise ValueError(f"{found} of one row. Make one table of them: numpy.vstack({given}).")
-    ends = np.cumsum([shape[1] for shape in shapes]).tolist()
-    names = [str(name) for name in (X if is_dict else range(len(tables)))]
+    if len(tables) == 1:
+        raise ValueError("X holds one table. Pass the table itself.")
+    given, found = "list(X.values())" if is_dict else "X", f"X is {len(tables)} tables."
+    as_rows = f" If they are batches of rows, numpy.vstack({given}) makes one table of them."
+    n_rows, widths = map(set, zip(*shapes))
+    if len(n_rows) > 1 or n_rows == {1}:
+        raise ValueError(found + as_rows)
+    ends = np.cumsum([width for _, width in shapes]).tolist()
     slices = [f"slice({start}, {end})" for start, end in zip([0, *ends], ends)]
-    blocks = ", ".join(f"{name!r}: {columns}" for name, columns in zip(names, slices))
+    names = [repr(str(name)) for name in (X if is_dict else range(len(tables)))]
+    blocks = [": ".join(pair) for pair in zip(names, slices)]
+    blocks = ", ".join(blocks[:_MOST_BLOCKS] + ["..."] * (len(blocks) > _MOST_BLOCKS))
     raise ValueError(
-        f"{found}. If each has the embeddings of one backbone, join their columns, numpy.hstack("
+        f"{found} If each has the embeddings of one backbone, join their columns, numpy.hstack("
         f"{given}), and tell an ensemble which belong together: blocks={{{blocks}}}."
+        + as_rows
+        * (len(widths) == 1)
     )
 
 
