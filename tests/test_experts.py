@@ -303,6 +303,43 @@ def test_a_head_whose_fit_returns_nothing(X, y):
     assert_array_equal(one.predict_proba(X), other.predict_proba(X))
 
 
+class ScoresAs(GaussianNB):
+    """Scores rows by a function of the logarithms of its probabilities."""
+
+    def __init__(self, kind=None):
+        super().__init__()
+        self.kind = kind
+
+    def decision_function(self, X):
+        return self.kind(self.predict_log_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (lambda logits: logits[:-1], r"gives scores of \d+ rows for \d+ rows; .*check_head"),
+        (lambda logits: logits.astype(str), "ScoresAs.decision_function gives values of type <U"),
+        (lambda logits: np.array(["cat"] * len(logits)), r"<U3, not numbers, such as \['cat'\]"),
+        (lambda logits: logits.astype(object), "gives values of type object, not numbers"),
+    ],
+)
+def test_scores_that_are_no_numbers_of_each_row_are_clear_errors(kind, message, X, y):
+    with pytest.raises(ValueError, match=message):
+        make([("all", slice(None))], head=ScoresAs(kind)).fit(X, y)
+
+
+class WithoutMask(GaussianNB):
+    """Gives held-out logits alone."""
+
+    def cross_fit(self, X, y, folds=None):
+        return self.fit(X, y).predict_log_proba(X)
+
+
+def test_a_cross_fit_without_a_mask_is_a_clear_error(X, y):
+    with pytest.raises(ValueError, match="must return two arrays: held-out logits, and a mask"):
+        make([("all", slice(None))], head=WithoutMask()).fit(X, y)
+
+
 def test_a_head_needs_one_score_per_class(X, y):
     """One-against-one scores of an SVC are for pairs of classes."""
     head = SVC(decision_function_shape="ovo")

@@ -26,6 +26,7 @@ from ._heads import refuse_without_scores
 
 _NO_NAMES = "X does not have valid feature names"
 _ONE_FOR_EACH = "For SVC and NuSVC, set decision_function_shape='ovr'."
+_CHECK = "skclipens.utils.estimator_checks.check_head(head) tests a head."
 _MOST_COMPARED = 100  # rows
 
 
@@ -115,7 +116,7 @@ class Expert(NamedTuple):
             return
         some = evenly_spaced(X, _MOST_COMPARED)
         with silent(_NO_NAMES):
-            scores, predicted = scores_of(head, some), np.ravel(head.predict(some))
+            scores, predicted = self._scores(some), np.ravel(head.predict(some))
         if scores.shape[1] != len(head.classes_):
             return  # `for_classes` raises an error
         is_same = np.asarray(head.classes_)[scores.argmax(axis=1)] == predicted
@@ -131,8 +132,13 @@ class Expert(NamedTuple):
         """Fit a head that has ``cross_fit``; return the expert, held-out logits and their mask."""
         head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
         with fitted_by_ensemble(), called_block(self.block.name):
-            logits, valid = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
-        return self._replace(head=head), logits, valid
+            found = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise ValueError(
+                f"cross_fit of the head of expert {self.name!r} must return two arrays: held-out "
+                f"logits, and a mask of the rows that are held out. {_CHECK}"
+            )
+        return self._replace(head=head), *found
 
     def logits(self, X, classes):
         """Return logits of shape (n, C) for all classes, also those unknown to the head."""
@@ -142,8 +148,17 @@ class Expert(NamedTuple):
         else:
             # `_check_names` has compared the column names of frozen heads with the block's.
             with silent(_NO_NAMES):
-                logits = scores_of(self.head, X)
+                logits = self._scores(X)
         return self.for_classes(logits, classes).astype(X.dtype, copy=False)
+
+    def _scores(self, X):
+        scores = scores_of(self.head, X)
+        if len(scores) != len(X):
+            raise ValueError(
+                f"Expert {self.name!r} gives scores of {len(scores)} rows for {len(X)} rows; its "
+                f"head must score each row. {_CHECK}"
+            )
+        return scores
 
     def for_classes(self, logits, classes):
         """Expand logits of the head's classes to all classes, see :func:`expand_with_largest`."""

@@ -39,10 +39,17 @@ def one_column_per_class(logits):
 def scores_of(classifier, X):
     """Return one score per class of any classifier, (n, C): those that an ensemble combines.
 
-    Raise ValueError if ``predict_proba``, without ``decision_function``, gives no probabilities.
+    Raise ValueError if ``decision_function`` gives no numbers, or ``predict_proba`` without it
+    gives no probabilities.
     """
     if hasattr(classifier, "decision_function"):
-        return one_column_per_class(np.asarray(classifier.decision_function(X)))
+        scores = np.asarray(classifier.decision_function(X))
+        if scores.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{type(classifier).__name__}.decision_function gives values of type "
+                f"{scores.dtype}, not numbers, such as {scores.ravel()[:1].tolist()}."
+            )
+        return one_column_per_class(scores)
     proba = np.asarray(classifier.predict_proba(X))
     if proba.ndim == 2:
         refuse_scores(proba, np.arange(len(proba)), f"{type(classifier).__name__}.predict_proba")
