@@ -86,10 +86,10 @@ def few_strengths():
 
     They take most of their steps at a large C. The guide shows what is found with all values.
     """
-    from skclipens.model_selection import _compare
+    from skclipens.model_selection import _compare_logistic
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_compare, "_STRENGTHS", {"C": [0.1, 1]})
+        patch.setattr(_compare_logistic, "_STRENGTHS", [0.1, 1])
         yield
 
 

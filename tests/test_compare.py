@@ -16,7 +16,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import IsolationForest
+from sklearn.ensemble import IsolationForest, VotingClassifier
 from sklearn.feature_selection import SelectKBest, SelectorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -45,12 +45,13 @@ from skclipens import (
 from skclipens._utils._warnings import warn
 from skclipens.backbones._blocks import column_names, find_blocks
 from skclipens.embedding._base import BaseEmbedder
-from skclipens.model_selection import FewShotSplit, _compare, compare_with_baselines
+from skclipens.model_selection import FewShotSplit, _compare_logistic, compare_with_baselines
 
 pytestmark = pytest.mark.usefixtures("embedded_once", "few_strengths")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 LOGISTIC = "logistic regression, all columns"
+WITH_PROMPTS = "logistic regression and prompts"
 FEW = FewShotSplit(2, 3, random_state=0)
 
 
@@ -174,7 +175,10 @@ def test_each_way_has_the_accuracy_that_cross_validation_gives(found, table, lab
 def test_rows_and_intervals_are_what_is_promised(found):
     alone = ["zoo/RN20 alone", "zoo/ViT-8 alone"]
     oracle = "oracle: any backbone is right"
-    assert found.index.tolist() == ["ensemble", LOGISTIC, *alone, "prompts alone", oracle]
+    assert found.index.tolist() == [
+        *("ensemble", LOGISTIC, WITH_PROMPTS),
+        *(*alone, "prompts alone", oracle),
+    ]
     assert found.loc[oracle, "accuracy"] >= found.loc[alone, "accuracy"].max()
     assert found.loc["ensemble", ["gain", "low", "high"]].isna().all()
     others = found.drop(index="ensemble")
@@ -231,7 +235,55 @@ def test_of_one_row_per_class_the_logistic_regression_is_not_searched(table, lab
     clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
     found = compare_with_baselines(clf, table, labels, cv=one_shot, baselines=baselines)
     assert found.loc[LOGISTIC].equals(found.loc["fixed"])
-    assert "prompts alone" not in found.index
+    assert not {"prompts alone", WITH_PROMPTS} & set(found.index)
+
+
+def test_prompts_are_averaged_with_the_logistic_regression(table, labels):
+    """VotingClassifier gives the same: equal shares at one shot, and the best of five later."""
+    names = np.unique(labels).tolist()  # VotingClassifier numbers the classes
+    options = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    prompts = AdaptiveBackboneEnsemble(class_names=names, **options)
+    logistic = LogisticRegression(C=0.1, max_iter=1000)
+
+    def vote(weight):
+        members = [("logistic", logistic), ("prompts", prompts)]
+        return VotingClassifier(members, voting="soft", weights=[weight, 1 - weight])
+
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    for shots, weight in ((1, 0.5), (4, None)):
+        cv = FewShotSplit(shots, 2, random_state=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_compare_logistic, "_STRENGTHS", [0.1])
+            found = compare_with_baselines(clf, table, labels, cv=cv)
+        if weight is not None:
+            logistic.set_params(C=10)
+        scores = []
+        for train, test in cv.split(table, labels):
+            X, y = table.iloc[train], labels[train]
+            if weight is None:
+                logistic.set_params(C=0.1)
+                voters = [(vote(share), share) for share in (0, 0.25, 0.5, 0.75, 1)]
+                losses = [
+                    -cross_val_score(one, X, y, cv=3, scoring="neg_log_loss").mean()
+                    for one, _ in voters
+                ]
+                assert np.sort(losses)[1] - np.min(losses) > 0.005  # other folds choose the same
+                voter = voters[int(np.argmin(losses))][0]
+            else:
+                voter = vote(weight)
+            scores.append(voter.fit(X, y).score(table.iloc[test], labels[test]))
+        assert found.loc[WITH_PROMPTS, "accuracy"] == pytest.approx(np.mean(scores))
+
+
+def test_prompts_without_meaning_get_no_share(table, labels):
+    wrong = dict(zip(np.unique(labels), np.roll(np.unique(labels), 1), strict=True))
+    clf = AdaptiveBackboneEnsemble(class_names=wrong, random_state=0)
+    cv = FewShotSplit(8, 2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SuspectedMistakeWarning)
+        found = compare_with_baselines(clf, table, labels, cv=cv)
+    assert found.loc["prompts alone", "accuracy"] < 0.3
+    assert found.loc[WITH_PROMPTS].equals(found.loc[LOGISTIC])
 
 
 def test_baselines_of_the_user_see_the_same_rows(table, labels):
@@ -449,7 +501,7 @@ def test_rows_of_a_group_are_no_more_evidence_than_one_row(table, labels):
     three = compare_with_baselines(
         clf, table.iloc[groups], labels[groups], cv=cv, groups=groups, baselines=baselines
     )
-    searched = [LOGISTIC]  # its penalty is of three times as many rows
+    searched = [LOGISTIC, WITH_PROMPTS]  # its penalty is of three times as many rows
     pd.testing.assert_frame_equal(three.drop(searched), one.drop(searched), atol=1e-6)
 
 
@@ -477,7 +529,7 @@ def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels,
             given.append(groups)
             return super().fit(X, y, sample_weight=sample_weight, groups=groups)
 
-    monkeypatch.setattr(_compare, "GridSearchCV", Search)
+    monkeypatch.setattr(_compare_logistic, "GridSearchCV", Search)
     baselines = {
         "other": Ensemble(head="linear-all", random_state=0),
         "search": GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1]}, cv=GroupKFold(3)),
@@ -611,7 +663,9 @@ def test_rows_of_one_picture_do_not_choose_the_strength_of_the_logistic_regressi
     rows = np.r_[0:60:2, 0:60:2]
     X = table.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=60))
     blocks = find_blocks(None, X.shape[1], column_names(X))
-    folds = _compare._logistic_regression(X, labels[rows], blocks, None, "accuracy")[-1].cv
+    given = X, labels[rows], blocks, None, "accuracy"
+    search, folds = _compare_logistic.searched_logistic_regression(*given)
+    assert search.cv is folds
     assert len(folds) == 3
     for train, test in folds:
         assert not np.isin(rows[test], rows[train]).any()

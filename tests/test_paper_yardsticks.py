@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
 pytest.importorskip("pyarrow")
@@ -257,6 +258,10 @@ def blocks():
     return [("a", np.arange(5)), ("b", np.arange(5, 10))]
 
 
+def make_rival(name, y):
+    return _rivals.make(name, blocks(), y, GaussianNB())  # in place of prompts
+
+
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # NearestCentroid, one row
 @pytest.mark.parametrize("name", _rivals.RIVALS)
 @pytest.mark.parametrize("n_shots", [1, 2, 5])
@@ -268,27 +273,27 @@ def test_rivals_on_few_shots(name, n_shots):
         pytest.importorskip("deslib")
     if held_out and n_shots == 1:
         with pytest.raises(_rivals.NotAvailableError, match="two of each class"):
-            _rivals.make(name, blocks(), y[train])
+            make_rival(name, y[train])
         return
-    rival = _rivals.make(name, blocks(), y[train]).fit(X[train], y[train])
+    rival = make_rival(name, y[train]).fit(X[train], y[train])
     assert np.mean(rival.predict(X) == y) > 0.25
 
 
 def test_search_is_over_the_folds_that_labels_allow():
     few, more = np.repeat([0, 1], 2), np.repeat([0, 1], 3000)
-    searched = _rivals.make(_rivals.SEARCHED, blocks(), few)
+    searched = make_rival(_rivals.SEARCHED, few)
     assert isinstance(searched, GridSearchCV)
     assert searched.cv.get_n_splits(None, few) == 2
-    assert isinstance(_rivals.make(_rivals.SEARCHED, blocks(), few[1:3]), LogisticRegression)
+    assert isinstance(make_rival(_rivals.SEARCHED, few[1:3]), LogisticRegression)
     for name, n_train in ((_rivals.SEARCHED, 2000), (_rivals.KERNEL, 800)):
-        ((train, test),) = _rivals.make(name, blocks(), more).cv.split(more, more)
+        ((train, test),) = make_rival(name, more).cv.split(more, more)
         assert (len(train), len(test)) == (n_train, n_train // 2)
     many = np.repeat(np.arange(500), 2)  # a third of the rows has not all classes
-    assert _rivals.make(_rivals.KERNEL, blocks(), many).cv.get_n_splits(None, many) == 2
+    assert make_rival(_rivals.KERNEL, many).cv.get_n_splits(None, many) == 2
 
 
 def test_final_of_stacking_is_searched():
-    stacking = _rivals.make("StackingClassifier", blocks(), np.repeat([0, 1], 4))
+    stacking = make_rival("StackingClassifier", np.repeat([0, 1], 4))
     assert isinstance(stacking.final_estimator, GridSearchCV)
 
 

@@ -20,38 +20,45 @@ from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC
 from sklearn.utils.validation import validate_data
 
+from skclipens.model_selection._compare_logistic import average, share_beside_prompts
+
 LOGISTIC = "LogisticRegression, C=10"
 SEARCHED = "LogisticRegression, C searched"
 SEARCHED_ON_ALL = "LogisticRegression, C searched, pooled features too"
+WITH_PROMPTS = "LogisticRegression and prompts, averaged"
 KERNEL = "SVC, searched"
 RIVALS = (
     LOGISTIC,
     SEARCHED,
     SEARCHED_ON_ALL,
+    WITH_PROMPTS,
     KERNEL,
     "NearestCentroid, all columns",
     "VotingClassifier, soft",
     "KNORA-E (DESlib)",
     "StackingClassifier",
 )
-FEATURES = {SEARCHED_ON_ALL: "both"}  # others read the image embeddings alone
+FEATURES = {SEARCHED_ON_ALL: "both", WITH_PROMPTS: "both"}  # others read the image embeddings alone
 # No package index has their weights: the packages download them from a model hub.
 NOT_TRIED = {
     "TabICL": "tabicl 2.2.0 has no weights in its wheel, it downloads them from a model hub",
     "TabPFN": "tabpfn 9.2.0 has no weights in its wheel, it downloads them from a model hub",
 }
 NOTE = """\
-Rivals see the image embeddings of all backbones; one sees pooled features beside them, as the
-default does. "Searched": by accuracy on stratified folds of the training rows, three or
-as many as the smallest class has rows; of more than 1,500 rows, on one third of them (1,000 at
-most), by what two thirds teach (2,000 at most). The SVC, which has a machine for each pair of
-classes, is searched so from 600 rows on (on 400 at most, by what 800 at most teach), and then
-fitted on all. At one shot there are no folds: there C = 10 is fixed, and gamma = 0.5 of the SVC.
-Grids: C in 0.1, 1, 10, 100, 1000 for logistic regression; C in 1, 10, 100 and gamma in 0.03, 0.125,
-0.5, 2 for the SVC, on rows of unit length. StackingClassifier has logistic regressions (C = 10) on
-each block of columns and a final one whose C is searched. KNORA-E has the same pool, and selects by
-what copies of it say of rows that they were not fitted on. Stacking and KNORA-E need two rows of
-each class."""
+Rivals see the image embeddings of all backbones; logistic regression also with pooled features
+beside them, as the default does. "And prompts, averaged": the average of the probabilities of the
+latter, C searched, and of those of zero-shot heads, which are the softmax of the mean of the logits
+of all backbones; the share of the regression, 0, 0.25, 0.5, 0.75 or 1, has the least log-loss on
+the folds, and is 0.5 at one shot. "Searched": by accuracy on stratified folds of the training rows,
+three or as many as the smallest class has rows; of more than 1,500 rows, on one third of them
+(1,000 at most), by what two thirds teach (2,000 at most). The SVC, which has a machine for each
+pair of classes, is searched so from 600 rows on (on 400 at most, by what 800 at most teach), and
+then fitted on all. At one shot there are no folds: there C = 10 is fixed, and gamma = 0.5 of the
+SVC. Grids: C in 0.1, 1, 10, 100, 1000 for logistic regression; C in 1, 10, 100 and gamma in 0.03,
+0.125, 0.5, 2 for the SVC, on rows of unit length. StackingClassifier has logistic regressions (C =
+10) on each block of columns and a final one whose C is searched. KNORA-E has the same pool, and
+selects by what copies of it say of rows that they were not fitted on. Stacking and KNORA-E need two
+rows of each class."""
 
 _N_FOLDS = 3
 _FEW, _FEW_OF_SVC = 1500, 600  # rows that are searched in folds
@@ -61,7 +68,7 @@ class NotAvailableError(Exception):
     """Error for a rival that cannot be fitted here; the message gives the reason."""
 
 
-def make(name, blocks, y):
+def make(name, blocks, y, prompts):
     """Return an unfitted rival.
 
     Parameters
@@ -72,6 +79,8 @@ def make(name, blocks, y):
         Columns of each backbone.
     y : ndarray of shape (n,)
         Labels of the training rows.
+    prompts : classifier
+        Zero-shot heads of all backbones.
 
     Raises
     ------
@@ -83,6 +92,8 @@ def make(name, blocks, y):
         return _logistic()
     if name in (SEARCHED, SEARCHED_ON_ALL):
         return _searched_logistic(y)
+    if name == WITH_PROMPTS:
+        return BesidePrompts(_searched_logistic(y), prompts)
     if name == KERNEL:
         # As a function, the kernel is a matrix product, in a third of the time of libsvm's own.
         kernels = [partial(rbf_kernel, gamma=gamma) for gamma in (0.03, 0.125, 0.5, 2)]
@@ -133,6 +144,30 @@ def _searched(estimator, grid, y, few=_FEW):
 
 def _on_block(name, columns):
     return make_pipeline(ColumnTransformer([(name, "passthrough", columns)]), _logistic())
+
+
+class BesidePrompts:
+    """The average of the probabilities of a logistic regression and of prompts."""
+
+    def __init__(self, logistic, prompts):
+        self.logistic = logistic
+        self.prompts = prompts
+
+    def fit(self, X, y):
+        self.logistic.fit(X, y)
+        self.prompts.fit(X, y)
+        self.classes_ = self.prompts.classes_
+        best, folds = self.logistic, []
+        if isinstance(best, GridSearchCV):
+            best, folds = best.best_estimator_, list(best.cv.split(X, y))
+        self.share_ = share_beside_prompts(best, self.prompts, X, y, folds)
+        return self
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        return average(self.share_, self.logistic.predict_proba(X), self.prompts.predict_proba(X))
 
 
 class KnoraE:

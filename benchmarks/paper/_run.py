@@ -219,7 +219,8 @@ def _measure(data, about, draw, part, settings, scratch):
         features = _rivals.FEATURES.get(name, _systems.PROJECTED)
         names, table = _with_columns(data, features, settings)
         try:
-            rival = _rivals.make(name, _columns_by_name(names, blocks), data[2])
+            prompts = _systems.make(_systems.AVERAGE, "zero-shot", names, **options)
+            rival = _rivals.make(name, _columns_by_name(names, blocks), data[2], prompts)
             yield row | _score(rival, table)
         except _rivals.NotAvailableError as error:
             yield row | {"status": f"not available: {error}"}

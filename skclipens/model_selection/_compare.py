@@ -1,20 +1,15 @@
 """Compare an ensemble with simpler classifiers on the same splits."""
 
-from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 from sklearn.utils.class_weight import compute_sample_weight
 
-from .._utils._folds import by_appearance, few_shot_folds, folds_of_some
+from .._utils._folds import by_appearance, folds_of_some
 from .._utils._labels import allow_few_rows_per_class, column_of_labels, refuse_unlabeled
-from .._utils._linalg import scale_of
 from .._utils._metadata import taken_of
 from .._utils._progress import in_parallel, progress
 from .._utils._row_numbers import fitted_rows
@@ -22,30 +17,29 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import each_warning_once, silent, without_warnings
 from .._utils._weights_and_groups import check_groups
-from ..backbones._blocks import embeddings_beside_others
 from ..embedding._base import BaseEmbedder
 from ..embedding._once import embedded_once
 from ..embedding._unreadable import are_splits, readable
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
-from ..heads._linear_probe import gradient_tolerance
 from ._compare_checks import (
     ALONE,
     ENSEMBLE,
     IMAGES,
     LOGISTIC,
+    LOGISTIC_AND_PROMPTS,
     ORACLE,
     OTHERS,
     PROMPTS,
+    ROWS,
     check_scoring,
     checked_baselines,
     checked_ensemble,
 )
+from ._compare_logistic import average, searched_logistic_regression, share_beside_prompts
 from ._compare_splits import check_cv_to_compare, splits_to_compare, without_empty
 from ._intervals import few_draws_interval
-
-_STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
 
 
 @each_warning_once()
@@ -70,6 +64,10 @@ def compare_with_baselines(
       from 0.1, 1, 10, 100 and 1000 by cross-validated `scoring` on the training rows, which keeps
       `groups` and copies together; if a class has one row, C is 10. If the table has other columns
       beside embeddings, all are first scaled to the same variance;
+    - ``"logistic regression and prompts"``: the average of its probabilities and of those of
+      ``"prompts alone"``, if the ensemble has zero-shot heads. The share of the logistic
+      regression, 0, 0.25, 0.5, 0.75 or 1, has the least log-loss on held-out training rows; if a
+      class has one row, it is 0.5;
     - ``"images alone"`` and ``"other columns alone"``: the same ensemble on the columns that belong
       to backbones, and on those that belong to none, if the table has both and the heads fit;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
@@ -158,6 +156,7 @@ def compare_with_baselines(
     >>> print(*found.index, sep="\n")
     ensemble
     logistic regression, all columns
+    logistic regression and prompts
     zoo/RN20 alone
     zoo/ViT-8 alone
     prompts alone
@@ -243,7 +242,7 @@ def _are_right(ensemble, baselines, X_train, X_test, y_train, y_test, groups, sc
     found = {ENSEMBLE: right(fitted, **groups)}
     blocks = distinct_blocks(fitted.experts_)
     with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
-        logistic = _logistic_regression(
+        logistic, folds = searched_logistic_regression(
             X_train, y_train, blocks, ensemble.class_weight, scoring, **groups
         )
         found[LOGISTIC] = right(logistic)
@@ -255,13 +254,15 @@ def _are_right(ensemble, baselines, X_train, X_test, y_train, y_test, groups, sc
         for backbone, some in _blocks_of_each(ensemble.head, blocks).items()
     }
     found |= alone
-    prompts = next((expert.head for expert in fitted.experts_ if expert.is_zero_shot), None)
-    if prompts is not None:
-        plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
-        texts = {"class_names": prompts.class_names, "templates": prompts.templates}
+    if (zero_shot := _zero_shot(ensemble, fitted.experts_)) is not None:
         # Prompts need no other columns, and the others learn from labels, so names may be poor.
         with without_warnings("unread", "fit no text"):
-            found[PROMPTS] = right(clone(ensemble).set_params(**plain, **texts), **groups)
+            found[PROMPTS] = right(zero_shot, **groups)
+        best, weights = getattr(logistic, "best_estimator_", logistic), _weights(y_train, scoring)
+        with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
+            share = share_beside_prompts(best, zero_shot, X_train, y_train, folds, weights)
+        both = average(share, logistic.predict_proba(X_test), zero_shot.predict_proba(X_test))
+        found[LOGISTIC_AND_PROMPTS] = zero_shot.classes_[both.argmax(axis=1)] == y_test
     if alone and len(alone) == len(_backbones_of(blocks)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
     return found | {
@@ -269,26 +270,14 @@ def _are_right(ensemble, baselines, X_train, X_test, y_train, y_test, groups, sc
     }
 
 
-def _logistic_regression(X, y, blocks, class_weight, scoring, groups=None):
-    """Return a logistic regression whose C is searched.
-
-    Columns are standardised if only some belong to a backbone, since others may have any unit. If
-    all are very small, one factor scales them: it would learn nothing otherwise.
-    """
-    columns = embeddings_beside_others(blocks, np.shape(X)[1])
-    counts = np.unique(y, return_counts=True)[1]
-    tol = gradient_tolerance(len(counts))
-    one = LogisticRegression(C=10, class_weight=class_weight, max_iter=1000, tol=tol)
-    if counts.min() > 1:
-        options = {"every_class": True, "random_state": 0, "images": columns}
-        if folds := few_shot_folds(y, 3, groups=groups, X=X, **options):
-            one = GridSearchCV(one, _STRENGTHS, scoring=scoring, cv=folds)
-    if columns is not None:
-        return make_pipeline(StandardScaler(), one)
-    scale = scale_of(np.asarray(X))
-    if scale == 1:
-        return one
-    return make_pipeline(FunctionTransformer(partial(np.multiply, scale)), one)
+def _zero_shot(ensemble, experts):
+    """Return an unfitted ensemble of the zero-shot heads alone; None if there are none."""
+    head = next((expert.head for expert in experts if expert.is_zero_shot), None)
+    if head is None:
+        return None
+    texts = {"class_names": head.class_names, "templates": head.templates}
+    plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    return clone(ensemble).set_params(**plain, **texts)
 
 
 def _backbones_of(blocks):
@@ -333,9 +322,13 @@ def _that_suit(head, found):
 
 def _in_order(found):
     """Return the names of all classifiers, since steps may keep other backbones in each split."""
-    places = {ENSEMBLE: 0, LOGISTIC: 1, PROMPTS: 3, ORACLE: 4}
-    names = dict.fromkeys(name for of_split in found for name in of_split)
-    return sorted(names, key=lambda name: places.get(name, 2 if name.endswith(ALONE) else 5))
+
+    def place(name):
+        if name not in ROWS and name.endswith(ALONE):
+            name = ALONE
+        return ROWS.index(name) if name in ROWS else len(ROWS)
+
+    return sorted(dict.fromkeys(name for of_split in found for name in of_split), key=place)
 
 
 def _summary(found, tests, units, weights, scoring):

@@ -9,10 +9,12 @@ from .._utils._warnings import warn
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
 LOGISTIC = "logistic regression, all columns"
+LOGISTIC_AND_PROMPTS = "logistic regression and prompts"
 ORACLE = "oracle: any backbone is right"
 IMAGES, OTHERS = "images alone", "other columns alone"
 SCORINGS = "accuracy", "balanced_accuracy"
-ALONE = " alone"
+ALONE = " alone"  # the end of the names of rows of backbones, and of kinds of columns
+ROWS = ENSEMBLE, LOGISTIC, LOGISTIC_AND_PROMPTS, ALONE, PROMPTS, ORACLE  # in order
 
 
 def check_scoring(scoring):
@@ -36,7 +38,7 @@ def checked_baselines(baselines):
     for name, one in baselines.items():
         if not isinstance(name, str):
             raise TypeError(f"baselines: names are strings; got {name!r}, of {one!r}.")
-        if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(ALONE):
+        if name in ROWS or name.endswith(ALONE):
             raise ValueError(
                 f"baselines: {name!r} is already a row of the result. Give your baseline another "
                 "name."
