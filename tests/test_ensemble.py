@@ -174,6 +174,18 @@ def test_folds_may_be_positions_lists_or_masks(X, y):
         assert_array_equal(make(cv=cv).fit(X, y).predict_proba(X), expected)
 
 
+def test_wrong_folds_of_cross_fit_are_called_folds(X, y):
+    every = np.arange(72)
+    for folds, message in [
+        ([(every, every)], "Fold 0 of folds has 72 of its test rows in train"),
+        ((every[::2], every[1::2]), "Fold 0 of folds is no pair"),
+        ([], "folds is empty"),
+        (object(), "folds is a list of pairs"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make().cross_fit(X, y, folds=folds)
+
+
 @pytest.mark.parametrize("cv", [[], np.empty((0, 2))])
 def test_no_folds_are_no_cv(cv, X, y):
     with pytest.raises(ValueError, match="cv is empty"):

@@ -760,7 +760,7 @@ def test_reliability_of_any_classifier(table):
 
 
 def test_wrong_bins_are_named():
-    with pytest.raises(ValueError, match="strategy"):
+    with pytest.raises(ValueError, match=r"'strategy' parameter of ReliabilityDisplay\.from_pred"):
         ReliabilityDisplay.from_predictions([0, 1], [0.2, 0.7], strategy="width")
 
 

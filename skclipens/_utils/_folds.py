@@ -240,15 +240,15 @@ def refuse_no_groups(cv, groups):
         )
 
 
-def some_splits(cv):
+def some_splits(cv, name="cv"):
     """Return a user's ``cv``, its splits as a list; raise ValueError if there are none."""
     if isinstance(cv, Real) or hasattr(cv, "split"):
         return cv
     cv = list(cv)
     if not cv:
         raise ValueError(
-            "cv is empty. Give pairs of train and test rows. A generator of them can be read only "
-            "once: make a list of it, cv=list(splitter.split(X, y))."
+            f"{name} is empty. Give pairs of train and test rows. A generator of them can be read "
+            f"only once: make a list of it, {name}=list(splitter.split(X, y))."
         )
     return cv
 

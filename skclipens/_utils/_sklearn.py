@@ -18,6 +18,7 @@ from sklearn.utils._set_output import _wrap_data_with_container as as_output
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
 
 from ._warnings import each_warning_once
 

@@ -4,9 +4,9 @@ from numbers import Real
 
 import numpy as np
 
-from .._utils._folds import few_shot_folds
+from .._utils._folds import check_folds, few_shot_folds, some_splits
 from .._utils._linalg import some_of
-from .._utils._sklearn import fit_context
+from .._utils._sklearn import fit_context, num_samples
 from .._utils._threads import one_blas_thread
 from .._utils._warnings import silent
 from ._plan import Plan, make_router, needs_held_out
@@ -71,7 +71,7 @@ class EnsembleCrossFitMixin:
         heads are fitted once more, on all rows, since folds may change what they choose.
         """
         if folds is not None and not isinstance(folds, Real) and not hasattr(folds, "split"):
-            folds = list(folds)  # which are read more than once
+            folds = some_splits(check_folds(folds, num_samples(X), "folds"), "folds")
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, hold_out=True)
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
         valid = np.zeros(len(learned.y), bool)

@@ -7,7 +7,7 @@ from .._utils._known_labels import label_of_rejected
 from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import warn_of_suspect_labels
-from ..metrics._calibration import top_label_bins
+from ..metrics._calibration import check_bins, top_label_bins
 from ._display import split_classifier, start_plot
 
 
@@ -80,6 +80,7 @@ class ReliabilityDisplay:
 
     @classmethod
     @each_warning_once()
+    @check_bins
     @fill_doc
     def from_estimator(
         cls,
@@ -126,7 +127,8 @@ class ReliabilityDisplay:
         -----
         SuspectedMistakeWarning
             If labels of `y` did not occur in ``fit`` or seem to be exchanged, if `y` or weights
-            are in another order than X, or if some rows are rows that an ensemble was fitted on.
+            are in another order than X, or if some, but not all, are rows that an
+            ensemble was fitted on.
         """
         classifier, X = split_classifier(
             estimator, X, y, "predict_proba", sample_weight=sample_weight
@@ -140,6 +142,7 @@ class ReliabilityDisplay:
         return cls(*bins, name=name).plot(ax=ax, **kwargs)
 
     @classmethod
+    @check_bins
     @fill_doc
     def from_predictions(
         cls,

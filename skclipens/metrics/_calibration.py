@@ -20,7 +20,7 @@ from ._checks import check_truth, matches
 
 _IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."
 _PROBA = {"ensure_2d": False, "input_name": "y_proba"}
-_check_bins = validate_params(
+check_bins = validate_params(
     {
         "n_bins": [Interval(Integral, 1, None, closed="left")],
         "strategy": [StrOptions({"uniform", "quantile"})],
@@ -29,7 +29,7 @@ _check_bins = validate_params(
 )
 
 
-@_check_bins
+@check_bins
 @fill_doc
 def expected_calibration_error(
     y_true, y_proba, *, labels=None, n_bins=15, strategy="uniform", sample_weight=None
@@ -91,7 +91,6 @@ def expected_calibration_error(
     return float(share @ np.abs(confidence - accuracy))
 
 
-@_check_bins
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight, rejected=()):
     """Return the mean confidence, accuracy and share of rows of each bin that is not empty.
 
