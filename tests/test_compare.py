@@ -1,6 +1,7 @@
 """Tests of compare_with_baselines."""
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,7 @@ from skclipens._utils._warnings import warn
 from skclipens.backbones._blocks import column_names, find_blocks
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, _compare_logistic, compare_with_baselines
+from skclipens.model_selection._compare_logistic import SearchedLogisticRegression
 
 pytestmark = pytest.mark.usefixtures("embedded_once", "few_strengths")
 
@@ -239,40 +241,63 @@ def test_of_one_row_per_class_the_logistic_regression_is_not_searched(table, lab
 
 
 def test_prompts_are_averaged_with_the_logistic_regression(table, labels):
-    """VotingClassifier gives the same: equal shares at one shot, and the best of five later."""
+    """VotingClassifier gives the same: equal shares at one shot, the best of a grid later."""
     names = np.unique(labels).tolist()  # VotingClassifier numbers the classes
     options = {"head": "zero-shot", "router": "uniform", "calibrate": False}
     prompts = AdaptiveBackboneEnsemble(class_names=names, **options)
-    logistic = LogisticRegression(C=0.1, max_iter=1000)
 
-    def vote(weight):
+    def vote(C, share):
+        logistic = LogisticRegression(C=C, max_iter=1000)
         members = [("logistic", logistic), ("prompts", prompts)]
-        return VotingClassifier(members, voting="soft", weights=[weight, 1 - weight])
+        return VotingClassifier(members, voting="soft", weights=[share, 1 - share])
 
     clf = AdaptiveBackboneEnsemble(random_state=0)
-    for shots, weight in ((1, 0.5), (4, None)):
+    grid = [(1, 0), *product([0.1, 1], [0.25, 0.5, 0.75, 1])]
+    for shots in (1, 4):
         cv = FewShotSplit(shots, 2, random_state=0)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_compare_logistic, "_STRENGTHS", [0.1])
-            found = compare_with_baselines(clf, table, labels, cv=cv)
-        if weight is not None:
-            logistic.set_params(C=10)
+        found = compare_with_baselines(clf, table, labels, cv=cv)
         scores = []
         for train, test in cv.split(table, labels):
             X, y = table.iloc[train], labels[train]
-            if weight is None:
-                logistic.set_params(C=0.1)
-                voters = [(vote(share), share) for share in (0, 0.25, 0.5, 0.75, 1)]
+            voter = vote(10, 0.5)
+            if shots > 1:
                 losses = [
-                    -cross_val_score(one, X, y, cv=3, scoring="neg_log_loss").mean()
-                    for one, _ in voters
+                    -cross_val_score(vote(*one), X, y, cv=3, scoring="neg_log_loss").mean()
+                    for one in grid
                 ]
                 assert np.sort(losses)[1] - np.min(losses) > 0.005  # other folds choose the same
-                voter = voters[int(np.argmin(losses))][0]
-            else:
-                voter = vote(weight)
+                voter = vote(*grid[np.argmin(losses)])
             scores.append(voter.fit(X, y).score(table.iloc[test], labels[test]))
         assert found.loc[WITH_PROMPTS, "accuracy"] == pytest.approx(np.mean(scores))
+
+
+def test_strength_and_share_have_the_least_log_loss_of_all_pairs(monkeypatch):
+    strengths, shares = (0.01, 1, 100), (0, 0.25, 0.5, 0.75, 1)
+    monkeypatch.setattr(_compare_logistic, "_STRENGTHS", strengths)
+    rng = np.random.default_rng(0)
+    y = np.arange(360) % 3
+    X = np.eye(3)[y] @ rng.normal(size=(3, 6)) + rng.normal(size=(360, 6))
+    of_others = make_pipeline(SelectKBest(k=2), LogisticRegression()).fit(X[::2], y[::2])
+    prompts, X, y = FrozenEstimator(of_others), X[1::2], y[1::2]
+    folds = list(StratifiedKFold(3).split(X, y))
+    losses = {}
+    for C, share in product(strengths, shares):
+        members = [("logistic", LogisticRegression(C=C)), ("prompts", prompts)]
+        vote = VotingClassifier(members, voting="soft", weights=[share, 1 - share])
+        losses[C, share] = -cross_val_score(vote, X, y, cv=folds, scoring="neg_log_loss").mean()
+    model = make_pipeline(LogisticRegression())
+    fitted, share = SearchedLogisticRegression(model, X, y, folds).fit_beside(prompts)
+    best = min(losses, key=losses.get)
+    assert (fitted[-1].C, share) == best
+    assert 0 < best[1] < 1 and best[0] != SearchedLogisticRegression(model, X, y, folds).fit()[-1].C
+
+
+def test_held_out_rows_may_be_of_a_class_that_other_folds_do_not_train(table, labels):
+    groups = np.where(labels == labels[0], 0, np.arange(len(labels)))
+    cv = [(np.arange(0, 60, 2), np.arange(1, 60, 2))]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    found = compare_with_baselines(clf, table, labels, cv=cv, groups=np.r_[groups])
+    assert found.loc[[LOGISTIC, WITH_PROMPTS], "accuracy"].min() > 0.8
 
 
 def test_prompts_without_meaning_get_no_share(table, labels):
@@ -283,7 +308,7 @@ def test_prompts_without_meaning_get_no_share(table, labels):
         warnings.simplefilter("ignore", SuspectedMistakeWarning)
         found = compare_with_baselines(clf, table, labels, cv=cv)
     assert found.loc["prompts alone", "accuracy"] < 0.3
-    assert found.loc[WITH_PROMPTS].equals(found.loc[LOGISTIC])
+    assert found.loc[WITH_PROMPTS, "accuracy"] > found.loc[LOGISTIC, "accuracy"] - 0.05
 
 
 def test_baselines_of_the_user_see_the_same_rows(table, labels):
@@ -519,17 +544,16 @@ def test_rows_of_a_group_are_drawn_together(table, labels):
 def test_a_search_or_an_ensemble_that_is_compared_gets_the_groups(table, labels, monkeypatch):
     groups, folds, given = np.arange(60) // 2, [], []
 
-    class Search(GridSearchCV):
-        def fit(self, X, y):
-            folds.extend((X.index[train] // 2, X.index[test] // 2) for train, test in self.cv)
-            return super().fit(X, y)
+    def search(model, X, y, own, weights):
+        folds.extend((X.index[train] // 2, X.index[test] // 2) for train, test in own)
+        return SearchedLogisticRegression(model, X, y, own, weights)
 
     class Ensemble(AdaptiveBackboneEnsemble):
         def fit(self, X, y, *, sample_weight=None, groups=None):
             given.append(groups)
             return super().fit(X, y, sample_weight=sample_weight, groups=groups)
 
-    monkeypatch.setattr(_compare_logistic, "GridSearchCV", Search)
+    monkeypatch.setattr(_compare_logistic, "SearchedLogisticRegression", search)
     baselines = {
         "other": Ensemble(head="linear-all", random_state=0),
         "search": GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1]}, cv=GroupKFold(3)),
@@ -659,13 +683,17 @@ def test_rows_of_one_picture_that_differ_elsewhere_do_not_answer_for_each_other(
     assert found.loc["nearest", "accuracy"] < 0.9
 
 
-def test_rows_of_one_picture_do_not_choose_the_strength_of_the_logistic_regression(table, labels):
+def test_rows_of_one_picture_do_not_choose_the_strength_of_the_logistic_regression(
+    table, labels, monkeypatch
+):
     rows = np.r_[0:60:2, 0:60:2]
     X = table.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=60))
     blocks = find_blocks(None, X.shape[1], column_names(X))
-    given = X, labels[rows], blocks, None, "accuracy"
-    search, folds = _compare_logistic.searched_logistic_regression(*given)
-    assert search.cv is folds
+    folds = []
+    monkeypatch.setattr(
+        _compare_logistic, "SearchedLogisticRegression", lambda *given: folds.extend(given[3])
+    )
+    _compare_logistic.logistic_regression(X, labels[rows], blocks, None, None)
     assert len(folds) == 3
     for train, test in folds:
         assert not np.isin(rows[test], rows[train]).any()

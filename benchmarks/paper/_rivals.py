@@ -20,7 +20,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC
 from sklearn.utils.validation import validate_data
 
-from skclipens.model_selection._compare_logistic import average, share_beside_prompts
+from skclipens.model_selection._compare_logistic import SearchedLogisticRegression, average
 
 LOGISTIC = "LogisticRegression, C=10"
 SEARCHED = "LogisticRegression, C searched"
@@ -46,19 +46,19 @@ NOT_TRIED = {
 }
 NOTE = """\
 Rivals see the image embeddings of all backbones; logistic regression also with pooled features
-beside them, as the default does. "And prompts, averaged": the average of the probabilities of the
-latter, C searched, and of those of zero-shot heads, which are the softmax of the mean of the logits
-of all backbones; the share of the regression, 0, 0.25, 0.5, 0.75 or 1, has the least log-loss on
-the folds, and is 0.5 at one shot. "Searched": by accuracy on stratified folds of the training rows,
-three or as many as the smallest class has rows; of more than 1,500 rows, on one third of them
-(1,000 at most), by what two thirds teach (2,000 at most). The SVC, which has a machine for each
-pair of classes, is searched so from 600 rows on (on 400 at most, by what 800 at most teach), and
-then fitted on all. At one shot there are no folds: there C = 10 is fixed, and gamma = 0.5 of the
-SVC. Grids: C in 0.1, 1, 10, 100, 1000 for logistic regression; C in 1, 10, 100 and gamma in 0.03,
-0.125, 0.5, 2 for the SVC, on rows of unit length. StackingClassifier has logistic regressions (C =
-10) on each block of columns and a final one whose C is searched. KNORA-E has the same pool, and
-selects by what copies of it say of rows that they were not fitted on. Stacking and KNORA-E need two
-rows of each class."""
+beside them, as the default does. "And prompts, averaged": the average of the probabilities of a
+regression on all these columns and of those of zero-shot heads, which are the softmax of the mean
+of the logits of all backbones; C and the share of the regression, 0, 0.25, 0.5, 0.75 or 1, have the
+least log-loss on the folds, and are 10 and 0.5 at one shot. "Searched": by accuracy on stratified
+folds of the training rows, three or as many as the smallest class has rows; of more than 1,500
+rows, on one third of them (1,000 at most), by what two thirds teach (2,000 at most). The SVC, which
+has a machine for each pair of classes, is searched so from 600 rows on (on 400 at most, by what 800
+at most teach), and then fitted on all. At one shot there are no folds: there C = 10 is fixed, and
+gamma = 0.5 of the SVC. Grids: C in 0.1, 1, 10, 100, 1000 for logistic regression; C in 1, 10, 100
+and gamma in 0.03, 0.125, 0.5, 2 for the SVC, on rows of unit length. StackingClassifier has
+logistic regressions (C = 10) on each block of columns and a final one whose C is searched. KNORA-E
+has the same pool, and selects by what copies of it say of rows that they were not fitted on.
+Stacking and KNORA-E need two rows of each class."""
 
 _N_FOLDS = 3
 _FEW, _FEW_OF_SVC = 1500, 600  # rows that are searched in folds
@@ -93,7 +93,7 @@ def make(name, blocks, y, prompts):
     if name in (SEARCHED, SEARCHED_ON_ALL):
         return _searched_logistic(y)
     if name == WITH_PROMPTS:
-        return BesidePrompts(_searched_logistic(y), prompts)
+        return BesidePrompts(prompts, _folds(y))
     if name == KERNEL:
         # As a function, the kernel is a matrix product, in a third of the time of libsvm's own.
         kernels = [partial(rbf_kernel, gamma=gamma) for gamma in (0.03, 0.125, 0.5, 2)]
@@ -126,20 +126,24 @@ def _searched_logistic(y):
 
 
 def _searched(estimator, grid, y, few=_FEW):
-    """Return a search on folds that these labels allow; without any, the estimator unchanged.
+    """Return a search on folds that these labels allow; without any, the estimator unchanged."""
+    folds = _folds(y, few)
+    return estimator if folds is None else GridSearchCV(estimator, grid, cv=folds)
+
+
+def _folds(y, few=_FEW):
+    """Return a splitter that these labels allow, or None.
 
     For more than `few` rows, one split of bounded size that has all classes on both sides.
     """
     smallest, n_classes = _smallest(y), len(np.unique(y))
     if smallest < 2:
-        return estimator
+        return None
     most = max(2 * few // 3, n_classes)
     if len(y) > few and len(y) // 3 >= n_classes:
         train, test = min(2 * len(y) // 3, 2 * most), min(len(y) // 3, most)
-        folds = StratifiedShuffleSplit(1, train_size=train, test_size=test, random_state=0)
-    else:
-        folds = StratifiedKFold(min(_N_FOLDS, smallest), shuffle=True, random_state=0)
-    return GridSearchCV(estimator, grid, cv=folds)
+        return StratifiedShuffleSplit(1, train_size=train, test_size=test, random_state=0)
+    return StratifiedKFold(min(_N_FOLDS, smallest), shuffle=True, random_state=0)
 
 
 def _on_block(name, columns):
@@ -149,25 +153,23 @@ def _on_block(name, columns):
 class BesidePrompts:
     """The average of the probabilities of a logistic regression and of prompts."""
 
-    def __init__(self, logistic, prompts):
-        self.logistic = logistic
+    def __init__(self, prompts, cv):
         self.prompts = prompts
+        self.cv = cv
 
     def fit(self, X, y):
-        self.logistic.fit(X, y)
         self.prompts.fit(X, y)
         self.classes_ = self.prompts.classes_
-        best, folds = self.logistic, []
-        if isinstance(best, GridSearchCV):
-            best, folds = best.best_estimator_, list(best.cv.split(X, y))
-        self.share_ = share_beside_prompts(best, self.prompts, X, y, folds)
+        folds = [] if self.cv is None else list(self.cv.split(X, y))
+        searched = SearchedLogisticRegression(make_pipeline(_logistic()), X, y, folds)
+        self.logistic_, self.share_ = searched.fit_beside(self.prompts)
         return self
 
     def predict(self, X):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X):
-        return average(self.share_, self.logistic.predict_proba(X), self.prompts.predict_proba(X))
+        return average(self.share_, self.logistic_.predict_proba(X), self.prompts.predict_proba(X))
 
 
 class KnoraE:

@@ -37,7 +37,7 @@ from ._compare_checks import (
     checked_baselines,
     checked_ensemble,
 )
-from ._compare_logistic import average, searched_logistic_regression, share_beside_prompts
+from ._compare_logistic import average, logistic_regression
 from ._compare_splits import check_cv_to_compare, splits_to_compare, without_empty
 from ._intervals import few_draws_interval
 
@@ -64,10 +64,10 @@ def compare_with_baselines(
       from 0.1, 1, 10, 100 and 1000 by cross-validated `scoring` on the training rows, which keeps
       `groups` and copies together; if a class has one row, C is 10. If the table has other columns
       beside embeddings, all are first scaled to the same variance;
-    - ``"logistic regression and prompts"``: the average of its probabilities and of those of
-      ``"prompts alone"``, if the ensemble has zero-shot heads. The share of the logistic
-      regression, 0, 0.25, 0.5, 0.75 or 1, has the least log-loss on held-out training rows; if a
-      class has one row, it is 0.5;
+    - ``"logistic regression and prompts"``: the average of the probabilities of a logistic
+      regression and of ``"prompts alone"``, if the ensemble has zero-shot heads. C and the share of
+      the logistic regression, 0, 0.25, 0.5, 0.75 or 1, have the least log-loss on held-out training
+      rows; if a class has one row, they are 10 and 0.5;
     - ``"images alone"`` and ``"other columns alone"``: the same ensemble on the columns that belong
       to backbones, and on those that belong to none, if the table has both and the heads fit;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
@@ -242,10 +242,10 @@ def _are_right(ensemble, baselines, X_train, X_test, y_train, y_test, groups, sc
     found = {ENSEMBLE: right(fitted, **groups)}
     blocks = distinct_blocks(fitted.experts_)
     with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
-        logistic, folds = searched_logistic_regression(
-            X_train, y_train, blocks, ensemble.class_weight, scoring, **groups
-        )
-        found[LOGISTIC] = right(logistic)
+        weights = _weights(y_train, scoring)
+        options = {"weights": weights, "class_weight": ensemble.class_weight, **groups}
+        logistic = logistic_regression(X_train, y_train, blocks, **options)
+        found[LOGISTIC] = logistic.fit().predict(X_test) == y_test
     for name, some in _blocks_of_kinds(ensemble.head, blocks).items():
         with without_warnings("guessing"):  # other columns need not tell the classes apart
             found[name] = right(clone(ensemble).set_params(blocks=some), **groups)
@@ -258,10 +258,9 @@ def _are_right(ensemble, baselines, X_train, X_test, y_train, y_test, groups, sc
         # Prompts need no other columns, and the others learn from labels, so names may be poor.
         with without_warnings("unread", "fit no text"):
             found[PROMPTS] = right(zero_shot, **groups)
-        best, weights = getattr(logistic, "best_estimator_", logistic), _weights(y_train, scoring)
         with allow_few_rows_per_class(), silent("lbfgs failed to converge"):
-            share = share_beside_prompts(best, zero_shot, X_train, y_train, folds, weights)
-        both = average(share, logistic.predict_proba(X_test), zero_shot.predict_proba(X_test))
+            fitted, share = logistic.fit_beside(zero_shot)
+        both = average(share, fitted.predict_proba(X_test), zero_shot.predict_proba(X_test))
         found[LOGISTIC_AND_PROMPTS] = zero_shot.classes_[both.argmax(axis=1)] == y_test
     if alone and len(alone) == len(_backbones_of(blocks)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
