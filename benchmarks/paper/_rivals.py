@@ -68,7 +68,7 @@ class NotAvailableError(Exception):
     """Error for a rival that cannot be fitted here; the message gives the reason."""
 
 
-def make(name, blocks, y, prompts):
+def make(name, blocks, y, prompts=None):
     """Return an unfitted rival.
 
     Parameters
@@ -79,8 +79,8 @@ def make(name, blocks, y, prompts):
         Columns of each backbone.
     y : ndarray of shape (n,)
         Labels of the training rows.
-    prompts : classifier
-        Zero-shot heads of all backbones.
+    prompts : classifier, default=None
+        Zero-shot heads of all backbones, which only "and prompts" needs.
 
     Raises
     ------

@@ -50,7 +50,8 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         has_own = groups is None or "groups" in options
         if not (has_own and isinstance(cv, Integral)):
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
-            options["folds"] = few_shot_folds(y, cv, random_state=random_state, **compared)
+            folds = few_shot_folds(y, cv, random_state=random_state, **compared)
+            options["folds"] = folds or None  # one row of each class has none
         logits, valid = estimator.cross_fit(X, y, **options)
         return _comparable(estimator, np.asarray(logits)), valid
     n_rows, rows = len(y), np.arange(len(y))
