@@ -64,7 +64,7 @@ def main(arguments=None):
         (_, printed), best = times[0], min(seconds for seconds, _ in times)
         if title and printed:
             who = "here" if code == last[title] else "there"
-            rows.append([title, who, n_lines(code), f"{best:.1f}", printed.splitlines()[-1]])
+            rows.append([title, who, n_lines(code), f"{best:.2f}", printed.splitlines()[-1]])
     print(heading("Coming from another package", "coming_from", arguments))
     print(f"{describe(['scikit-learn', 'open_clip_torch'])}; best of {options.repeats}.\n")
     print(markdown(["job of", "in", "lines", "seconds", "prints"], rows))

@@ -1,6 +1,7 @@
 """Time and memory of fitting and predicting, beside what one would take from scikit-learn.
 
     python -m benchmarks.fit_predict [--backbones paper] [--classes 100] [--repeats 3]
+    python -m benchmarks.fit_predict --emoji
 
 Prints tables in Markdown and fails beyond a limit. Rivals are LogisticRegression on all columns,
 at one C and with C searched as LogisticRegressionCV does by itself (ten values, five folds), and
@@ -12,7 +13,10 @@ with ``OMP_NUM_THREADS=1``. More rows, classes and blocks are in :mod:`benchmark
 The table has the widths of the named backbones, which need not be installed: embeddings of the
 emoji by the zoo go through random features tanh(1.5 W z), one W for each block, which reads one
 model of the zoo. Further classes are copies of the emoji's under rotations of the embeddings, and
-further rows are averages of two pictures of a class.
+further rows are averages of two pictures of a class. These classes have no names.
+
+With ``--emoji``, the table has the emoji's own embeddings by the zoo, with the pooled features and
+the names of classes that the default of ``make_backbone_pipeline`` uses.
 """
 
 import argparse
@@ -27,16 +31,18 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.backbones import resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter
+from skclipens.model_selection import FewShotSplit
 
 from ._machine import best_by, describe, heading, markdown, peak_memory, stop_if
 
 SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
-HEAD = ["kernel", "linear-all"]
+WITHOUT_NAMES = ["kernel", "linear-all"]
 TITLE = "Fit and predict: time and memory"
 LIBRARIES = ["scikit-learn", "numpy", "scipy", "joblib", "torch"]
 LR, STACKING = "LogisticRegression, all columns", "StackingClassifier"
@@ -93,14 +99,39 @@ class Pictures:
 
 
 class _Recorder:
-    """A router that keeps the calibrated held-out logits that it is fitted on."""
+    """A router that keeps what an ensemble fits it on: calibrated held-out logits and metadata."""
 
-    def fit(self, X, logits, y):
-        self.seen_ = X, logits, y
+    def fit(self, X, logits, y, sample_weight=None, groups=None, learned=None, prior_weights=None):
+        self.table_ = X, logits, y
+        self.metadata_ = {"learned": learned, "prior_weights": prior_weights}
         return self
+
+    def fit_of(self, router):
+        """Return a call that fits `router` on the same, with the metadata that it takes."""
+        takes = {name: v for name, v in self.metadata_.items() if has_fit_parameter(router, name)}
+        return partial(router.fit, *self.table_, **takes)
 
     def weights(self, X, logits):
         return np.full(logits.shape[:2], 1 / logits.shape[1])
+
+
+def of_widths(widths, n_classes):
+    """Return tables for training and test, and the blocks."""
+    pictures = Pictures()
+    train = pictures.table(widths, n_classes, SHOTS)
+    test = pictures.table(widths, n_classes, N_TEST, test=True)
+    return train, test, blocks_of(widths)
+
+
+def of_emoji():
+    """Return embeddings and names of the emoji for training and test, and the blocks."""
+    emoji = load_emoji(min_class_size=SHOTS + N_TEST)
+    embedder = MultiBackboneEmbedder("zoo", features="both")
+    X, y = embedder.fit_transform(emoji.filenames), emoji.target_names[emoji.target]
+    train, test = next(FewShotSplit(SHOTS, random_state=0).split(X, y))
+    of = np.array([name.rpartition("__")[0] for name in embedder.get_feature_names_out()])
+    blocks = [(name, np.flatnonzero(of == name)) for name in dict.fromkeys(of.tolist())]
+    return (X[train], y[train]), (X[test], y[test]), blocks
 
 
 def blocks_of(widths):
@@ -133,21 +164,21 @@ def stacking(blocks):
 
 def ensemble(blocks, **parameters):
     """Return our ensemble."""
-    options = {"head": HEAD, "random_state": 0, **parameters}
+    options = {"head": WITHOUT_NAMES, "random_state": 0, **parameters}
     return AdaptiveBackboneEnsemble(blocks, **options)
 
 
-def ways_to_fit(models, blocks, folder, X, y):
+def ways_to_fit(models, make, folder, X, y):
     """Return a dict of calls without arguments by name."""
     from_memory = {"memory": joblib.Memory(folder, verbose=0)}
     models = {
         **models,
-        AGAIN: ensemble(blocks, **from_memory).fit(X, y),
-        LOADING: ensemble(blocks, router="uniform", calibrate=False, **from_memory),
+        AGAIN: make(**from_memory).fit(X, y),
+        LOADING: make(router="uniform", calibrate=False, **from_memory),
     }
-    seen = ensemble(blocks, router=_Recorder()).fit(X, y).router_.seen_
+    seen = make(router=_Recorder()).fit(X, y).router_
     ways = {name: partial(model.fit, X, y) for name, model in models.items()}
-    return ways | {name: partial(router.fit, *seen) for name, router in ROUTERS.items()}
+    return ways | {name: seen.fit_of(router) for name, router in ROUTERS.items()}
 
 
 def report_fits(seconds, peaks):
@@ -205,16 +236,16 @@ def report_predictions(models, test, repeats):
     return markdown([*header, "accuracy, %"], lines), beyond
 
 
-def compare(pictures, widths, n_classes, repeats):
+def compare(train, test, blocks, repeats, **parameters):
     """Print the tables of fits and predictions; return what is beyond its limit."""
-    X, y = pictures.table(widths, n_classes, SHOTS)
-    test = pictures.table(widths, n_classes, N_TEST, test=True)
-    blocks = blocks_of(widths)
+    X, y = train
+    make = partial(ensemble, blocks, **parameters)
     rivals = dict(zip(RIVALS, (probe(), searched_probe(), stacking(blocks)), strict=True))
-    models = rivals | {OURS: ensemble(blocks)}
-    print(f"\n{len(y)} rows, {n_classes} classes, {len(widths)} blocks, {X.shape[1]} columns\n")
+    models = rivals | {OURS: make()}
+    n_classes = len(np.unique(y))
+    print(f"\n{len(y)} rows, {n_classes} classes, {len(blocks)} blocks, {X.shape[1]} columns\n")
     with tempfile.TemporaryDirectory() as folder:
-        ways = ways_to_fit(models, blocks, folder, X, y)
+        ways = ways_to_fit(models, make, folder, X, y)
         seconds = best_by(ways, repeats)
         peaks = {name: peak_memory(ways[name]) for name in ways if name not in NOT_TRACED}
     table, beyond = report_fits(seconds, peaks)
@@ -228,16 +259,18 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbones", default="paper", help="whose widths the blocks have")
     parser.add_argument("--classes", type=int, default=100)
+    parser.add_argument("--emoji", action="store_true", help="the emoji as they are, with names")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib.memory")
     warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
-    pictures = Pictures()
     print(heading(TITLE, "fit_predict", arguments))
     print(f"{describe(LIBRARIES)}; best of {options.repeats}.")
-    widths = [backbone.width for backbone in resolve_backbones(options.backbones)]
-    beyond = compare(pictures, widths, options.classes, options.repeats)
-    stop_if(beyond)
+    if options.emoji:
+        stop_if(compare(*of_emoji(), options.repeats, head="auto"))
+    else:
+        widths = [backbone.width for backbone in resolve_backbones(options.backbones)]
+        stop_if(compare(*of_widths(widths, options.classes), options.repeats))
 
 
 if __name__ == "__main__":
