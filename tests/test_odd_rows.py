@@ -1,5 +1,7 @@
 """Rows that no model gives, embeddings that fit no text, and columns in another unit."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -270,7 +272,8 @@ def test_a_scaler_that_was_fitted_on_rows_to_predict_is_named(scaler, priced, y)
         assert not said(clf.predict, rows)
     for n_rows in (7, len(others)):
         (text,) = said(clf.predict, scaler.fit_transform(others[:n_rows]))
-        assert text.startswith("Values of column 0, 1, 2 and ")
+        # A column may have an extreme value in both by chance, and is then not named.
+        assert re.match(r"Values of column \d, \d, \d and [1-7] more were centred on", text)
         assert "Call transform of what scales them, and not fit_transform" in text
 
 

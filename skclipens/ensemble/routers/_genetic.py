@@ -14,7 +14,7 @@ from ...heads._losses import log_proba_of
 from ._base import BaseRouter
 
 _MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which fits in a processor's cache
-_SMALLEST_UNIT = 1e-6  # of the mean weight
+_SMALLEST_UNIT = 0.01  # of the mean weight
 
 
 @fill_doc
@@ -52,7 +52,8 @@ class GeneticRouter(BaseRouter):
     The paper gives no settings of its genetic algorithm. Here it is differential evolution [2]_,
     SciPy's evolutionary optimiser for real numbers. The logit average is in the first generation
     and the fittest always survive, so the result is at least as accurate as the logit average on
-    the rows that it is fitted on; if rows have unequal weights, up to the smallest of them.
+    the rows that it is fitted on; if rows have unequal weights, up to the smallest of them
+    or a hundredth of the mean weight, if that is more.
     The time of a generation is proportional to rows x classes x E² x ``population``; memory
     beside the logits is bounded.
 
@@ -116,7 +117,7 @@ def unfitness(weights, logits, targets, sample_weight=None):
     """Return the number of errors of a weighted sum of logits, plus log-loss mapped below 1, (S,).
 
     Weights, (E, S), have one column for each of S individuals; logits are (E, n, C). An error
-    counts as the weight of its row, and the smallest weight counts as 1.
+    counts as the weight of its row, and the smallest weight counts as 1; see :func:`_unit`.
     """
     n_experts, n, n_classes = logits.shape
     weights = weights.reshape(n_experts, -1)
@@ -132,5 +133,8 @@ def unfitness(weights, logits, targets, sample_weight=None):
 
 
 def _unit(sample_weight):
-    """Return the smallest weight, or more if rounding would then lose the loss beside errors."""
+    """Return the smallest weight, or a hundredth of the mean weight if that is more.
+
+    Errors in rows of less than that hardly count beside the log-loss.
+    """
     return max(sample_weight[sample_weight > 0].min(), _SMALLEST_UNIT * sample_weight.mean())
