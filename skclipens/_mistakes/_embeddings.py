@@ -45,10 +45,9 @@ def warn_of_odd_rows(seen, X, *, as_given):
     """
     named = [block for block in seen if block.is_named]
     begin_with_zero = X[:, [block.columns[0] for block in named]] == 0  # few rows do
-    if begin_with_zero.any():
-        for block, rows in zip(named, begin_with_zero.T, strict=True):
-            if _warn_of_zeros(block, X, np.flatnonzero(rows), as_given):
-                return
+    for place in np.flatnonzero(begin_with_zero.any(axis=0)):
+        if _warn_of_zeros(named[place], X, np.flatnonzero(begin_with_zero[:, place]), as_given):
+            return
     for block in named if len(X) >= _FEWEST else ():
         if not block.any_scale and _warn_of_lengths(block, X):
             return

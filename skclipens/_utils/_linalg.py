@@ -58,17 +58,23 @@ def row_lengths(X):
 
 
 def _lengths(X):
-    """Return lengths of rows, (n, 1), and a mask of rows whose squares underflow or overflow."""
-    with np.errstate(over="ignore"):
-        lengths = row_lengths(X)[:, None]
-    odd = (lengths < np.sqrt(np.finfo(lengths.dtype).tiny) * X.shape[1]) | np.isinf(lengths)
-    return lengths, odd
+    """Return lengths of rows, (n, 1), and a mask of rows whose squares underflow or overflow.
+
+    The mask is None if there are no such rows.
+    """
+    squares, limits = row_squares(X), np.finfo(X.dtype)
+    smallest = limits.tiny * X.shape[1] ** 2
+    lengths = np.sqrt(squares)[:, None]
+    if len(X) and squares.min() >= smallest and squares.max() <= limits.max:
+        return lengths, None
+    odd = ((squares < smallest) | np.isinf(squares))[:, None]
+    return lengths, odd if odd.any() else None
 
 
 def unit_rows(X):
     """Scale the rows of X to unit Euclidean length; zero rows stay."""
     lengths, odd = _lengths(X)
-    if not odd.any():
+    if odd is None:
         return X / lengths
     units = X / np.where(odd, 1, lengths)
     odd = np.flatnonzero(odd)
@@ -104,10 +110,10 @@ def mean_cosines(X, blocks, row):
     found, parts = np.zeros(len(X), X.dtype), [X[:, columns] for columns in blocks]
     for part, columns in zip(parts, side_by_side([part.shape[1] for part in parts]), strict=True):
         lengths, odd = _lengths(part)
-        if odd.any():
-            found += unit_rows(part) @ row[columns]
-        else:
+        if odd is None:
             found += part @ row[columns] / lengths[:, 0]
+        else:
+            found += unit_rows(part) @ row[columns]
     return found / X.dtype.type(np.sqrt(len(blocks)))
 
 
@@ -161,10 +167,15 @@ def positions_in(some, values):
 
 def take_columns(X, columns):
     """Return columns of X by their positions; a view if they are contiguous."""
+    return X[:, slice_of(columns)]
+
+
+def slice_of(columns):
+    """Return positions as a slice if they are contiguous, and unchanged otherwise."""
     first, last = columns[0], columns[-1]
     if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():
-        return X[:, first : last + 1]
-    return X[:, columns]
+        return slice(int(first), int(last) + 1)
+    return columns
 
 
 def some_of(values, rows):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import take_columns, unit_rows
+from .._utils._linalg import slice_of, unit_rows
 from ..heads._classifier import trait_of
 from .routers import GeneticRouter, ShrunkRouter, StaticRouter, UniformRouter
 
@@ -16,7 +16,7 @@ class MergedExperts(NamedTuple):
     ----------
     coef : ndarray of shape (C, n_features) or None
         Coefficients of the rows as they are.
-    unit_coefs : list of (columns, ndarray of shape (C, width))
+    unit_coefs : list of (slice or ndarray of int, ndarray of shape (C, width))
         Coefficients of the columns of a block, whose rows are scaled to unit length.
     intercept : ndarray of shape (C,)
     others : list of (float, Expert)
@@ -32,7 +32,7 @@ class MergedExperts(NamedTuple):
         """Return combined logits of shape (n, C), up to rounding."""
         found = self.intercept if self.coef is None else X @ self.coef.T + self.intercept
         for columns, coef in self.unit_coefs:
-            found = found + unit_rows(take_columns(X, columns)) @ coef.T
+            found = found + unit_rows(X[:, columns]) @ coef.T
         for weight, expert in self.others:
             found = found + X.dtype.type(weight) * expert.logits(X, classes)
         return found.astype(X.dtype, copy=False)
@@ -65,7 +65,7 @@ def merge_experts(ensemble):
     dtype = np.result_type(*dtypes)
     return MergedExperts(
         None if coef is None else coef.astype(dtype),
-        [(np.array(columns), one.astype(dtype)) for columns, one in unit_coefs.items()],
+        [(slice_of(np.array(c)), one.astype(dtype)) for c, one in unit_coefs.items()],
         intercept.astype(dtype),
         others,
     )
