@@ -12,7 +12,7 @@ import pytest
 import torch
 from _models import LabelsInColumn, ProbaBackwards
 from _pictures import some_of_each
-from _said import said
+from _said import no_warning, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -62,6 +62,7 @@ from skclipens.heads import (
     CLIPAdapterHead,
     GDAHead,
     LinearDiscriminantHead,
+    LinearProbeHead,
     ResidualHead,
     TipAdapterHead,
     ZeroShotHead,
@@ -175,6 +176,54 @@ def test_rows_without_a_label_or_a_weight_are_not_judged(emoji):
     assert not logits[~valid].any()
     alone = make().cross_fit(X.iloc[14:], y[14:])[0]
     assert_allclose(logits[14:], alone, rtol=1e-4, atol=1e-4)
+
+
+class _SplitsRows(GaussianNB):
+    """A classifier whose ``cross_fit`` takes no groups."""
+
+    def cross_fit(self, X, y, folds=None):
+        folds = StratifiedKFold(3).split(X, y) if folds is None else folds
+        logits, valid = np.zeros((len(y), len(np.unique(y)))), np.zeros(len(y), bool)
+        for train, test in folds:
+            logits[test] = GaussianNB().fit(X[train], y[train]).predict_joint_log_proba(X[test])
+            valid[test] = True
+        self.fit(X, y)
+        return logits, valid
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [_SplitsRows(), GaussianNB(), LinearProbeHead(), AdaptiveBackboneEnsemble(head="linear")],
+)
+def test_no_row_is_judged_if_no_fold_of_the_user_can(estimator):
+    """Neither by folds of the classifier's own, which split groups."""
+    X, y = load_iris(return_X_y=True)
+    of_classes = [(np.flatnonzero(y == c), np.flatnonzero(y != c)) for c in range(3)]
+    for option in ({"groups": y}, {"cv": of_classes}):
+        with pytest.raises(ValueError, match="No label can be judged: "):
+            find_label_issues(estimator, X, y, **option)
+
+
+class _Rounded(GaussianNB):
+    """A classifier whose probabilities may be less than zero by rounding, or in half precision."""
+
+    def __init__(self, dtype=np.float64):
+        super().__init__(var_smoothing=1)
+        self.dtype = dtype
+
+    def predict_proba(self, X):
+        return (super().predict_proba(X) - 1e-9).astype(self.dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_probabilities_may_be_rounded(dtype):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:200], y[:200]
+    with no_warning():
+        issues = find_label_issues(_Rounded(dtype), X, y, random_state=0)
+        AdaptiveBackboneEnsemble([("all", slice(None))], head=_Rounded(dtype)).fit(X, y)
+    exact = find_label_issues(GaussianNB(var_smoothing=1), X, y, random_state=0)
+    assert_allclose(issues["label_quality"], exact["label_quality"], atol=1e-3)
 
 
 def test_one_row_per_class_is_judged_by_names(emoji):

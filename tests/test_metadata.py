@@ -345,6 +345,12 @@ def test_a_label_with_a_weight_that_is_no_class(weights, message, iris):
         make(class_weight=weights).fit(X, names[y])
 
 
+def test_weights_of_names_where_labels_are_numbers(iris):
+    says = "'rose', .* which are 0, 1, 2. Its keys are labels as in y, not names of classes"
+    with pytest.raises(ValueError, match=says):
+        make(class_weight={"rose": 5}).fit(*iris)
+
+
 def test_rows_may_lack_a_class_if_all_classes_have_a_weight(iris):
     X, y = iris
     make(class_weight={0: 1, 1: 2, 2: 3}).fit(X[y < 2], y[y < 2])

@@ -1,6 +1,7 @@
 """Tests of make_table_pipeline: a classifier of rows with pictures, numbers and words."""
 
 import pickle
+import re
 import warnings
 from decimal import Decimal
 from functools import partial
@@ -641,6 +642,7 @@ def test_submodels_need_other_columns(table):
     ("columns", "message"),
     [
         ({"price": np.inf}, "Column 'price' has inf in row 0, .* real and finite"),
+        ({"price": "15.5"}, r"'price' has '15.5' in row 0, .* is text: .*'price'..astype.float."),
         ({"price": 1 + 1j}, "'price' has .1.1j. in row 0, .* real and finite"),
         ({"price": pd.Timestamp("2026-01-01")}, "'price' has .* dates to transformers"),
         ({"shop": [*["S"] * 5, *[36] * 35]}, "'shop' mixes types: 'S' in row 0 and 36 in row 5"),
@@ -664,6 +666,33 @@ def test_numbers_that_are_missing_in_predict_alone(table):
         make(numbers="area").fit(one_lacks, one_lacks["label"]).predict(one_lacks.assign(area=None))
     clf.set_params(columntransformer__numbers__numberimputer__add_indicator=False)
     assert np.isfinite(clf.fit(complete, complete["label"]).predict_proba(one_lacks)).all()
+
+
+def test_columns_that_most_rows_of_fit_lack(table):
+    """As after a join by an index that is another one in most rows."""
+    rows, few = table[:40], np.arange(40) < 3
+    lacking = rows.assign(**{name: rows[name].where(few, None) for name in ("price", "shop")})
+    clf = make().fit(lacking, rows["label"])
+    with pytest.warns(SuspectedMistakeWarning) as told:
+        clf.predict(table[40:])
+    texts = " ".join(str(one.message) for one in told)
+    for name, kind in (("price", "number"), ("shop", "word")):
+        said_of = rf"'{name}' has a {kind} in \d+ of \d+ rows, and had one in only [23] of 40"
+        assert re.search(said_of, texts), texts
+    with no_warning():  # few rows; as many as in fit; most of them in fit
+        clf.predict(table[40:42])
+        clf.predict(lacking)
+        most = rows.assign(price=rows["price"].where(np.arange(40) % 3 > 0))
+        make().fit(most, rows["label"]).predict(rows)
+
+
+def test_a_column_without_any_number(table):
+    rows = table[:40].assign(area=np.nan)
+    clf = make(numbers=["price", "area"])
+    with pytest.warns() as told:
+        clf.fit(rows, rows["label"]).predict(rows[:5])
+    assert [one.category for one in told] == [SuspectedMistakeWarning]
+    assert str(told[0].message).startswith("Column 'area' has no number in any row. Leave it out")
 
 
 def test_words_whose_columns_would_have_one_name(table):

@@ -4,6 +4,7 @@ from collections import Counter
 from reprlib import repr as brief
 
 import numpy as np
+from scipy.stats import hypergeom
 
 from .._utils._class_texts import alike, written_apart
 from .._utils._messages import listed
@@ -16,6 +17,7 @@ from ._columns import NO_CHANCE
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
 _FEWEST_TO_PREDICT = 3  # rows of which most that lack a value, or have a new one, are no accident
 _BY_CHANCE = 0.01  # a probability
+_BY_INDEX = " pandas joins rows by their index."
 _MOST_VARIANCE = 0.99
 _FAR = 10  # times the largest of the other numbers
 
@@ -45,6 +47,36 @@ def warn_of_missing(missing, name, n_rows_of_fit, strategy):
             f"Column {name!r} has no number in {n_missing} of {n} rows, first in row {first}, "
             f"and had one in all rows of fit. The {strategy} of these is taken instead.",
             category,
+        )
+
+
+def warn_of_no_numbers(missing, name):
+    """Warn of a column without any number in ``fit``."""
+    if len(missing) and missing.all():
+        warn(
+            f"Column {name!r} has no number in any row. Leave it out, or check how its table was "
+            f"joined.{_BY_INDEX}",
+            SuspectedMistakeWarning if len(missing) >= _FEWEST else UserWarning,
+        )
+
+
+def warn_of_given(missing, name, n_given, n_rows_of_fit, kind):
+    """Warn of a column that mostly lacked values in ``fit`` and has nearly all now.
+
+    A column that has none in ``fit`` is told there.
+    """
+    n_missing, n = np.count_nonzero(missing), len(missing)
+    missing_in_fit = n_rows_of_fit - n_given
+    are_most = missing_in_fit > n_rows_of_fit / 2 and n_missing <= (1 - _NEARLY_ALL) * n
+    if not n_given or n < _FEWEST_TO_PREDICT or not are_most:
+        return
+    # The chance that so few of the rows that lack a value are among these.
+    both = n_rows_of_fit + n, missing_in_fit + n_missing
+    if hypergeom.cdf(n_missing, *both, n) < _BY_CHANCE:
+        warn(
+            f"Column {name!r} has a {kind} in {n - n_missing} of {n} rows, and had one in only "
+            f"{n_given} of {n_rows_of_fit} rows of fit. If those rows should have had one, too, "
+            f"check how their table was joined.{_BY_INDEX}"
         )
 
 

@@ -254,10 +254,12 @@ def refuse_unlabeled(y, option=None, name="y", *, classes=()):
     if not missing.any():
         return
     row = int(np.argmax(missing))
+    allow = f", or see the parameter {option!r}" if option else ""
     rename = ""
+    if classes and name == "y":  # rows to score
+        allow += ", in cross-validation by splits whose test rows all have labels"
     if isinstance(labels[row], Real) and labels[row] == -1:
         rename = f" The classes are {listed(classes)}." if classes else _RENAME
-    allow = f", or see the parameter {option!r}" if option else ""
     raise ValueError(
         f"{name} has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
         f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}.{rename}"

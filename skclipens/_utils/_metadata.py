@@ -164,6 +164,8 @@ def _refuse_unknown_classes(labels, classes):
     if isinstance(unknown[0], str):
         similar = nearest({unknown[0]}, [label for label in classes if isinstance(label, str)])
     hint = f", did you mean {similar!r}?" if similar else f", which are {listed(classes)}."
+    if isinstance(unknown[0], str) and not any(isinstance(label, str) for label in classes):
+        hint += " Its keys are labels as in y, not names of classes."
     raise ValueError(
         f"class_weight has {unknown[0]!r}, which is not among the classes of y{hint} If some rows "
         "lack one of your classes, give all classes a weight."

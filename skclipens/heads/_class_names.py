@@ -83,9 +83,11 @@ def names_of_classes(classes, class_names):
 def _advice_on(label, named):
     """Return what to do about a label without a name; it may be empty."""
     if not isinstance(label, str) and str(label) in named:
+        label = as_python(label)
         key = "key == 'True'" if isinstance(label, bool) else f"{type(label).__name__}(key)"
         keys = f"{{{key}: name for key, name in class_names.items()}}"
-        return f" Its keys are strings, and the labels are not: give {keys}."
+        give = keys if isinstance(label, Real) else "keys of their type"
+        return f" Its keys are strings, and the labels are not: give {give}."
     if any(isinstance(name, (str, Real)) and name == label for name in named.values()):
         turned = "{label: name for name, label in class_names.items()}"
         return f" It goes from names to labels: give {turned}."

@@ -53,7 +53,8 @@ def scores_of(classifier, X):
     proba = np.asarray(classifier.predict_proba(X))
     if proba.ndim == 2:
         refuse_scores(proba, np.arange(len(proba)), f"{type(classifier).__name__}.predict_proba")
-    return np.log(np.maximum(proba, _SMALLEST_PROBABILITY))
+    dtype = np.result_type(proba, np.float32)  # float16 would round the smallest to zero
+    return np.log(np.maximum(proba, _SMALLEST_PROBABILITY, dtype=dtype))
 
 
 def centre_logits(classifier, logits):

@@ -48,12 +48,15 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     if hasattr(estimator, "cross_fit"):
         options = _metadata_of_cross_fit(estimator, **metadata)
         has_own = groups is None or "groups" in options
+        folds = None
         if not (has_own and isinstance(cv, Integral)):
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
             folds = few_shot_folds(y, cv, random_state=random_state, **compared)
-            options["folds"] = folds or None  # one row of each class has none
-        logits, valid = estimator.cross_fit(X, y, **options)
-        return _comparable(estimator, np.asarray(logits)), valid
+            options["folds"] = folds or None
+        # One row of each class has no folds, but what learns from no row may be judged.
+        if folds != [] or len(np.unique(y)) == len(y):
+            logits, valid = estimator.cross_fit(X, y, **options)
+            return _comparable(estimator, np.asarray(logits)), valid
     n_rows, rows = len(y), np.arange(len(y))
     if sample_weight is not None and not sample_weight.all():
         rows = np.flatnonzero(sample_weight)
@@ -112,7 +115,7 @@ def logits_of(classifier, X):
     rows = user_rows(np.arange(len(proba)), len(proba))
     check_proba(proba, classifier.classes_, rows)
     with np.errstate(divide="ignore"):
-        return np.log(proba)
+        return np.log(np.maximum(proba, 0))
 
 
 def _comparable(classifier, logits):

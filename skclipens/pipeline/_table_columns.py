@@ -1,7 +1,7 @@
 """Transformers of the numbers and words of a table, whatever the type of its missing values."""
 
 from collections.abc import Hashable
-from math import isinf
+from math import isfinite, isinf
 from numbers import Number
 from reprlib import repr as brief
 
@@ -13,25 +13,29 @@ from .._mistakes._columns import warn_of_index
 from .._mistakes._seen_columns import see_columns, warn_of_units
 from .._mistakes._table_columns import (
     warn_of_codes,
+    warn_of_given,
     warn_of_ids,
     warn_of_missing,
     warn_of_new_words,
+    warn_of_no_numbers,
     warn_of_outlier,
     warn_of_target,
     warn_of_words,
 )
 from .._utils._folds import codes_of
 from .._utils._missing import is_missing
+from .._utils._warnings import silent
 from ..backbones._blocks import Block
 
 _NUMBERS = (Number, np.bool_)
+_SKIPPED = "Skipping features without any observed values"
 
 
 class NumberImputer(SimpleImputer):
     """A SimpleImputer of numbers of any type, whose missing values may be of any type.
 
-    It warns of a column that is the same as y, of numbers such as -999 that stand for missing ones,
-    and of a column that lacks numbers in ``transform`` alone: no indicator tells of these.
+    It warns of a column that is the same as y, that has no number, or whose numbers are missing in
+    ``fit`` or ``transform`` alone, and of numbers such as -999 that stand for missing ones.
     """
 
     def fit(self, X, y=None):
@@ -39,6 +43,9 @@ class NumberImputer(SimpleImputer):
         warn_of_target(X, y)
         self.n_samples_fit_ = len(X)
         self.always_given_ = [name for name in X if not X[name].isna().any()]
+        self.missing_in_fit_ = {name: int(X[name].isna().sum()) for name in X}
+        for name in X:
+            warn_of_no_numbers(X[name].isna(), name)
         return super().fit(X)
 
     def transform(self, X):
@@ -47,7 +54,11 @@ class NumberImputer(SimpleImputer):
             warn_of_codes(X[name].to_numpy(), name)
         for name in self.always_given_:
             warn_of_missing(X[name].isna(), name, self.n_samples_fit_, self.strategy)
-        return super().transform(X)
+        for name, n_missing in getattr(self, "missing_in_fit_", {}).items():  # old models have none
+            n_given = self.n_samples_fit_ - n_missing
+            warn_of_given(X[name].isna(), name, n_given, self.n_samples_fit_, "number")
+        with silent(_SKIPPED):  # `fit` has warned
+            return super().transform(X)
 
 
 class NumberScaler(StandardScaler):
@@ -76,7 +87,8 @@ class WordEncoder(OneHotEncoder):
     """A OneHotEncoder of words of any type, whose missing values may be of any type.
 
     It warns of a column that is the same as y or that knows it, of words that nearly all differ or
-    that differ only in case or blanks, and of those that ``fit`` has not seen.
+    that differ only in case or blanks, of those that ``fit`` has not seen, and of a column that
+    mostly lacked words there.
     """
 
     def fit(self, X, y=None):
@@ -85,6 +97,8 @@ class WordEncoder(OneHotEncoder):
         for name in X:
             warn_of_words(X[name].tolist(), name)
             warn_of_ids(X[name].tolist(), y, name)
+        self.n_samples_fit_ = len(X)
+        self.given_in_fit_ = {name: int(X[name].notna().sum()) for name in X}
         return super().fit(X)
 
     def transform(self, X):
@@ -94,6 +108,8 @@ class WordEncoder(OneHotEncoder):
         X = as_words(X, known)
         for name in X:
             warn_of_new_words(X[name].tolist(), known[name], name)
+        for name, n_given in getattr(self, "given_in_fit_", {}).items():  # old models have none
+            warn_of_given(X[name].isna(), name, n_given, self.n_samples_fit_, "word")
         return super().transform(X)
 
     def get_feature_names_out(self, input_features=None):
@@ -156,12 +172,24 @@ def _number(value, name, row):
         if not isinf(number):
             return number
         hint = "It must be real and finite; write a missing one as NaN."
+    elif isinstance(value, str) and _is_number(value):
+        hint = (
+            f"It is text: make numbers of the column, as table[{name!r}].astype(float) does in "
+            "pandas, or name it among the categories."
+        )
     elif isinstance(value, str):
         hint = "Write numbers with a decimal point alone, or name the column among the categories."
     else:
         hint = "Give columns such as dates to transformers, which make numbers of them."
     said = f"Column {name!r} has {brief(value)} in row {row}, where a number is needed"
     raise ValueError(f"{said}. {hint}")
+
+
+def _is_number(text):
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _words(values, name):
