@@ -43,7 +43,7 @@ class NumberImputer(SimpleImputer):
         warn_of_target(X, y)
         self.n_samples_fit_ = len(X)
         self.always_given_ = [name for name in X if not X[name].isna().any()]
-        self.missing_in_fit_ = {name: int(X[name].isna().sum()) for name in X}
+        self.given_in_fit_ = {name: int(X[name].notna().sum()) for name in X}
         for name in X:
             warn_of_no_numbers(X[name].isna(), name)
         return super().fit(X)
@@ -54,8 +54,7 @@ class NumberImputer(SimpleImputer):
             warn_of_codes(X[name].to_numpy(), name)
         for name in self.always_given_:
             warn_of_missing(X[name].isna(), name, self.n_samples_fit_, self.strategy)
-        for name, n_missing in getattr(self, "missing_in_fit_", {}).items():  # old models have none
-            n_given = self.n_samples_fit_ - n_missing
+        for name, n_given in getattr(self, "given_in_fit_", {}).items():  # old models have none
             warn_of_given(X[name].isna(), name, n_given, self.n_samples_fit_, "number")
         with silent(_SKIPPED):  # `fit` has warned
             return super().transform(X)
