@@ -186,6 +186,12 @@ def test_wrong_folds_of_cross_fit_are_called_folds(X, y):
             make().cross_fit(X, y, folds=folds)
 
 
+def test_several_tables_are_told_before_folds_that_do_not_fit_them(X, y):
+    folds = list(StratifiedKFold(3).split(X, y))
+    with pytest.raises(ValueError, match="X is 2 tables"):
+        make().cross_fit([X[:, :8], X[:, 8:]], y, folds=folds)
+
+
 @pytest.mark.parametrize("cv", [[], np.empty((0, 2))])
 def test_no_folds_are_no_cv(cv, X, y):
     with pytest.raises(ValueError, match="cv is empty"):

@@ -7,6 +7,7 @@ import numpy as np
 from .._utils._folds import check_folds, few_shot_folds, some_splits
 from .._utils._linalg import some_of
 from .._utils._sklearn import fit_context, num_samples
+from .._utils._tables import refuse_unread
 from .._utils._threads import one_blas_thread
 from .._utils._warnings import silent
 from ._plan import Plan, make_router, needs_held_out
@@ -70,6 +71,7 @@ class EnsembleCrossFitMixin:
         If :meth:`fit` needs no held-out rows, as with ``router="uniform"`` and ``calibrate=False``,
         heads are fitted once more, on all rows, since folds may change what they choose.
         """
+        refuse_unread(X)  # before its rows are counted
         if folds is not None and not isinstance(folds, Real) and not hasattr(folds, "split"):
             folds = some_splits(check_folds(folds, num_samples(X), "folds"), "folds")
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, hold_out=True)
