@@ -349,6 +349,8 @@ def test_weights_of_names_where_labels_are_numbers(iris):
     says = "'rose', .* which are 0, 1, 2. Its keys are labels as in y, not names of classes"
     with pytest.raises(ValueError, match=says):
         make(class_weight={"rose": 5}).fit(*iris)
+    with pytest.raises(ValueError, match="Its keys are labels as in y, which are no strings"):
+        make(class_weight={"0": 5}).fit(*iris)
 
 
 def test_rows_may_lack_a_class_if_all_classes_have_a_weight(iris):

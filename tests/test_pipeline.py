@@ -377,9 +377,10 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
 def test_labels_of_other_classifiers_are_checked_before_too(estimator, change, message, paths, y):
     images = CountedImages(paths)
     clf = make_backbone_pipeline("zoo/RN20", estimator=estimator)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as refused:
         clf.fit(images, change(y))
     assert images.n_taken == 0
+    assert "test rows" not in str(refused.value)
 
 
 def test_other_classifiers_take_labels_of_their_own(paths, y):

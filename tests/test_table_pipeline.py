@@ -642,7 +642,8 @@ def test_submodels_need_other_columns(table):
     ("columns", "message"),
     [
         ({"price": np.inf}, "Column 'price' has inf in row 0, .* real and finite"),
-        ({"price": "15.5"}, r"'price' has '15.5' in row 0, .* is text: .*'price'..astype.float."),
+        ({"price": "15.5"}, r"'price' has '15.5' in row 0, .* is text: .*to_numeric.table.'price'"),
+        ({"price": "15,5"}, "'price' has '15,5' in row 0, .* with a decimal point"),
         ({"price": 1 + 1j}, "'price' has .1.1j. in row 0, .* real and finite"),
         ({"price": pd.Timestamp("2026-01-01")}, "'price' has .* dates to transformers"),
         ({"shop": [*["S"] * 5, *[36] * 35]}, "'shop' mixes types: 'S' in row 0 and 36 in row 5"),
@@ -686,13 +687,53 @@ def test_columns_that_most_rows_of_fit_lack(table):
         make().fit(most, rows["label"]).predict(rows)
 
 
-def test_a_column_without_any_number(table):
-    rows = table[:40].assign(area=np.nan)
-    clf = make(numbers=["price", "area"])
+@pytest.mark.parametrize("kind", ["numbers", "categories"])
+def test_numbers_that_are_rarely_given_may_be_given_by_chance(table, fitted, kind):
+    """In many columns and many calls, too."""
+    transformer = clone(fitted[0].named_transformers_[kind])
+    if kind == "numbers":
+        transformer = transformer[0]
+    rng = np.random.default_rng(0)
+
+    def drawn(n_rows):
+        given = rng.random((n_rows, 30)) < 0.4
+        columns = {f"column {i}": np.where(of, "3", None) for i, of in enumerate(given.T)}
+        rows = pd.DataFrame(columns)
+        return rows.astype(float) if kind == "numbers" else rows
+
+    transformer.fit(drawn(300))
+    with no_warning():
+        for n_rows in np.resize([2, 3, 4, 6, 8, 12, 20], 70):
+            transformer.transform(drawn(n_rows))
+
+
+def test_few_rows_or_few_numbers_do_not_tell_of_columns_that_fit_lacked(fitted):
+    imputer = clone(fitted[0].named_transformers_["numbers"][0])
+    imputer.fit(pd.DataFrame({"price": [1.0, *[np.nan] * 999]}))
+    given = pd.DataFrame({"price": np.ones(20)})
+    with pytest.warns(SuspectedMistakeWarning, match="in 3 of 3 rows, and had one in only 1 of 10"):
+        imputer.transform(given[:3])
+    with no_warning():
+        imputer.transform(given[:2])
+        imputer.transform(given.assign(price=given["price"].where(given.index < 15)))
+        imputer.fit(pd.DataFrame({"price": np.where(np.arange(1000) % 5 < 3, 1.0, np.nan)}))
+        imputer.transform(given)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("price", "number"), ("shop", "word")])
+def test_a_column_without_any_value(table, name, kind):
+    rows = table[:40].assign(**{name: None})
     with pytest.warns() as told:
-        clf.fit(rows, rows["label"]).predict(rows[:5])
+        clf = make().fit(rows, rows["label"])
+        clf.predict(rows[:5])
     assert [one.category for one in told] == [SuspectedMistakeWarning]
-    assert str(told[0].message).startswith("Column 'area' has no number in any row. Leave it out")
+    assert str(told[0].message).startswith(f"Column {name!r} has no {kind} in any row. Leave it")
+    if kind == "number":
+        with no_warning():  # which has told of it
+            clf.predict(table[:40])
+    with pytest.warns() as told:
+        clf.fit(rows[:19], rows["label"][:19])
+    assert [one.category for one in told] == [UserWarning]
 
 
 def test_words_whose_columns_would_have_one_name(table):

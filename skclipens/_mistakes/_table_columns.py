@@ -17,6 +17,7 @@ from ._columns import NO_CHANCE
 _FEWEST, _NEARLY_ALL = 20, 0.9  # rows, and a share of them
 _FEWEST_TO_PREDICT = 3  # rows of which most that lack a value, or have a new one, are no accident
 _BY_CHANCE = 0.01  # a probability
+_BY_CHANCE_OF_ALL = 1e-4  # of a call with any number of columns, of which there are many
 _BY_INDEX = " pandas joins rows by their index."
 _MOST_VARIANCE = 0.99
 _FAR = 10  # times the largest of the other numbers
@@ -50,34 +51,39 @@ def warn_of_missing(missing, name, n_rows_of_fit, strategy):
         )
 
 
-def warn_of_no_numbers(missing, name):
-    """Warn of a column without any number in ``fit``."""
+def warn_of_nothing_given(missing, name, kind):
+    """Warn of a column without any number, or word, in ``fit``."""
     if len(missing) and missing.all():
         warn(
-            f"Column {name!r} has no number in any row. Leave it out, or check how its table was "
+            f"Column {name!r} has no {kind} in any row. Leave it out, or check how its table was "
             f"joined.{_BY_INDEX}",
             SuspectedMistakeWarning if len(missing) >= _FEWEST else UserWarning,
         )
 
 
-def warn_of_given(missing, name, n_given, n_rows_of_fit, kind):
-    """Warn of a column that mostly lacked values in ``fit`` and has nearly all now.
+def rarely_given(X):
+    """Return how many rows have a value, by column that mostly lacks them, but not in all rows."""
+    given = {name: int(X[name].notna().sum()) for name in X}
+    return {name: n for name, n in given.items() if 0 < n < len(X) / 2}
 
-    A column that has none in ``fit`` is told there.
-    """
-    n_missing, n = np.count_nonzero(missing), len(missing)
-    missing_in_fit = n_rows_of_fit - n_given
-    are_most = missing_in_fit > n_rows_of_fit / 2 and n_missing <= (1 - _NEARLY_ALL) * n
-    if not n_given or n < _FEWEST_TO_PREDICT or not are_most:
+
+def warn_of_given(X, rare, n_rows_of_fit, kind):
+    """Warn of a column that is `rarely_given` in ``fit`` and has nearly all values now."""
+    n = len(X)
+    if n < _FEWEST_TO_PREDICT:
         return
-    # The chance that so few of the rows that lack a value are among these.
-    both = n_rows_of_fit + n, missing_in_fit + n_missing
-    if hypergeom.cdf(n_missing, *both, n) < _BY_CHANCE:
-        warn(
-            f"Column {name!r} has a {kind} in {n - n_missing} of {n} rows, and had one in only "
-            f"{n_given} of {n_rows_of_fit} rows of fit. If those rows should have had one, too, "
-            f"check how their table was joined.{_BY_INDEX}"
-        )
+    for name, n_given in rare.items():
+        n_missing = int(X[name].isna().sum())
+        if n_missing > (1 - _NEARLY_ALL) * n:
+            continue
+        # The chance that so few of the rows that lack a value are among these.
+        both = n_rows_of_fit + n, n_rows_of_fit - n_given + n_missing
+        if hypergeom.cdf(n_missing, *both, n) < _BY_CHANCE_OF_ALL / len(rare):
+            warn(
+                f"Column {name!r} has a {kind} in {n - n_missing} of {n} rows, and had one in only "
+                f"{n_given} of {n_rows_of_fit} rows of fit. If those rows should have had one, "
+                f"too, check how their table was joined.{_BY_INDEX}"
+            )
 
 
 def warn_of_codes(values, name):

@@ -48,7 +48,7 @@ def known_labels(classifier):
 def check_true_labels(classifier, y):
     """Raise ValueError if a row to score has no label, or one of another kind than the classes."""
     classes = known_labels(classifier)
-    refuse_unlabeled(y, classes=classes)
+    refuse_unlabeled(y, classes=classes, to_score=True)
     label = next(iter(np.ravel(y)[:1].tolist()), None)
     known = next(iter(np.asarray(classes)[:1].tolist()), None)
     if isinstance(label, str) != isinstance(known, str) and None not in (label, known):

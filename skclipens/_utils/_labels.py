@@ -237,12 +237,12 @@ def with_dtype_of_numbers(y):
     return np.array(y.tolist()) if y.dtype == object and all(is_number) else y
 
 
-def refuse_unlabeled(y, option=None, name="y", *, classes=()):
+def refuse_unlabeled(y, option=None, name="y", *, classes=(), to_score=False):
     """Raise ValueError if y is None or a row has no label; see :func:`unlabeled_rows`.
 
     Known `classes` are labels, which may include -1, or "" as the label of rejected rows. If none
     are known, as in ``fit``, and all labels are -1 and 1, these are two classes. `option` is the
-    estimator's parameter that allows rows without a label.
+    estimator's parameter that allows rows without a label. Rows `to_score` get advice on splits.
     """
     _refuse_none(y, name)
     classes = np.asarray(classes).tolist()
@@ -256,13 +256,13 @@ def refuse_unlabeled(y, option=None, name="y", *, classes=()):
     row = int(np.argmax(missing))
     allow = f", or see the parameter {option!r}" if option else ""
     rename = ""
-    if classes and name == "y":  # rows to score
-        allow += ", in cross-validation by splits whose test rows all have labels"
     if isinstance(labels[row], Real) and labels[row] == -1:
         rename = f" The classes are {listed(classes)}." if classes else _RENAME
+    splits = " In cross-validation, use splits whose test rows all have labels." * to_score
     raise ValueError(
         f"{name} has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
         f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}.{rename}"
+        f"{splits}"
     )
 
 

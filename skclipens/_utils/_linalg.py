@@ -63,7 +63,7 @@ def _lengths(X):
     The mask is None if there are no such rows.
     """
     squares, limits = row_squares(X), np.finfo(X.dtype)
-    smallest = limits.tiny * X.shape[1] ** 2
+    smallest = float(limits.tiny) * X.shape[1] ** 2
     lengths = np.sqrt(squares)[:, None]
     if len(X) and squares.min() >= smallest and squares.max() <= limits.max:
         return lengths, None

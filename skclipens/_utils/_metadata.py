@@ -165,7 +165,9 @@ def _refuse_unknown_classes(labels, classes):
         similar = nearest({unknown[0]}, [label for label in classes if isinstance(label, str)])
     hint = f", did you mean {similar!r}?" if similar else f", which are {listed(classes)}."
     if isinstance(unknown[0], str) and not any(isinstance(label, str) for label in classes):
-        hint += " Its keys are labels as in y, not names of classes."
+        is_spelled = unknown[0] in map(str, classes)
+        what = "which are no strings" if is_spelled else "not names of classes"
+        hint += f" Its keys are labels as in y, {what}."
     raise ValueError(
         f"class_weight has {unknown[0]!r}, which is not among the classes of y{hint} If some rows "
         "lack one of your classes, give all classes a weight."

@@ -43,7 +43,7 @@ def split_classifier(
             f"fitted search over either; got {type(classifier).__name__}{which}."
         )
     check_is_fitted(classifier)
-    refuse_unlabeled(y, classes=known_labels(classifier))
+    refuse_unlabeled(y, classes=known_labels(classifier), to_score=True)
     warn_of_other_order(X, y=y, sample_weight=sample_weight)
     if known_only:
         warn_of_unknown_labels(classifier, y)

@@ -44,17 +44,17 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
 
     Raise ValueError if there are weights that the classifier cannot take.
     """
-    metadata = {"sample_weight": sample_weight, "groups": groups}
+    metadata, folds = {"sample_weight": sample_weight, "groups": groups}, None
     if hasattr(estimator, "cross_fit"):
         options = _metadata_of_cross_fit(estimator, **metadata)
         has_own = groups is None or "groups" in options
-        folds = None
         if not (has_own and isinstance(cv, Integral)):
             compared = rows_to_compare(estimator, X) if groups is None else {"groups": groups}
             folds = few_shot_folds(y, cv, random_state=random_state, **compared)
-            options["folds"] = folds or None
-        # One row of each class has no folds, but what learns from no row may be judged.
-        if folds != [] or len(np.unique(y)) == len(y):
+            if len(np.unique(y)) == len(y):
+                folds = None  # there are none, but a head that learns from no row may be judged
+            options["folds"] = folds
+        if folds != []:
             logits, valid = estimator.cross_fit(X, y, **options)
             return _comparable(estimator, np.asarray(logits)), valid
     n_rows, rows = len(y), np.arange(len(y))
@@ -68,8 +68,12 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
         estimator.fit(X, y, **given)
     logits = np.full((n_rows, len(estimator.classes_)), -np.inf)
     valid = np.zeros(n_rows, bool)
-    options = rows_to_compare(estimator, X) if groups is None else {"groups": metadata["groups"]}
-    for train, test in few_shot_folds(y, cv, random_state=random_state, **options):
+    if folds is None:
+        compared = {"groups": metadata["groups"]}
+        if groups is None:
+            compared = rows_to_compare(estimator, X)
+        folds = few_shot_folds(y, cv, random_state=random_state, **compared)
+    for train, test in folds:
         with fitted_rows(rows[train], n_rows):
             part = clone(estimator).fit(safe_indexing(X, train), y[train], **rows_of(given, train))
         columns = positions_of_labels(part.classes_, estimator.classes_)

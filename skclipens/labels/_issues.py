@@ -168,7 +168,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     refuse_nan(logits, np.flatnonzero(judged))
     if not judged.any():
         why = "too few classes have a second row"
-        if groups is not None:
+        if not isinstance(cv, Integral):
+            why = "cv holds out no row whose class is among its training rows"
+        elif groups is not None:
             why = "rows of a group do not judge each other; too few classes have rows of two groups"
         raise ValueError(f"No label can be judged: {why}.")
     targets = positions_of_labels(labels, classifier.classes_)

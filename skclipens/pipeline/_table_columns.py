@@ -12,12 +12,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from .._mistakes._columns import warn_of_index
 from .._mistakes._seen_columns import see_columns, warn_of_units
 from .._mistakes._table_columns import (
+    rarely_given,
     warn_of_codes,
     warn_of_given,
     warn_of_ids,
     warn_of_missing,
     warn_of_new_words,
-    warn_of_no_numbers,
+    warn_of_nothing_given,
     warn_of_outlier,
     warn_of_target,
     warn_of_words,
@@ -43,9 +44,9 @@ class NumberImputer(SimpleImputer):
         warn_of_target(X, y)
         self.n_samples_fit_ = len(X)
         self.always_given_ = [name for name in X if not X[name].isna().any()]
-        self.given_in_fit_ = {name: int(X[name].notna().sum()) for name in X}
+        self.rarely_given_ = rarely_given(X)
         for name in X:
-            warn_of_no_numbers(X[name].isna(), name)
+            warn_of_nothing_given(X[name].isna(), name, "number")
         return super().fit(X)
 
     def transform(self, X):
@@ -54,8 +55,8 @@ class NumberImputer(SimpleImputer):
             warn_of_codes(X[name].to_numpy(), name)
         for name in self.always_given_:
             warn_of_missing(X[name].isna(), name, self.n_samples_fit_, self.strategy)
-        for name, n_given in getattr(self, "given_in_fit_", {}).items():  # old models have none
-            warn_of_given(X[name].isna(), name, n_given, self.n_samples_fit_, "number")
+        rare = getattr(self, "rarely_given_", {})  # old models have none
+        warn_of_given(X, rare, self.n_samples_fit_, "number")
         with silent(_SKIPPED):  # `fit` has warned
             return super().transform(X)
 
@@ -94,10 +95,11 @@ class WordEncoder(OneHotEncoder):
         X = as_words(X)
         warn_of_target(X, y)
         for name in X:
+            warn_of_nothing_given(X[name].isna(), name, "word")
             warn_of_words(X[name].tolist(), name)
             warn_of_ids(X[name].tolist(), y, name)
         self.n_samples_fit_ = len(X)
-        self.given_in_fit_ = {name: int(X[name].notna().sum()) for name in X}
+        self.rarely_given_ = rarely_given(X)
         return super().fit(X)
 
     def transform(self, X):
@@ -107,8 +109,8 @@ class WordEncoder(OneHotEncoder):
         X = as_words(X, known)
         for name in X:
             warn_of_new_words(X[name].tolist(), known[name], name)
-        for name, n_given in getattr(self, "given_in_fit_", {}).items():  # old models have none
-            warn_of_given(X[name].isna(), name, n_given, self.n_samples_fit_, "word")
+        rare = getattr(self, "rarely_given_", {})  # old models have none
+        warn_of_given(X, rare, getattr(self, "n_samples_fit_", 0), "word")
         return super().transform(X)
 
     def get_feature_names_out(self, input_features=None):
@@ -173,8 +175,8 @@ def _number(value, name, row):
         hint = "It must be real and finite; write a missing one as NaN."
     elif isinstance(value, str) and _is_number(value):
         hint = (
-            f"It is text: make numbers of the column, as table[{name!r}].astype(float) does in "
-            "pandas, or name it among the categories."
+            f"It is text: make numbers of the column, as pandas.to_numeric(table[{name!r}]) does, "
+            "or name it among the categories."
         )
     elif isinstance(value, str):
         hint = "Write numbers with a decimal point alone, or name the column among the categories."
