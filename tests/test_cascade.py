@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
-from _said import said
+from _said import no_warning, said
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -21,6 +21,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
@@ -30,6 +31,7 @@ from sklearn.model_selection import (
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
@@ -199,6 +201,7 @@ def test_on_images_is_the_same_as_on_their_embeddings(paths, y, table):
         OpenSetClassifier,
         lambda inside: CalibratedClassifierCV(inside, cv=2),
         lambda inside: OpenSetClassifier(GridSearchCV(inside, {"router": ["static"]}, cv=2)),
+        make_pipeline,
     ],
 )
 def test_an_ensemble_inside_another_classifier_has_the_blocks_of_its_stage(wrap, table, y):
@@ -206,12 +209,20 @@ def test_an_ensemble_inside_another_classifier_has_the_blocks_of_its_stage(wrap,
     clf = CascadeEnsemble(BACKBONES, estimator=wrap(inside), cost="gflops", thresholds=0.5)
     assert not [text for text in said(clf.fit, table, y) if "no names of columns" in text]
     for stage, fitted in enumerate(clf.estimators_, start=1):
-        blocks = [v for k, v in fitted.get_params().items() if k.endswith("estimator__blocks")]
+        blocks = [v for k, v in fitted.get_params().items() if k.endswith("__blocks")]
         assert blocks == [CHEAPEST_FIRST[:stage]] * len(blocks) and blocks
     assert inside.blocks == "not used"
     selector = BackboneSelector(BACKBONES, estimator=wrap(inside), max_blocks=1, cv=2)
     plain = BackboneSelector(BACKBONES, estimator=inside, max_blocks=1, cv=2)
     assert selector.fit(table, y).selected_blocks_ == plain.fit(table, y).selected_blocks_
+
+
+def test_probabilities_sum_to_one_as_closely_as_their_dtype_can(table, y):
+    clf = CascadeEnsemble(BACKBONES, cost="gflops", thresholds=0.5).fit(table, y)
+    proba = clf.predict_proba(table)
+    assert proba.dtype == np.float64
+    with no_warning():
+        log_loss(y, proba)
 
 
 def test_each_stage_has_a_threshold_of_its_own(table, y):

@@ -238,6 +238,19 @@ def test_one_row_per_class_is_judged_by_names(emoji):
     assert not valid.any()
 
 
+def test_a_picture_with_two_labels_is_held_out_with_both(emoji):
+    _, X, y = emoji
+    twice, again = np.arange(0, 84, 8), np.vstack([X, X[::8]])
+    labels = np.append(y, np.roll(y[twice], 3))  # of another class
+    assert (labels[84:] != y[twice]).all()
+    with pytest.warns(SuspectedMistakeWarning, match="Rows 0 and 84 of X are the same, but have t"):
+        issues = find_label_issues(
+            LogisticRegression(C=100, max_iter=1000), again, labels, random_state=0
+        )
+    predicted = issues["predicted_label"].to_numpy()
+    assert_array_equal(predicted[twice], predicted[84:])  # by the same fit, which had neither
+
+
 def test_one_row_per_class_is_judged_by_names_whatever_the_folds(emoji):
     _, X, y = emoji
     folds = [(np.arange(4), np.arange(4, 7)), (np.arange(4, 7), np.arange(4))]
@@ -1124,7 +1137,7 @@ def test_labels_beyond_those_of_int64_stay_beside_rejected_rows(large):
 
 
 @pytest.mark.parametrize("label", [None, 300])
-@pytest.mark.parametrize("dtype", ["uint8", "uint64", "int8", "bool", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint64", "int8", "float32"])
 def test_labels_of_any_dtype_leave_the_label_of_rejected_rows_as_it_is(halves, dtype, label):
     X, y, X_test, _, _ = halves
     codes = (np.unique(y, return_inverse=True)[1] % 2).astype(dtype)
@@ -1135,6 +1148,16 @@ def test_labels_of_any_dtype_leave_the_label_of_rejected_rows_as_it_is(halves, d
     assert set(predicted[rejected].tolist()) == {-1 if label is None else label}
     assert_array_equal(predicted[~rejected], clf.estimator_.predict(X_test)[~rejected])
     assert predicted.dtype.kind in ("f" if dtype == "float32" else "iu")
+
+
+def test_flags_have_no_label_for_rejected_rows(halves):
+    X, y, X_test, _, _ = halves
+    flags = y == y[0]
+    for labels in (flags, flags.tolist(), pd.Series(flags, dtype="boolean")):
+        with pytest.raises(ValueError, match="y holds flags, and a mask has no third value"):
+            OpenSetClassifier(LinearDiscriminantHead()).fit(X, labels)
+    clf = OpenSetClassifier(LinearDiscriminantHead(), reject_rate=0).fit(X, flags)
+    assert clf.predict(X_test).dtype == bool
 
 
 def test_one_row_per_class_is_judged_by_logits_alone(emoji):

@@ -520,9 +520,13 @@ def test_a_time_of_rows_in_order_of_class_is_named(table):
     def told(time, y):
         return [t for t in said(clf.fit, frame.assign(time=time), y) if "Column 'time'" in t]
 
-    for column in (time, -time):
+    days = np.floor(np.arange(len(X)) / 5 + time / 100)
+    for column in (time, -time, days, -days):
         (text,) = told(column, y)
-        assert text.startswith("Column 'time' rises or falls from each row to the next, as rows")
+        assert text.startswith("Column 'time' rises or falls with the number of the row, as rows")
+    assert not any(
+        "number of the row" in text for text in told(np.repeat([0, 1, 1], len(X) // 3), y)
+    )
     assert not told(time, y[shuffled])
     assert not told(np.sort(rng.normal(size=(3, len(X) // 3))).ravel(), y)
     assert not told(time[shuffled], y)

@@ -774,6 +774,9 @@ def test_routing_says_how_an_estimator_asks_for_weights(iris):
             cascade.fit(*iris, sample_weight=weights)
         with pytest.raises(ValueError, match=r"^class_weight .*set_fit_request"):
             make(head=LogisticRegression(), class_weight="balanced").fit(*iris)
+        cascade.estimator.set_fit_request(sample_weight="importance")
+        with pytest.raises(ValueError, match="does not ask for weights by the name sample_weight"):
+            cascade.fit(*iris, sample_weight=weights)
         cascade.estimator.set_fit_request(sample_weight=True)
         cascade.fit(*iris, sample_weight=weights)
 

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import shutil
 from collections.abc import Sequence
 from functools import partial
 
@@ -56,6 +57,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     ResidualHead,
     make_backbone_pipeline,
+    zoo,
 )
 from skclipens._utils._metadata import METADATA
 from skclipens.datasets import load_emoji
@@ -354,6 +356,15 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
     with pytest.raises(ValueError, match=message):
         make(head="zero-shot").fit(images, change(y))
     assert images.n_taken == 0
+
+
+def test_a_vocabulary_out_of_place_is_told_before_an_image_is_read(paths, y, tmp_path):
+    folder = shutil.copytree(zoo.VOCABULARY.parent / "weights" / "RN20", tmp_path / "own" / "RN20")
+    images = CountedImages(paths)
+    with pytest.raises(ValueError, match=r"'bpe_path'.*outside of its folder"):
+        make_backbone_pipeline(str(folder)).fit(images, y)
+    assert images.n_taken == 0
+    make_backbone_pipeline(str(folder), head="linear").fit(images, y)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ pytest.importorskip("pyarrow")
 
 from skclipens.embedding import read_embeddings
 
+CORRECTED = sorted(f"{name}/img{i}.png" for name in ("a", "b") for i in range(1, 13))
 SAID = r"'img10.png' before 'img2.png'.*sort files by number"
 
 
@@ -80,6 +81,9 @@ def test_tables_and_files_of_a_table(folder, labels, tmp_path):
         ([f"{i}.png" for i in (1, 10, 11, 2, 3, 4)], [0] * 6),
         ([f"{i}.png" for i in (1, 2, 3, 4, 10, 11)], [0, 0, 0, 1, 1, 1]),
         ([f"{i:02}.png" for i in range(12)], [0] * 4 + [1] * 8),
+        (CORRECTED, [0] * 11 + [1] * 13),  # img9 is the last file of "a"
+        (CORRECTED, [2] + [0] * 11 + [1] * 12),
+        ([one.replace("/", "_") for one in CORRECTED], [0] * 11 + [1] * 13),
         ([Path("a"), "b", b"c", "d"], [0, 0, 1, 1]),
         (range(4), [0, 0, 1, 1]),
         ([], [0, 0, 1, 1]),

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import gammaln
 
 from .._utils._folds import codes_of, stratified_rows
 from .._utils._linalg import SOME_ROWS, row_squares, subsample, take_columns, unit_rows
@@ -24,6 +25,7 @@ _STEP_TOLERANCE = 1e-2  # of a step between rows
 _FEWEST = 20  # rows whose steps are not all equal by chance
 _EXPECTED_TIES = 5  # pairs of rows with the same integer, if these were drawn at random
 _FEWEST_OF_CLASSES = 50  # rows that are not sorted by class by chance
+_BY_CHANCE = 1e-4  # a probability that a column of a table is in order within the classes
 _CALLED_INDEX = re.compile(
     r"(?:^|[^A-Za-z])(?i:unnamed: ?\d+|index|idx|level_\d+|id|key|sku|row|no|nr|number)$"
     r"|[a-z]I[dD]$"
@@ -116,10 +118,20 @@ def _index(X, y, names):
         if _is_row_number(some[:, column], y, None if names is None else names[column]):
             return column, "has a different integer in each row"
     if _are_sorted(y):
-        steps = np.sign(np.diff(some, axis=0))
-        found = np.flatnonzero((steps[0] != 0) & (steps == steps[0]).all(axis=0))
-    said = "rises or falls from each row to the next, as rows are sorted by class"
-    return (int(found[0]), said) if len(found) else (None, "")
+        steps = np.diff(some, axis=0)
+        found = np.flatnonzero((steps >= 0).all(axis=0) | (steps <= 0).all(axis=0))
+        found = [i for i in found.tolist() if _is_in_order_within(some[:, i], y, len(steps.T))]
+    said = "rises or falls with the number of the row, as rows are sorted by class"
+    return (found[0], said) if len(found) else (None, "")
+
+
+def _is_in_order_within(values, y, n_columns):
+    """Return whether rows of the classes, which are sorted, are so within them not by chance."""
+    y = codes_of(y)
+    sizes = np.bincount(y)
+    ties = np.unique(np.stack([y, codes_of(values)], axis=1), axis=0, return_counts=True)[1]
+    # Of the orders of the rows of each class, this is one of so many that differ.
+    return gammaln(sizes + 1).sum() - gammaln(ties + 1).sum() > np.log(n_columns / _BY_CHANCE)
 
 
 def _is_row_number(values, y, name):

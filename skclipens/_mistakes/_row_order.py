@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from itertools import groupby, takewhile
 
 import numpy as np
@@ -17,6 +18,7 @@ _FEWEST, _N_ROWS, _N_SHUFFLES = 8, 300, 100
 # Standard deviations of the similarity of rows with the same label, over random orders of labels.
 _MIN_DEVIATIONS, _MIN_DIFFERENCE = 4.0, 2.0
 _NUMBER = re.compile(r"(\d+)")
+_FEW = 0.1  # a share of the rows, whose labels may have been corrected
 # By how many rows labels may have been shifted.
 _MOVES = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}
 # Largest probabilities by chance that labels fit as given before a row, and shifted from it on.
@@ -185,7 +187,8 @@ def warn_of_text_order(names, y):
     if len(names) != len(labels) or not is_class_by_class(labels):
         return
     order = sorted(range(len(names)), key=lambda row: by_numbers(names[row]))
-    if is_class_by_class([labels[row] for row in order]):
+    others = _exceptions(names, labels)
+    if is_class_by_class([labels[row] for row in order if row not in others]):
         return
     row = next(i for i, place in enumerate(order) if i != place)
     first, second = (os.path.basename(names[i]) for i in (row, order[row]))
@@ -194,6 +197,22 @@ def warn_of_text_order(names, y):
         "made for files that are sorted by their numbers. Check that each label belongs to its "
         "file: keep both in one table, or sort files by number."
     )
+
+
+def _exceptions(names, labels):
+    """Return the rows with another label than most of their folder, if few; as after corrections.
+
+    In a single folder, the text before the first digit of a name takes its place.
+    """
+    folders = [os.path.dirname(name) for name in names]
+    if len(set(folders)) == 1:
+        folders = [_NUMBER.split(os.path.basename(name))[0] for name in names]
+    of_folder = {folder: Counter() for folder in folders}
+    for folder, label in zip(folders, labels):
+        of_folder[folder][label] += 1
+    usual = {folder: counts.most_common(1)[0][0] for folder, counts in of_folder.items()}
+    rows = [row for row, folder in enumerate(folders) if labels[row] != usual[folder]]
+    return set(rows) if len(rows) <= _FEW * len(names) else set()
 
 
 def is_class_by_class(labels):

@@ -29,14 +29,14 @@ def groups_of_copies(X, y=None, fewest=WIDE):
     return None if (groups == np.arange(len(X))).all() else groups
 
 
-def groups_of_pictures(X, y, columns):
+def groups_of_pictures(X, y, columns, any_label=False):
     """Return, for each row, the first that is equal in some columns; None if all are different.
 
     An image that occurs with several labels, such as a placeholder for others, makes no group. Its
-    rows that are equal in all columns do, for each label. `columns` are those of embeddings, or
-    None for all.
+    rows that are equal in all columns do, for each label, or whatever their labels are if
+    `any_label` is true. `columns` are those of embeddings, or None for all.
     """
-    copies = groups_of_copies(X, y)
+    copies = groups_of_copies(X, None if any_label else y)
     every = np.arange(len(y))
     pictures = None if columns is None else same_pictures(X, columns)
     if pictures is None:

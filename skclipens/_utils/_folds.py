@@ -36,7 +36,16 @@ _GROUPED = GroupKFold, GroupShuffleSplit, LeaveOneGroupOut, LeavePGroupsOut, Str
 
 
 def few_shot_folds(
-    y, cv=5, *, groups=None, every_class=False, shuffle=True, random_state=None, X=None, images=None
+    y,
+    cv=5,
+    *,
+    groups=None,
+    every_class=False,
+    shuffle=True,
+    random_state=None,
+    X=None,
+    images=None,
+    any_label=False,
 ):
     """Return folds whose training rows have all classes of the test rows.
 
@@ -63,6 +72,8 @@ def few_shot_folds(
         Passed to a splitter of the user; copies are found in it.
     images : ndarray of int or None
         Columns of X that embed images: rows of one image are copies. None: rows that are equal.
+    any_label : bool
+        Whether equal rows are copies if they have different labels, too.
 
     Returns
     -------
@@ -75,7 +86,7 @@ def few_shot_folds(
         fold has a row on both sides or a position out of range.
     """
     table = None if groups is not None else numbers_of(X)
-    copies = None if table is None else groups_of_pictures(table, y, images)
+    copies = None if table is None else groups_of_pictures(table, y, images, any_label)
     if isinstance(cv, Real):
         make, options = _split_once, {"random_state": random_state}
         if isinstance(cv, Integral):
@@ -85,7 +96,8 @@ def few_shot_folds(
             return make(y, cv, groups, **options)
         rows, place = np.unique(copies, return_inverse=True)
         folds = make(y[rows], cv, None, **options)
-        return [tuple(positions_in(place, side) for side in fold) for fold in folds]
+        folds = [tuple(positions_in(place, side) for side in fold) for fold in folds]
+        return drop_unseen_classes(folds, y)  # copies may have other labels
     folds = with_copies_on_one_side(_split(splitter_of(cv), y, groups, X), copies)
     folds = drop_unseen_classes(folds, y)
     _warn_of_few_held_out(folds, y, groups, copies)

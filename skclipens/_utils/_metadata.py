@@ -93,9 +93,9 @@ def refuse_weights(names, given="sample_weight"):
     names = ", ".join(names)
     if routing_enabled():
         raise ValueError(
-            f"{given} is given, but {names} does not ask for weights. Where its fit takes "
-            "sample_weight, call its set_fit_request(sample_weight=True); otherwise leave "
-            f"{given} out, or use what can take weights."
+            f"{given} is given, but {names} does not ask for weights by the name sample_weight. "
+            "Where its fit takes them, call its set_fit_request(sample_weight=True); otherwise "
+            f"leave {given} out, or use what can take weights."
         )
     what = "it" if given == "sample_weight" else "weights of rows"
     raise ValueError(

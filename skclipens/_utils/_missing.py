@@ -7,7 +7,7 @@ import numpy as np
 # Texts that may stand for a missing label, or be a class: labels that contain them give a warning.
 # The first are made by `str` and `astype(str)`. In words that people write, case does not matter.
 TEXTS_OF_MISSING = ("nan", "None", "<NA>", "NaT", "-1")
-WRITTEN_AS_MISSING = ("NaN", "NAN")  # but "Nan" may be a name
+WRITTEN_AS_MISSING = ("NaN", "NAN", "NA")  # but "Nan" and "Na" may be names
 WORDS_OF_MISSING = (
     *("n/a", "#n/a", "<nan>", "<na>", "null", "unlabeled", "unlabelled", "not labeled"),
     *("not labelled", "no label", "unannotated", "k.a.", "k. a.", "keine angabe"),

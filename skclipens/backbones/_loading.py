@@ -11,7 +11,7 @@ from .._utils._locks import ForkLock, Overlapping, renew_in_fork
 from ..exceptions import BackboneNotAvailableError
 from ._available import advice_of
 from ._checkpoints import reason
-from ._configs import check_vocabulary, find_vocabulary
+from ._configs import check_vocabulary
 from ._devices import cpu_by_default, resolve_device
 from ._hub import checked_downloads
 from ._misfit import explain_misfit, with_few_keys
@@ -94,10 +94,7 @@ class LoadedBackbone:
                 "prompts, such as head='linear', or a CLIP model."
             )
         require_transformers(self.backbone, "hf_tokenizer_name")
-        options = self.backbone.config["text_cfg"].get("tokenizer_kwargs") or {}
-        file = self.backbone.config_file
-        if "bpe_path" in options and file:
-            options = {"bpe_path": str(find_vocabulary(options["bpe_path"], file))}
+        options, file = self.backbone._tokenizer_options(), self.backbone.config_file
         try:
             with own_handler(), known_to_open_clip(self.backbone, self.backbone.model_name) as name:
                 tokenizer = open_clip.get_tokenizer(name, **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER, TIMM
-from ._configs import CONFIG, config_files, file_version, read_config
+from ._configs import CONFIG, config_files, file_version, find_vocabulary, read_config
 from ._hub import snapshot
 from ._parsing import parse
 
@@ -213,6 +213,13 @@ class Backbone:
             beside = set(self.path.iterdir()) - set(self.files)
             found += [file for file in beside if file.suffix in _SUFFIXES_OF_TOKENIZERS]
         return sorted(file for file in found if file.is_file())
+
+    def _tokenizer_options(self):
+        """Return options for open_clip; raise ValueError if the vocabulary is out of place."""
+        options = (self.config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
+        if "bpe_path" in options and self.config_file:
+            return {"bpe_path": str(find_vocabulary(options["bpe_path"], self.config_file))}
+        return options
 
     @property
     def version(self):

@@ -5,6 +5,7 @@ import reprlib
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 from .._mistakes._columns import warn_of_unnamed_columns
 from .._utils._linalg import side_by_side
@@ -156,8 +157,13 @@ def make_for_blocks(estimator, blocks, seed):
 
 
 def _reader_of_blocks(estimator):
-    """Return what has a parameter ``blocks``: an estimator, or one that it wraps; or None."""
+    """Return what has a parameter ``blocks``: an estimator, or one that it wraps; or None.
+
+    A pipeline of several steps may change the columns before they get to its last step.
+    """
     while hasattr(estimator, "get_params") and not isinstance(estimator, FrozenEstimator):
+        if isinstance(estimator, Pipeline) and len(estimator) == 1:
+            estimator = estimator[0]
         if "blocks" in estimator.get_params(deep=False):
             return estimator
         estimator = getattr(estimator, "estimator", None)  # as of CalibratedClassifierCV

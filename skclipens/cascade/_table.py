@@ -299,7 +299,9 @@ class CascadeEnsemble(BaseCascade):
             of_stage, found = labels_and_proba(self.estimators_[stage], table)
             _check_stage(found, self.classes_, rows.start + undecided, f"of stage {stage}")
             done = found.max(axis=1) >= threshold
-            proba[undecided[done]], stages[undecided[done]] = found[done], stage
+            # Rounded to float32, they would sum to one less closely than log_loss asks of float64.
+            proba[undecided[done]] = _normalized(found[done].astype(float))
+            stages[undecided[done]] = stage
             labels.append(of_stage[done])
             decided.append(undecided[done])
             undecided, table = undecided[~done], table[~done]
@@ -331,6 +333,11 @@ def _fit(estimator, X, others_follow, y, metadata):
     # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
     with allow_few_rows_per_class(), without_warnings(*["guessing"] if others_follow else ()):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
+
+
+def _normalized(proba):
+    """Return probabilities, (n, C), whose rows sum to one."""
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _check_stage(proba, classes, rows, of_what):

@@ -13,8 +13,6 @@ from .._utils._labels import (
 )
 from .._utils._metadata import check_metadata, rows_of
 from .._utils._sklearn import check_parameters
-from ..backbones._prompts import check_templates
-from ..heads._class_names import names_of_classes
 from ..heads._text_head import BaseTextHead
 from ._heads import named_heads
 from ._memory import memory_of
@@ -54,8 +52,8 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     for _, head, _ in experts:
         check_parameters(head)
         if isinstance(head, BaseTextHead):
-            names_of_classes(np.unique(y), head.class_names)
-            check_templates(head.templates)
+            backbone, *_ = head._prompts(np.unique(y), head.class_names, head.templates)
+            backbone._tokenizer_options()
     learns = any(expert.learns for expert in experts)
     if not needs_held_out(ensemble, router) or not learns:
         return

@@ -70,8 +70,8 @@ def held_out_logits(estimator, X, y, *, sample_weight=None, groups=None, cv=5, r
     valid = np.zeros(n_rows, bool)
     if folds is None:
         compared = {"groups": metadata["groups"]}
-        if groups is None:
-            compared = rows_to_compare(estimator, X)
+        if groups is None:  # of the same row with two labels, one may be wrong
+            compared = rows_to_compare(estimator, X) | {"any_label": True}
         folds = few_shot_folds(y, cv, random_state=random_state, **compared)
     for train, test in folds:
         with fitted_rows(rows[train], n_rows):

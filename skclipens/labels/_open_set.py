@@ -174,9 +174,9 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         ------
         ValueError
             If X and y have different lengths, ``reject_label`` is a class or of another type than
-            the labels, no row can be held out, the estimator is frozen, cannot take weights or
-            gives NaN as probabilities, or an image cannot be read and the embedder has
-            ``on_error="raise"``.
+            the labels, labels are flags although rows may be rejected, no row can be held out, the
+            estimator is frozen, cannot take weights or gives NaN as probabilities, or an image
+            cannot be read and the embedder has ``on_error="raise"``.
         """
         refuse_frozen(self.estimator)
         X, y, groups = checked_labels(X, y, groups, sample_weight=sample_weight)
@@ -221,8 +221,14 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
     def _check_labels(self, y):
         """Raise ValueError if a row has no label, or ``reject_label`` does not fit the labels."""
         check_labels(y)
-        if self.reject_rate:
-            self._reject_label(np.unique(y))
+        if not self.reject_rate:
+            return
+        if isinstance(y[:1].tolist()[0], bool):
+            raise ValueError(
+                "y holds flags, and a mask has no third value for rows of none of the classes. "
+                "Give other labels, for example y.astype(int), or set reject_rate=0."
+            )
+        self._reject_label(np.unique(y))
 
     def _take_features_in(self, first):
         """Copy the attributes that describe X from the step that takes it."""
