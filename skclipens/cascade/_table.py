@@ -200,13 +200,14 @@ class CascadeEnsemble(BaseCascade):
             fitted_rows(np.flatnonzero(position >= 0), len(position)),
             progress(n_fits, self.verbose, desc="stages", unit="fit") as bar,
         ):
+            # Before the fits of folds, whose warnings are about fewer rows.
+            calls = ((*stage, y, metadata) for stage in stages)
+            self.estimators_ = list(in_parallel(_fit, calls, n_jobs=self.n_jobs, bar=bar))
             if searched:
                 self._choose_thresholds(stages, y, metadata, folds, bar)
             else:
                 thresholds = 0 if isinstance(self.thresholds, str) else self.thresholds
                 self.thresholds_ = broadcast_thresholds(thresholds, len(stages) - 1)
-            calls = ((*stage, y, metadata) for stage in stages)
-            self.estimators_ = list(in_parallel(_fit, calls, n_jobs=self.n_jobs, bar=bar))
         # A frozen head may know more classes than y has.
         self.classes_ = self.estimators_[-1].classes_
         return self
