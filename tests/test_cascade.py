@@ -217,6 +217,14 @@ def test_an_ensemble_inside_another_classifier_has_the_blocks_of_its_stage(wrap,
     assert selector.fit(table, y).selected_blocks_ == plain.fit(table, y).selected_blocks_
 
 
+def test_warnings_are_about_all_rows(table, y):
+    classes, codes = np.unique(y, return_inverse=True)
+    again, labels = np.vstack([table, table[:8]]), np.append(y, classes[codes[:8] - 1])
+    texts = said(CascadeEnsemble(BACKBONES, cost="gflops", cv=2).fit, again, labels)
+    (contradictions,) = (text for text in texts if "have the labels" in text)
+    assert "In all, 8 rows contradict an earlier one" in contradictions
+
+
 def test_probabilities_sum_to_one_as_closely_as_their_dtype_can(table, y):
     clf = CascadeEnsemble(BACKBONES, cost="gflops", thresholds=0.5).fit(table, y)
     proba = clf.predict_proba(table)
