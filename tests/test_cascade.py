@@ -32,6 +32,7 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
@@ -231,6 +232,32 @@ def test_probabilities_sum_to_one_as_closely_as_their_dtype_can(table, y):
     assert proba.dtype == np.float64
     with no_warning():
         log_loss(y, proba)
+
+
+class _Wary(LogisticRegression):
+    """Gives most of the probability to none of the classes, and all of it far from the rows."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X) * np.where(X[:, :1] > 100, 0, 0.4)
+
+
+def test_probabilities_of_none_of_the_classes_stay():
+    clf = CascadeEnsemble(PARTS, estimator=_Wary(max_iter=1000), order="given", thresholds=0.3)
+    rows = np.append(IRIS, [[500, 0, 0, 0]], axis=0)
+    with no_warning():
+        proba = clf.fit(IRIS, SPECIES).predict_proba(rows)
+    assert_allclose(proba.sum(axis=1), [0.4] * 150 + [0])
+
+
+def test_the_blocks_of_what_is_fitted_or_follows_another_step_stay(table, y):
+    inside = AdaptiveBackboneEnsemble(head="linear", router="uniform", blocks=BACKBONES)
+    frozen = FrozenEstimator(inside.fit(table, y))
+    several = make_pipeline(StandardScaler(), AdaptiveBackboneEnsemble(head="linear"))
+    for estimator in (make_pipeline(frozen), several):
+        CascadeEnsemble([("all", slice(None))], estimator=estimator).fit(table, y)
+    assert inside.blocks == BACKBONES
+    clf = CascadeEnsemble([("all", slice(None))], estimator=several).fit(table, y)
+    assert clf.estimators_[0][-1].blocks is None
 
 
 def test_each_stage_has_a_threshold_of_its_own(table, y):

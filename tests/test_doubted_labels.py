@@ -39,6 +39,7 @@ SPEC = "zoo/RN20"
         (["cat", "n/a"], "the class 'n/a', first in row 1. This may stand for a missing label"),
         (["NULL", "cat"], "the class 'NULL', first in row 0. This may stand for a missing"),
         (["cat", "Unlabeled", "?"], "the class 'Unlabeled' and '?', first in row 1. This may"),
+        (["NA", "EU", "SA"], None),
         (["NA", "cat"], "the class 'NA', first in row 0. This may stand for a missing label"),
         (["cat", "-"], "the class '-', first in row 1"),
         (["cat", "#NV"], "the class '#NV', first in row 1. This may stand for a missing label"),

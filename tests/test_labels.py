@@ -4,6 +4,7 @@ import re
 import tracemalloc
 import warnings
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ from skclipens import (
     make_backbone_pipeline,
     make_table_pipeline,
 )
-from skclipens._utils._folds import limit_validation_rows
+from skclipens._utils._folds import few_shot_folds, limit_validation_rows
 from skclipens.embedding._base import BaseEmbedder
 from skclipens.heads import (
     CLIPAdapterHead,
@@ -249,6 +250,33 @@ def test_a_picture_with_two_labels_is_held_out_with_both(emoji):
         )
     predicted = issues["predicted_label"].to_numpy()
     assert_array_equal(predicted[twice], predicted[84:])  # by the same fit, which had neither
+
+
+@pytest.mark.parametrize("cv", [5, 0.3])
+def test_both_labels_of_a_picture_may_be_judged(cv):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(22, 40)).astype(np.float32), np.array([*"a" * 10, *"b" * 10, *"zz"])
+    X[20] = X[3]
+    with pytest.warns(SuspectedMistakeWarning, match="Rows 3 and 20 of X are the same"):
+        issues = find_label_issues(LogisticRegression(), X, y, cv=cv, random_state=0)
+    judged = issues["label_quality"].notna()
+    assert judged[3] == judged[20] and (judged.all() or cv == 0.3)
+    for i, j in combinations(range(20), 2):
+        X[20], X[21] = X[i], X[j]
+        for train, test in few_shot_folds(y, cv, X=X, any_label=True, random_state=0):
+            assert np.isin(y[test], y[train]).all()
+            assert not np.isin(X[test, 0], X[train, 0]).any()
+
+
+def test_rows_of_the_same_category_are_no_pictures():
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 40, 400)
+    wrong = np.arange(400) % 25 == 0
+    X, y = np.eye(40, dtype=np.float32)[words], (words + wrong) % 3
+    for table in (X, StandardScaler().fit_transform(X)):
+        with no_warning():
+            issues = find_label_issues(LogisticRegression(C=10), table, y, random_state=0)
+        assert (issues["predicted_label"] == words % 3).mean() > 0.9
 
 
 def test_one_row_per_class_is_judged_by_names_whatever_the_folds(emoji):

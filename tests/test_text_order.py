@@ -84,6 +84,9 @@ def test_tables_and_files_of_a_table(folder, labels, tmp_path):
         (CORRECTED, [0] * 11 + [1] * 13),  # img9 is the last file of "a"
         (CORRECTED, [2] + [0] * 11 + [1] * 12),
         ([one.replace("/", "_") for one in CORRECTED], [0] * 11 + [1] * 13),
+        ([f"{i:02}.png" for i in range(20)], [0] * 19 + [1]),
+        ([f"part/{i:04}.png" for i in range(100)], [0] * 92 + [1] * 4 + [2] * 4),
+        (sorted(f"img{i}.png" for i in range(1, 31)), [1] + [0] * 29),  # a cover
         ([Path("a"), "b", b"c", "d"], [0, 0, 1, 1]),
         (range(4), [0, 0, 1, 1]),
         ([], [0, 0, 1, 1]),

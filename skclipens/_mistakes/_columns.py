@@ -118,18 +118,24 @@ def _index(X, y, names):
         if _is_row_number(some[:, column], y, None if names is None else names[column]):
             return column, "has a different integer in each row"
     if _are_sorted(y):
-        steps = np.diff(some, axis=0)
-        found = np.flatnonzero((steps >= 0).all(axis=0) | (steps <= 0).all(axis=0))
-        found = [i for i in found.tolist() if _is_in_order_within(some[:, i], y, len(steps.T))]
+        steps, codes = np.diff(some, axis=0), codes_of(y)
+        in_order = (steps >= 0).all(axis=0) | (steps <= 0).all(axis=0)
+        found = np.flatnonzero(in_order & (some[0] != some[-1])).tolist()
+        found = [i for i in found if _is_in_order_within(some[:, i], codes, len(steps.T))]
     said = "rises or falls with the number of the row, as rows are sorted by class"
     return (found[0], said) if len(found) else (None, "")
 
 
 def _is_in_order_within(values, y, n_columns):
-    """Return whether rows of the classes, which are sorted, are so within them not by chance."""
-    y = codes_of(y)
+    """Return whether rows of the classes, which are sorted, are so within them not by chance.
+
+    A flag is no time, and tables may be sorted by the class and a flag.
+    """
+    values = codes_of(values)
+    if values.max() < 2:
+        return False
     sizes = np.bincount(y)
-    ties = np.unique(np.stack([y, codes_of(values)], axis=1), axis=0, return_counts=True)[1]
+    ties = np.unique(np.stack([y, values], axis=1), axis=0, return_counts=True)[1]
     # Of the orders of the rows of each class, this is one of so many that differ.
     return gammaln(sizes + 1).sum() - gammaln(ties + 1).sum() > np.log(n_columns / _BY_CHANCE)
 

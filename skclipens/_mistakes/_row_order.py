@@ -187,8 +187,8 @@ def warn_of_text_order(names, y):
     if len(names) != len(labels) or not is_class_by_class(labels):
         return
     order = sorted(range(len(names)), key=lambda row: by_numbers(names[row]))
-    others = _exceptions(names, labels)
-    if is_class_by_class([labels[row] for row in order if row not in others]):
+    exceptions = set(), _exceptions(names, labels)
+    if any(is_class_by_class([labels[i] for i in order if i not in rows]) for rows in exceptions):
         return
     row = next(i for i, place in enumerate(order) if i != place)
     first, second = (os.path.basename(names[i]) for i in (row, order[row]))

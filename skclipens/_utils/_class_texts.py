@@ -154,6 +154,8 @@ def _may_be_missing(label, labels, expects):
         return {one.strip() for one in labels} != {"-1", "1"}  # -1 and 1 are two classes
     if text in SIGNS_OF_MISSING:  # among other signs, a sign may be a class
         return all(any(map(str.isalnum, one)) for one in set(labels) - {label})
+    if text == "NA" and all(len(one) == 2 and one.isupper() for one in labels):
+        return False  # codes, as of continents and countries
     word = text.casefold().replace("_", " ")
     if text in WRITTEN_AS_MISSING or word in WORDS_OF_MISSING:
         return True

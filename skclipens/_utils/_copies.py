@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from ._linalg import positions_among, take_columns
+from ._linalg import positions_among, subsample, take_columns
 from ._missing import without_mask
 from ._tables import FLOATS, is_list_of_rows
 
@@ -13,9 +13,12 @@ WIDE, _SOME = 32, 8  # fewest columns of a table with copies; number of columns 
 def groups_of_copies(X, y=None, fewest=WIDE):
     """Return, for each row, the first that equals it and has its label; None if all are different.
 
-    Rows of fewer columns than `fewest` may be equal by chance, and do not count as copies.
+    Rows of fewer columns than `fewest`, or of flags as of a few categories, may be equal by chance,
+    and do not count as copies.
     """
     if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < fewest:
+        return None
+    if fewest >= WIDE and _are_flags_of_few_kinds(X):
         return None
     groups, found = np.arange(len(X)), {}
     columns = np.linspace(0, X.shape[1] - 1, _SOME).astype(int)
@@ -27,6 +30,20 @@ def groups_of_copies(X, y=None, fewest=WIDE):
     for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):
         groups[row] = found.setdefault((X[row].tobytes(), label), row)
     return None if (groups == np.arange(len(X))).all() else groups
+
+
+def _are_flags_of_few_kinds(X):
+    """Return whether columns have two values each, and two rows would be equal by chance."""
+    if not len(X):
+        return False
+    for some in (X[:, :_SOME], subsample(X)):  # the first tells of most tables
+        low, high = some.min(axis=0), some.max(axis=0)
+        are_high = some == high
+        if not (are_high | (some == low)).all():
+            return False
+    shares = are_high.mean(axis=0)
+    chance = np.log1p(-2 * shares * (1 - shares)).sum()  # that two rows are equal
+    return 2 * np.log(len(X)) + chance > np.log(2)  # of all pairs, more than one would be
 
 
 def groups_of_pictures(X, y, columns, any_label=False):

@@ -92,12 +92,11 @@ def few_shot_folds(
         if isinstance(cv, Integral):
             make = _stratified_folds
             options |= {"every_class": every_class, "shuffle": shuffle}
-        if copies is None:
-            return make(y, cv, groups, **options)
+        if copies is None or (y != y[copies]).any():  # one of several labels cannot stand for all
+            return make(y, cv, groups if copies is None else copies, **options)
         rows, place = np.unique(copies, return_inverse=True)
         folds = make(y[rows], cv, None, **options)
-        folds = [tuple(positions_in(place, side) for side in fold) for fold in folds]
-        return drop_unseen_classes(folds, y)  # copies may have other labels
+        return [tuple(positions_in(place, side) for side in fold) for fold in folds]
     folds = with_copies_on_one_side(_split(splitter_of(cv), y, groups, X), copies)
     folds = drop_unseen_classes(folds, y)
     _warn_of_few_held_out(folds, y, groups, copies)

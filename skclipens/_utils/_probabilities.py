@@ -4,12 +4,23 @@ import numpy as np
 
 PROBABILITY = "probability__"  # prefix of columns that the command's predict writes
 _ROUNDING = 0.01  # of a sum of probabilities, also in float16
+_OF_FLOAT32 = 1e-4  # the same in float32, for a thousand classes
 _MOST_SHOWN = 3
 
 
 def log_of(p):
     """Return finite logarithms of probabilities, in their dtype."""
     return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+
+
+def without_rounding(proba):
+    """Return probabilities in float64 that sum to one, where they do but for rounding to float32.
+
+    The metrics of scikit-learn ask for this. A smaller sum stays: see :func:`refuse_scores`.
+    """
+    proba = proba.astype(np.float64)
+    sums = proba.sum(axis=1, keepdims=True)
+    return proba / np.where(np.abs(sums - 1) < _OF_FLOAT32, sums, 1)
 
 
 def labels_and_proba(classifier, X):

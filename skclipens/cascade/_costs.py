@@ -162,8 +162,9 @@ def _reader_of_blocks(estimator):
     A pipeline of several steps may change the columns before they get to its last step.
     """
     while hasattr(estimator, "get_params") and not isinstance(estimator, FrozenEstimator):
-        if isinstance(estimator, Pipeline) and len(estimator) == 1:
-            estimator = estimator[0]
+        if isinstance(estimator, Pipeline):
+            estimator = estimator[0] if len(estimator) == 1 else None
+            continue
         if "blocks" in estimator.get_params(deep=False):
             return estimator
         estimator = getattr(estimator, "estimator", None)  # as of CalibratedClassifierCV

@@ -14,7 +14,7 @@ from .._utils._known_labels import label_of_rejected
 from .._utils._labels import allow_few_rows_per_class, check_at_least_two
 from .._utils._linalg import parts_of, some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
-from .._utils._probabilities import check_proba, labels_and_proba, refuse_nan
+from .._utils._probabilities import check_proba, labels_and_proba, refuse_nan, without_rounding
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._row_numbers import fitted_rows
@@ -300,8 +300,7 @@ class CascadeEnsemble(BaseCascade):
             of_stage, found = labels_and_proba(self.estimators_[stage], table)
             _check_stage(found, self.classes_, rows.start + undecided, f"of stage {stage}")
             done = found.max(axis=1) >= threshold
-            # Rounded to float32, they would sum to one less closely than log_loss asks of float64.
-            proba[undecided[done]] = _normalized(found[done].astype(float))
+            proba[undecided[done]] = without_rounding(found[done])
             stages[undecided[done]] = stage
             labels.append(of_stage[done])
             decided.append(undecided[done])
@@ -334,11 +333,6 @@ def _fit(estimator, X, others_follow, y, metadata):
     # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
     with allow_few_rows_per_class(), without_warnings(*["guessing"] if others_follow else ()):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
-
-
-def _normalized(proba):
-    """Return probabilities, (n, C), whose rows sum to one."""
-    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _check_stage(proba, classes, rows, of_what):

@@ -8,7 +8,7 @@ from sklearn.base import clone, is_classifier
 
 from .._mistakes._predictions import warn_of_no_better_than_chance
 from .._mistakes._rows import warn_of_contradictions
-from .._utils._copies import groups_of_pictures
+from .._utils._copies import groups_of_pictures, numbers_of
 from .._utils._docstrings import fill_doc
 from .._utils._folds import (
     CV_CONSTRAINTS,
@@ -161,12 +161,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         logits, is_judged = held_out_logits(
             classifier, X, labels, groups=groups, cv=cv, random_state=random_state
         )
-    compared = rows_to_compare(classifier, X)
-    if compared["X"] is not None:
-        of_pictures = compared["images"]
-        warn_of_contradictions(compared["X"], labels, np.flatnonzero(~unreadable), of_pictures)
+    _warn_of_contradictions(classifier, X, labels, np.flatnonzero(~unreadable))
     if isinstance(cv, Integral):  # a user's own splits may leave rows out
-        _warn_of_unjudged(classifier, compared, labels, groups, is_judged)
+        _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
     judged = ~unreadable
     judged[judged] = is_judged
@@ -211,11 +208,17 @@ def _warn_of_zeros(logits, targets):
         )
 
 
-def _warn_of_unjudged(classifier, compared, labels, groups, is_judged):
+def _warn_of_contradictions(classifier, X, labels, rows):
+    if numbers_of(X) is not None:  # what a pipeline makes of other input is not computed for this
+        compared = rows_to_compare(classifier, X)
+        warn_of_contradictions(compared["X"], labels, rows, compared["images"])
+
+
+def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
     left = can_be_held_out(labels, groups) & ~is_judged
     if not left.any() or not is_judged.any():
         return
-    if groups is None and compared["X"] is not None:
+    if groups is None and (compared := rows_to_compare(classifier, X))["X"] is not None:
         copies = groups_of_pictures(compared["X"], labels, compared["images"], any_label=True)
         left &= can_be_held_out(labels, copies)  # these do not judge each other
     if left.any():

@@ -223,7 +223,7 @@ class OpenSetClassifier(EstimatorMixin, MetaEstimatorMixin, LabeledScoreMixin, B
         check_labels(y)
         if not self.reject_rate:
             return
-        if isinstance(y[:1].tolist()[0], bool):
+        if y.dtype == bool:
             raise ValueError(
                 "y holds flags, and a mask has no third value for rows of none of the classes. "
                 "Give other labels, for example y.astype(int), or set reject_rate=0."
