@@ -108,6 +108,14 @@ def test_pictures_of_one_thing_have_its_numbers():
     assert ((logits[:, 1] > logits[:, 0]) == (codes[:, 0] != codes[:, 1])).all()
 
 
+def test_zeros_of_what_one_class_alone_has_are_no_copies():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 4
+    X = np.where(y == 0, rng.normal(80, 20, 120), 0)[:, None]
+    _, valid = ForestHead(random_state=0).cross_fit(X, y)
+    assert valid.all()
+
+
 def test_a_class_of_one_thing_cannot_be_judged():
     X = np.random.default_rng(0).normal(size=(20, 3)).repeat(3, axis=0)
     y = np.r_[np.zeros(30), np.ones(27), np.full(3, 2)]

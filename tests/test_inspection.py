@@ -382,6 +382,7 @@ def test_a_weight_of_a_row_counts_in_the_mean_of_its_class(clf, test_set):
     "weights, options, message",
     [
         ([[1, 1], [1, 1]], {"display_labels": ["a"]}, r"display_labels has 1 entries\. Give 2"),
+        ([[1, 1], [1, 1]], {"display_labels": ["1", "0"]}, "labels of y_true in another order"),
         ([[1, 1], [1, 1]], {"expert_names": ["a"]}, "expert_names must be 2 distinct names"),
         ([[1, 1], [1, 1]], {"display_labels": {1: "a", 0: "b"}}, "display_labels is a dict"),
         ([[1, 1], [1, 1]], {"display_labels": {"a", "b"}}, "display_labels is a set"),

@@ -268,6 +268,15 @@ def test_both_labels_of_a_picture_may_be_judged(cv):
             assert not np.isin(X[test, 0], X[train, 0]).any()
 
 
+@pytest.mark.parametrize("make_one", [LogisticRegression, lambda: make(head="linear")])
+def test_labels_that_no_other_row_has_are_counted(make_one, emoji):
+    _, X, y = emoji
+    labels = [*y[:42], "pet", "sky"]
+    with pytest.warns(UserWarning, match=r"2 of 44 labels are not judged, .* 'pet' in row 42"):
+        issues = find_label_issues(make_one(), X[:44], labels, random_state=0)
+    assert issues["label_quality"].isna().tolist() == [False] * 42 + [True] * 2
+
+
 def test_rows_of_the_same_category_are_no_pictures():
     rng = np.random.default_rng(0)
     words = rng.integers(0, 40, 400)

@@ -509,9 +509,11 @@ def test_a_classifier_that_gives_no_scores_is_refused_by_name(iris):
 
 
 @pytest.mark.parametrize("wrap", [lambda one: one, make_pipeline])
-def test_what_finds_outliers_is_no_head(wrap, iris):
+def test_what_finds_outliers_or_amounts_is_no_head(wrap, iris):
     with pytest.raises(ValueError, match=r"IsolationForest.* finds outliers, and not classes"):
         make(HALVES, head=["linear", wrap(IsolationForest())]).fit(*iris)
+    with pytest.raises(ValueError, match=r"Ridge\(\).* predicts amounts, and not classes"):
+        make(HALVES, head=["linear", wrap(Ridge())]).fit(*iris)
 
 
 @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: GridSearchCV(one, {}, cv=2)])

@@ -721,6 +721,32 @@ def test_few_rows_or_few_numbers_do_not_tell_of_columns_that_fit_lacked(fitted):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("price", "number"), ("shop", "word")])
+def test_a_column_that_lacks_values_of_a_class(table, name, kind):
+    rows = table[:40]
+    label = rows["label"].mode()[0]
+    in_class = rows["label"] == label
+    lacking = rows.assign(**{name: rows[name].where(~in_class, None)})
+    lacking[name] = lacking[name].where(in_class | lacking[name].notna(), rows[name].mode()[0])
+    says = (
+        f"Column {name!r} has no {kind} in any of the {in_class.sum()} rows of {label!r}, and one"
+    )
+    clf = make()
+    with pytest.warns(SuspectedMistakeWarning, match=says):
+        clf.fit(lacking, rows["label"])
+    one_has = lacking.copy()
+    one_has.loc[in_class.idxmax(), name] = rows[name].mode()[0]
+    few = [*np.flatnonzero(in_class)[:1], *np.flatnonzero(~in_class)]  # by chance in a row
+    for some in (one_has, lacking.iloc[few]):
+        texts = said(clf.fit, some, some["label"])
+        assert not any("in any of the" in text for text in texts)
+    labels = rows["label"].where(~in_class, None)
+    given = lacking.assign(**{name: rows[name].where(in_class, None)})
+    given[name] = given[name].where(~in_class | given[name].notna(), rows[name].mode()[0])
+    texts = said(clf.set_params(adaptivebackboneensemble__unlabeled="ignore").fit, given, labels)
+    assert any(f"has no {kind} in any of the {(~in_class).sum()} rows with" in one for one in texts)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("price", "number"), ("shop", "word")])
 def test_a_column_without_any_value(table, name, kind):
     rows = table[:40].assign(**{name: None})
     with pytest.warns() as told:

@@ -165,10 +165,10 @@ def warn_of_unjudged_columns(kinds, validated):
     unjudged = np.array(kinds)[~validated]
     if "pictures" in kinds and "others" in unjudged:
         warn(
-            "No row of most classes can be held out, so nothing shows how much the columns beside "
-            "the pictures tell. If they tell nothing, predictions are worse than by the pictures "
-            "alone. Leave out columns of which you are not sure, or give two rows or more of each "
-            "class that can be held out.",
+            "No row of most classes can be held out, if rows of a class with the same numbers "
+            "count as one, so nothing shows how much the columns beside the pictures tell. If they "
+            "tell nothing, predictions are worse than by the pictures alone. Leave out columns of "
+            "which you are not sure, or label two rows or more of each class, with other numbers.",
             key="unjudged columns",
         )
 

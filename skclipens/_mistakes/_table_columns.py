@@ -4,6 +4,7 @@ from collections import Counter
 from reprlib import repr as brief
 
 import numpy as np
+from scipy.special import gammaln
 from scipy.stats import hypergeom
 
 from .._utils._class_texts import alike, written_apart
@@ -58,6 +59,34 @@ def warn_of_nothing_given(missing, name, kind):
             f"Column {name!r} has no {kind} in any row. Leave it out, or check how its table was "
             f"joined.{_BY_INDEX}",
             SuspectedMistakeWarning if len(missing) >= _FEWEST else UserWarning,
+        )
+
+
+def warn_of_classes_without(missing, y, name, kind):
+    """Warn of a column that lacks a value in all rows of some classes and in no other row.
+
+    As after a join with a table that lacks a class; also where it lacks one in all labelled rows.
+    """
+    given, missing = _given(y), np.asarray(missing)
+    rows = [*given]
+    lacking = Counter(label for row, label in given.items() if missing[row])
+    having = {label for row, label in given.items() if not missing[row]}
+    if lacking and not having and not missing.all():
+        warn(
+            f"Column {name!r} has no {kind} in any of the {len(rows)} rows with a label, so "
+            f"nothing is learned of it. Leave it out, or check how its table was joined.{_BY_INDEX}"
+        )
+    if not lacking or not having or having & {*lacking}:
+        return
+    # Of the ways to choose as many rows, this is one of those that choose whole classes.
+    n_ways = gammaln(len(rows) + 1) - gammaln(lacking.total() + 1)
+    n_ways -= gammaln(len(rows) - lacking.total() + 1)
+    if n_ways - len({*lacking} | having) * np.log(2) > -np.log(_BY_CHANCE_OF_ALL):
+        warn(
+            f"Column {name!r} has no {kind} in any of the {lacking.total()} rows of "
+            f"{listed(sorted(lacking, key=str), most=3)}, and one in all others, so that it lacks "
+            "one tells the class. If new rows of these classes may have one, leave the column out, "
+            f"or check how its table was joined.{_BY_INDEX}"
         )
 
 

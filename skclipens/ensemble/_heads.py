@@ -1,6 +1,6 @@
 """The parameter ``head`` of an ensemble: names, classifiers, and lists of them."""
 
-from sklearn.base import is_outlier_detector
+from sklearn.base import is_outlier_detector, is_regressor
 
 from .._utils._sklearn import is_of_kind, will_have
 from ..heads import (
@@ -96,6 +96,8 @@ def _checked(kind):
         )
     if is_of_kind(kind, is_outlier_detector):
         raise ValueError(f"head={kind!r} finds outliers, and not classes. Give a classifier.")
+    if is_of_kind(kind, is_regressor):
+        raise ValueError(f"head={kind!r} predicts amounts, and not classes. Give a classifier.")
     refuse_without_scores(kind)
     return kind
 

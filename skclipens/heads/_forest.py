@@ -167,11 +167,20 @@ def _copies(X, targets):
     """Return the first equal row of the same class for each row; None if none is a copy.
 
     Several pictures of a thing may have its price and weight, which trees know by heart. Without a
-    column of many values, rows of several things are often equal, and none is a copy.
+    column of many values, rows of several things are often equal, and none is a copy. Nor is one of
+    those that are equal in several classes, such as zeros of what one class alone has.
     """
     most = max(len(np.unique(column)) for column in X.T)
-    is_by_chance = most <= max(_FEWEST_VALUES, 2 * (targets.max() + 1))
-    return None if is_by_chance else groups_of_copies(X, targets, fewest=1)
+    if most <= max(_FEWEST_VALUES, 2 * (targets.max() + 1)):
+        return None
+    every, copies = np.arange(len(X)), groups_of_copies(X, targets, fewest=1)
+    if copies is None:
+        return None
+    equal, largest = groups_of_copies(X, fewest=1), np.zeros(len(X), int)
+    np.maximum.at(largest, equal, np.bincount(copies, minlength=len(X))[copies])
+    are_common = 2 * largest[equal] < np.bincount(equal, minlength=len(X))[equal]
+    copies = np.where(are_common, every, copies)
+    return None if (copies == every).all() else copies
 
 
 def _as_trees_read(X):

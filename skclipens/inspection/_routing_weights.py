@@ -188,6 +188,12 @@ class RoutingWeightsDisplay:
                     f"display_labels has {len(display_labels)} entries. Give {len(of_rows)}, one "
                     "for each label in y_true, in order."
                 )
+            given = [*map(str, display_labels)]
+            if sorted(given) == sorted(map(str, of_rows)) and given != [*map(str, of_rows)]:
+                raise ValueError(
+                    "display_labels has the labels of y_true in another order, and it is the text "
+                    "for each of them in ascending order. Leave it out, or sort it."
+                )
             labels = compress(display_labels, np.isin(of_rows, labels))
         names = check_expert_names(routing_weights, expert_names)
         display = cls(means, labels=list(labels), expert_names=names)

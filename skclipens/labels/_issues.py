@@ -111,7 +111,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     Warns
     -----
     UserWarning
-        If images cannot be read; their ``label_quality`` is NaN.
+        If images cannot be read, or no other row has a label; their ``label_quality`` is NaN.
     SuspectedMistakeWarning
         If labels are not judged although their classes have other rows, rows of at least 32
         columns are equal and have different labels, more than half of the labels are marked,
@@ -161,7 +161,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         logits, is_judged = held_out_logits(
             classifier, X, labels, groups=groups, cv=cv, random_state=random_state
         )
-    _warn_of_contradictions(classifier, X, labels, np.flatnonzero(~unreadable))
+    positions = np.flatnonzero(~unreadable)
+    _warn_of_contradictions(classifier, X, labels, positions)
+    _warn_of_only_rows(labels, groups, is_judged, positions)
     if isinstance(cv, Integral):  # a user's own splits may leave rows out
         _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
@@ -212,6 +214,18 @@ def _warn_of_contradictions(classifier, X, labels, rows):
     if numbers_of(X) is not None:  # what a pipeline makes of other input is not computed for this
         compared = rows_to_compare(classifier, X)
         warn_of_contradictions(compared["X"], labels, rows, compared["images"])
+
+
+def _warn_of_only_rows(labels, groups, is_judged, positions):
+    lone = np.flatnonzero(~can_be_held_out(labels, groups) & ~is_judged)
+    if len(lone) and is_judged.any():
+        other = "" if groups is None else " of another group"
+        warn(
+            f"{len(lone)} of {len(labels)} labels are not judged, since no other row{other} has "
+            f"them, first {labels[lone[:1]].tolist()[0]!r} in row {positions[lone[0]]}: their "
+            "label_quality is NaN. Check these yourself.",
+            UserWarning,
+        )
 
 
 def _warn_of_unjudged(classifier, X, labels, groups, is_judged):

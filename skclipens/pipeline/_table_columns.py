@@ -13,6 +13,7 @@ from .._mistakes._columns import warn_of_index
 from .._mistakes._seen_columns import see_columns, warn_of_units
 from .._mistakes._table_columns import (
     rarely_given,
+    warn_of_classes_without,
     warn_of_codes,
     warn_of_given,
     warn_of_ids,
@@ -47,6 +48,7 @@ class NumberImputer(SimpleImputer):
         self.rarely_given_ = rarely_given(X)
         for name in X:
             warn_of_nothing_given(X[name].isna(), name, "number")
+            warn_of_classes_without(X[name].isna(), y, name, "number")
         return super().fit(X)
 
     def transform(self, X):
@@ -96,6 +98,7 @@ class WordEncoder(OneHotEncoder):
         warn_of_target(X, y)
         for name in X:
             warn_of_nothing_given(X[name].isna(), name, "word")
+            warn_of_classes_without(X[name].isna(), y, name, "word")
             warn_of_words(X[name].tolist(), name)
             warn_of_ids(X[name].tolist(), y, name)
         self.n_samples_fit_ = len(X)
