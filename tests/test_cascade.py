@@ -234,6 +234,17 @@ def test_probabilities_sum_to_one_as_closely_as_their_dtype_can(table, y):
         log_loss(y, proba)
 
 
+class _Half(LogisticRegression):
+    def predict_proba(self, X):
+        return super().predict_proba(X).astype(np.float16)
+
+
+def test_probabilities_in_half_precision_sum_to_one():
+    clf = CascadeEnsemble(PARTS, estimator=_Half(max_iter=1000), order="given", thresholds=0.3)
+    proba = clf.fit(IRIS, SPECIES).predict_proba(IRIS)
+    assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
+
+
 class _Wary(LogisticRegression):
     """Gives most of the probability to none of the classes, and all of it far from the rows."""
 

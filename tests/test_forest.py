@@ -108,12 +108,31 @@ def test_pictures_of_one_thing_have_its_numbers():
     assert ((logits[:, 1] > logits[:, 0]) == (codes[:, 0] != codes[:, 1])).all()
 
 
-def test_zeros_of_what_one_class_alone_has_are_no_copies():
+def zeros_of_all_classes_but_one(rng, y):
+    return np.where(y == 0, rng.normal(80, 20, len(y)), 0)
+
+
+def rain(rng, y):
+    """Most days of a class are without rain, and some of the other."""
+    return np.where(rng.random(len(y)) < np.where(y == 0, 0.9, 0.3), 0, rng.exponential(9, len(y)))
+
+
+def code(rng, y):
+    """One of thirty codes, of which a class has mostly those of its own."""
+    codes = rng.integers(0, 10, len(y)) * 3 + y
+    return np.where(rng.random(len(y)) < 0.3, rng.integers(0, 30, len(y)), codes)
+
+
+@pytest.mark.parametrize("column", [zeros_of_all_classes_but_one, rain, code])
+@pytest.mark.parametrize("n_classes", [3, 4])
+def test_equal_numbers_of_different_things_are_no_copies(column, n_classes):
     rng = np.random.default_rng(0)
-    y = np.arange(120) % 4
-    X = np.where(y == 0, rng.normal(80, 20, 120), 0)[:, None]
-    _, valid = ForestHead(random_state=0).cross_fit(X, y)
+    y, new = np.arange(180) % n_classes, np.arange(900) % n_classes
+    X, rows = column(rng, y)[:, None], column(rng, new)[:, None]
+    logits, valid = ForestHead(random_state=0).cross_fit(X, y)
+    held_out = (logits.argmax(axis=1) == y).mean()
     assert valid.all()
+    assert held_out > ForestHead(random_state=0).fit(X, y).score(rows, new) - 0.12
 
 
 def test_a_class_of_one_thing_cannot_be_judged():

@@ -325,15 +325,16 @@ def test_prompts_are_encoded_once(own, monkeypatch):
         heads = list(pool.map(lambda _: clone(head).fit(rows, ["a", "b", "a"]), range(8)))
     clone(head).fit(rows[:2] * 2, ["b", "a"])
     ZeroShotHead(str(own), class_names=["a", "b"]).fit(rows, [0, 1, 1])
-    assert encoded == [
+    assert sorted(encoded) == sorted(
         template.replace("{}", name) for name in "ab" for template in DEFAULT_TEMPLATES
-    ]
+    )
     assert all(one.text_features_ is heads[0].text_features_ for one in heads)
     with pytest.raises(ValueError, match="read-only"):  # since they share it
         heads[0].text_features_ *= 2
     ZeroShotHead(str(own), templates=["{}"]).fit(rows, ["a", "b", "a"])
     clone(head).fit(rows, ["a", "b", "c"])
-    assert encoded[6:] == [template.replace("{}", "c") for template in DEFAULT_TEMPLATES]
+    assert {*encoded[6:]} == {template.replace("{}", "c") for template in DEFAULT_TEMPLATES}
+    assert len(encoded) == 9
 
 
 def test_weights_written_again_are_encoded_again(own):

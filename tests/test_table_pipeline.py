@@ -36,6 +36,7 @@ from skclipens.images import load_image
 from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.model_selection import compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
+from skclipens.pipeline._table_columns import NumberImputer
 from skclipens.utils import skops_trusted_types
 
 pytestmark = pytest.mark.usefixtures("embedded_once")
@@ -744,6 +745,34 @@ def test_a_column_that_lacks_values_of_a_class(table, name, kind):
     given[name] = given[name].where(~in_class | given[name].notna(), rows[name].mode()[0])
     texts = said(clf.set_params(adaptivebackboneensemble__unlabeled="ignore").fit, given, labels)
     assert any(f"has no {kind} in any of the {(~in_class).sum()} rows with" in one for one in texts)
+
+
+def lacks(numbers, y):
+    texts = said(NumberImputer().fit, pd.DataFrame(numbers), y)
+    return [text for text in texts if "in any of the" in text]
+
+
+def test_rows_without_a_label_are_of_no_class():
+    y = np.arange(80) % 2
+    price = np.where(y == 0, np.nan, np.arange(80.0))
+    for none in (-1, np.nan, None):
+        some = np.where(np.arange(80) % 4 < 2, y, none)
+        (text,) = lacks({"price": price, "size": price, "weight": 1.0}, some)
+        assert "Columns 'price', 'size' have no number in any of the 20 rows of 0" in text
+        (text,) = lacks({"price": np.where(np.arange(80) % 4 < 2, np.nan, 1.0)}, some)
+        assert "Column 'price' has no number in any of the 40 rows with a label" in text
+    signs = np.where(y == 0, -1, 1)
+    assert "in any of the 40 rows of -1" in lacks({"price": price}, signs)[0]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_few_labelled_rows_lack_values_by_chance(share):
+    rng = np.random.default_rng(0)
+    for n_labelled in (2, 3, 4, 6) * 10:
+        table = np.where(rng.random((200, 10)) < share, np.nan, rng.normal(size=(200, 10)))
+        y = np.full(200, None)
+        y[:n_labelled] = np.arange(n_labelled) % 2
+        assert not lacks(table, y)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("price", "number"), ("shop", "word")])

@@ -1,4 +1,4 @@
-"""Tests of texts that need transformers, which may be absent."""
+"""Tests of text towers, and of texts that need transformers, which may be absent."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from skclipens import CLIPEmbedder, ZeroShotHead
 from skclipens.backbones import Backbone, load_backbone
+from skclipens.backbones._text import encode_texts
 from skclipens.exceptions import BackboneNotAvailableError
 
 VISION = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16}
@@ -27,6 +28,59 @@ def save_model(folder, text=TEXT):
         torch.manual_seed(0)
         save_file(open_clip.CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
     return str(folder)
+
+
+TOWERS = [
+    (open_clip.CLIP, {}),
+    (open_clip.CustomTextCLIP, {}),
+    (open_clip.CLIP, {"context_length": 20}),
+    (open_clip.CustomTextCLIP, {"context_length": 16}),
+    (open_clip.CustomTextCLIP, {"pool_type": "last"}),
+    (open_clip.CustomTextCLIP, {"pool_type": "eos", "eos_id": 49407}),
+    (open_clip.CustomTextCLIP, {"no_causal_mask": True}),
+    (open_clip.CustomTextCLIP, {"embed_cls": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), TOWERS)
+def test_texts_have_the_features_of_open_clip_whatever_their_length(kind, options, tmp_path):
+    text = {"vocab_size": 49408, "width": 64, "heads": 1, "layers": 2, "context_length": 77}
+    config = {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": text | options}
+    mean_and_std = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    if kind is open_clip.CustomTextCLIP:
+        config["custom_text"] = True
+    torch.manual_seed(0)
+    model = kind(embed_dim=16, vision_cfg=VISION, text_cfg=text | options).eval()
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights, std=0.2)  # so that each token counts
+    saved = {"model_cfg": config, "preprocess_cfg": mean_and_std}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(saved))
+    save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
+    loaded = load_backbone(str(tmp_path))
+    assert type(loaded.model) is kind
+    texts = ["cat " * n for n in (1, 100, 13, 14, 15, 28, 29, 30, 31, 62, 63, 64, 1)]
+    with torch.no_grad():
+        expected = model.encode_text(loaded.tokenizer(texts), normalize=True).numpy()
+    found = encode_texts(loaded, texts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert len(np.unique(expected.round(4), axis=0)) >= 3
+    for n in (1, 2, 7):  # bit for bit, whichever others there are
+        np.testing.assert_array_equal(encode_texts(loaded, texts[-n:]), found[-n:])
+    loaded._check_unchanged()
+
+
+@pytest.mark.parametrize(("kind", "options"), TOWERS[:2])
+def test_what_follows_the_end_of_a_text_is_not_read(kind, options, tmp_path, monkeypatch):
+    read, forward = [], open_clip.transformer.Transformer.forward
+
+    def count(self, x, **mask):
+        read.append(x.shape[:2])
+        return forward(self, x, **mask)
+
+    test_texts_have_the_features_of_open_clip_whatever_their_length(kind, options, tmp_path)
+    monkeypatch.setattr(open_clip.transformer.Transformer, "forward", count)
+    encode_texts(load_backbone(str(tmp_path)), ["cat", "cat " * 20, "dog"])
+    assert read == [(16, 16), (16, 32)]
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from scipy.special import gammaln
 from scipy.stats import hypergeom
 
 from .._utils._class_texts import alike, written_apart
+from .._utils._labels import unlabeled_rows
 from .._utils._messages import listed
-from .._utils._missing import is_missing
 from .._utils._row_numbers import user_rows
 from .._utils._warnings import warn
 from ..exceptions import SuspectedMistakeWarning
@@ -62,32 +62,44 @@ def warn_of_nothing_given(missing, name, kind):
         )
 
 
-def warn_of_classes_without(missing, y, name, kind):
-    """Warn of a column that lacks a value in all rows of some classes and in no other row.
+def warn_of_classes_without(X, y, kind):
+    """Warn of columns that lack a value in all rows of some classes and in no other row.
 
-    As after a join with a table that lacks a class; also where it lacks one in all labelled rows.
+    As after a join with a table that lacks a class; also where they lack one in all labelled rows.
     """
-    given, missing = _given(y), np.asarray(missing)
-    rows = [*given]
-    lacking = Counter(label for row, label in given.items() if missing[row])
-    having = {label for row, label in given.items() if not missing[row]}
-    if lacking and not having and not missing.all():
+    labels, alike_columns = _given(y), {}
+    classes = sorted({*labels.values()}, key=str)
+    codes = [*map({one: code for code, one in enumerate(classes)}.get, labels.values())]
+    n, sizes = len(labels), np.bincount(codes, minlength=len(classes)) if labels else 0
+    for name in X if labels else ():
+        missing = X[name].isna().to_numpy()
+        lacking = np.bincount(codes, missing[[*labels]], len(classes)).astype(int)
+        if missing.all() or not lacking.any() or ((lacking > 0) & (lacking < sizes)).any():
+            continue
+        if (lacking == sizes).all():
+            chance = hypergeom.logsf(n - 1, len(X), missing.sum(), n)
+        else:  # of the ways to choose as many rows, this is one of those that choose whole classes
+            chance = len(classes) * np.log(2) - _log_ways(n, lacking.sum())
+        if chance < np.log(_BY_CHANCE_OF_ALL / X.shape[1]):
+            alike_columns.setdefault(tuple(lacking), []).append(name)
+    for lacking, names in alike_columns.items():
+        have = f"Columns {listed(names)} have" if len(names) > 1 else f"Column {names[0]!r} has"
+        if sum(lacking) == n:
+            warn(
+                f"{have} no {kind} in any of the {n} rows with a label, so nothing is learned of "
+                f"it. Leave it out, or check how its table was joined.{_BY_INDEX}"
+            )
+            continue
+        of_classes = listed([one for one, some in zip(classes, lacking) if some])
         warn(
-            f"Column {name!r} has no {kind} in any of the {len(rows)} rows with a label, so "
-            f"nothing is learned of it. Leave it out, or check how its table was joined.{_BY_INDEX}"
+            f"{have} no {kind} in any of the {sum(lacking)} rows of {of_classes}, and one in all "
+            "others, so that a missing one tells the class. If new rows of these classes may have "
+            f"one, leave it out, or check how its table was joined.{_BY_INDEX}"
         )
-    if not lacking or not having or having & {*lacking}:
-        return
-    # Of the ways to choose as many rows, this is one of those that choose whole classes.
-    n_ways = gammaln(len(rows) + 1) - gammaln(lacking.total() + 1)
-    n_ways -= gammaln(len(rows) - lacking.total() + 1)
-    if n_ways - len({*lacking} | having) * np.log(2) > -np.log(_BY_CHANCE_OF_ALL):
-        warn(
-            f"Column {name!r} has no {kind} in any of the {lacking.total()} rows of "
-            f"{listed(sorted(lacking, key=str), most=3)}, and one in all others, so that it lacks "
-            "one tells the class. If new rows of these classes may have one, leave the column out, "
-            f"or check how its table was joined.{_BY_INDEX}"
-        )
+
+
+def _log_ways(n, n_chosen):
+    return gammaln(n + 1) - gammaln(n_chosen + 1) - gammaln(n - n_chosen + 1)
 
 
 def rarely_given(X):
@@ -226,4 +238,5 @@ def _given(y):
     """Return a dict from rows to labels or values to predict, without missing ones."""
     if y is None or np.ndim(y) != 1:  # of several outputs
         return {}
-    return {row: one for row, one in enumerate(np.asarray(y, object)) if not is_missing(one)}
+    unlabeled = unlabeled_rows(y, signs_are_classes=True)
+    return {row: one for row, one in enumerate(np.asarray(y, object)) if not unlabeled[row]}

@@ -14,13 +14,14 @@ def log_of(p):
 
 
 def without_rounding(proba):
-    """Return probabilities in float64 that sum to one, where they do but for rounding to float32.
+    """Return probabilities in float64 that sum to one, where they do but for rounding.
 
     The metrics of scikit-learn ask for this. A smaller sum stays: see :func:`refuse_scores`.
     """
+    rounding = _ROUNDING if proba.dtype == np.float16 else _OF_FLOAT32
     proba = proba.astype(np.float64)
     sums = proba.sum(axis=1, keepdims=True)
-    return proba / np.where(np.abs(sums - 1) < _OF_FLOAT32, sums, 1)
+    return proba / np.where(np.abs(sums - 1) < rounding, sums, 1)
 
 
 def labels_and_proba(classifier, X):

@@ -9,6 +9,7 @@ from sklearn import config_context
 from sklearn.tree import ExtraTreeClassifier
 from sklearn.utils import check_random_state
 
+from .._mistakes._rows import labels_of_a_picture
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._labels import allow_few_rows_per_class
@@ -20,6 +21,7 @@ from ._cross_fit import CrossFitTableHead, default_folds
 _SMOOTHING = 0.1  # weight of equal probabilities, beside 1 for those of the trees
 _MOST_BYTES = 3e7  # of all trees
 _BYTES_OF_NODE, _BYTES_OF_CLASS = 24, 4  # each leaf has values of the classes
+_TIMES_AS_COMMON = 20  # as the median number of equal rows
 _SMALL_SPREAD, _ROUNDING = 1e-3, 1e3  # of a column; times the precision of its largest value
 _LARGEST_POWER = 60  # of two, so that rows to predict may be far from those of fit
 _FEWEST_VALUES = 8  # of a column of numbers; categories have fewer
@@ -167,18 +169,21 @@ def _copies(X, targets):
     """Return the first equal row of the same class for each row; None if none is a copy.
 
     Several pictures of a thing may have its price and weight, which trees know by heart. Without a
-    column of many values, rows of several things are often equal, and none is a copy. Nor is one of
-    those that are equal in several classes, such as zeros of what one class alone has.
+    column of many values, rows of several things are often equal, and none is a copy. Nor is any if
+    equal rows often have other labels, or one of far more equal rows than usual, such as zeros of
+    what one class alone has.
     """
     most = max(len(np.unique(column)) for column in X.T)
     if most <= max(_FEWEST_VALUES, 2 * (targets.max() + 1)):
         return None
+    equal = groups_of_copies(X, fewest=1)
+    if equal is None or labels_of_a_picture(equal, targets) == "several":
+        return None
     every, copies = np.arange(len(X)), groups_of_copies(X, targets, fewest=1)
     if copies is None:
         return None
-    equal, largest = groups_of_copies(X, fewest=1), np.zeros(len(X), int)
-    np.maximum.at(largest, equal, np.bincount(copies, minlength=len(X))[copies])
-    are_common = 2 * largest[equal] < np.bincount(equal, minlength=len(X))[equal]
+    sizes = np.bincount(copies)
+    are_common = sizes[copies] > _TIMES_AS_COMMON * np.median(sizes[sizes > 0])
     copies = np.where(are_common, every, copies)
     return None if (copies == every).all() else copies
 

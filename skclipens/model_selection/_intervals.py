@@ -114,7 +114,7 @@ def few_draws_interval(ours, theirs, tested=None, **options):
 
     If no image tells the two apart, the ends are plus and minus the largest share of images that
     may do so and be absent from this many with a chance of 5% (Clopper and Pearson 1934,
-    Biometrika 26(4), one-sided).
+    Biometrika 26(4), one-sided). Of images with weights, the effective number counts (Kish 1965).
     """
     values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
     tested = np.ones(values.shape) if tested is None else np.asarray(tested)
@@ -126,5 +126,6 @@ def few_draws_interval(ours, theirs, tested=None, **options):
         freedom = (n_draws - 1) * (variance / of_draws) ** 2 if of_draws > 0 else np.inf
     half = student.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance)
     if not values.any():
-        half = 1 - (1 - LEVEL) ** (1 / np.count_nonzero(tested.any(axis=0)))
+        shares = (tested / tested.sum(axis=1, keepdims=True)).mean(axis=0)
+        half = 1 - (1 - LEVEL) ** (shares @ shares)  # one divided by their effective number
     return float(difference), *(float(np.clip(difference + s * half, -1, 1)) for s in (-1, 1))

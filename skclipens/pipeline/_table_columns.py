@@ -46,9 +46,9 @@ class NumberImputer(SimpleImputer):
         self.n_samples_fit_ = len(X)
         self.always_given_ = [name for name in X if not X[name].isna().any()]
         self.rarely_given_ = rarely_given(X)
+        warn_of_classes_without(X, y, "number")
         for name in X:
             warn_of_nothing_given(X[name].isna(), name, "number")
-            warn_of_classes_without(X[name].isna(), y, name, "number")
         return super().fit(X)
 
     def transform(self, X):
@@ -96,9 +96,9 @@ class WordEncoder(OneHotEncoder):
     def fit(self, X, y=None):
         X = as_words(X)
         warn_of_target(X, y)
+        warn_of_classes_without(X, y, "word")
         for name in X:
             warn_of_nothing_given(X[name].isna(), name, "word")
-            warn_of_classes_without(X[name].isna(), y, name, "word")
             warn_of_words(X[name].tolist(), name)
             warn_of_ids(X[name].tolist(), y, name)
         self.n_samples_fit_ = len(X)
